@@ -1,0 +1,110 @@
+"""Every refusal the suite can give: a kind, which fixes the HTTP status, and a stable code.
+
+Anything that is raised and is not an `Error` is a bug or an outage and is reported as one.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class FieldError(Exception):
+    """One wrong field. `path` is a JSON Pointer into the body (RFC 6901), e.g. `/owner_email`."""
+
+    def __init__(self, path: str, code: str, detail: str) -> None:
+        super().__init__(f"{path}: {detail}")
+        self.path = path
+        self.code = code
+        self.detail = detail
+
+
+class Error(Exception):
+    """The root. `detail` tells a person what to do next and never holds a secret."""
+
+    status: ClassVar[int]
+    title: ClassVar[str]
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        fields: tuple[FieldError, ...] = (),
+    ) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.fields = fields
+
+
+class BadRequest(Error):
+    status = 400
+    title = "The request cannot be parsed"
+
+
+class Unauthenticated(Error):
+    status = 401
+    title = "Sign in first"
+
+
+class Forbidden(Error):
+    status = 403
+    title = "Not allowed"
+
+
+class NotFound(Error):
+    status = 404
+    title = "Not found"
+
+
+class MethodNotAllowed(Error):
+    status = 405
+    title = "Method not allowed"
+
+
+class Conflict(Error):
+    status = 409
+    title = "Conflict"
+
+
+class TooLarge(Error):
+    status = 413
+    title = "Too large"
+
+
+class UnsupportedMediaType(Error):
+    status = 415
+    title = "Unsupported media type"
+
+
+class Invalid(Error):
+    """A field is wrong; `fields` names each one."""
+
+    status = 422
+    title = "A field is wrong"
+
+
+class TooManyRequests(Error):
+    status = 429
+    title = "Too many requests"
+
+
+class HeadersTooLarge(Error):
+    status = 431
+    title = "Headers too large"
+
+
+class Unavailable(Error):
+    """Shedding or an outage: the same request may succeed later."""
+
+    status = 503
+    title = "Try again later"
+
+    def __init__(self, code: str, detail: str, *, retry_after_seconds: int = 1) -> None:
+        super().__init__(code, detail, headers={"Retry-After": str(retry_after_seconds)})
+
+
+def invalid(path: str, code: str, detail: str) -> Invalid:
+    """A 422 about one field. `path` is a JSON Pointer into the body or `?name` for a query parameter."""
+    return Invalid("invalid_field", detail, fields=(FieldError(path, code, detail),))

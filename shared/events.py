@@ -1,0 +1,76 @@
+"""Our events: CloudEvents 1.0 in JSON, their types, and the topics each type goes to."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from shared.bus import AUTH_EVENTS, BILLING_EVENTS, TENANT_EVENTS, Message
+
+TYPE_PREFIX = "ai.energent."
+
+DESTINATIONS: dict[str, tuple[str, ...]] = {
+    "tenant.created": (AUTH_EVENTS, BILLING_EVENTS),
+    "tenant.activated": (AUTH_EVENTS, BILLING_EVENTS),
+    "tenant.suspended": (AUTH_EVENTS, BILLING_EVENTS),
+    "tenant.resumed": (AUTH_EVENTS, BILLING_EVENTS),
+    "tenant.step.requested": (TENANT_EVENTS,),
+    "tenant.status.reported": (TENANT_EVENTS,),
+    "user.invited": (AUTH_EVENTS,),
+    "user.created": (AUTH_EVENTS,),
+    "session.revoked": (AUTH_EVENTS,),
+    "security.refresh_token_reused": (AUTH_EVENTS,),
+    "mail.requested": (AUTH_EVENTS,),
+    "usage.recorded": (BILLING_EVENTS,),
+    "billing.tick": (BILLING_EVENTS,),
+    "billing.close.requested": (BILLING_EVENTS,),
+    "invoice.finalized": (BILLING_EVENTS, TENANT_EVENTS),
+    "outbox.sweep": (AUTH_EVENTS, BILLING_EVENTS, TENANT_EVENTS),
+}
+"""Short name (`ai.energent.` and `.v1` left out) to topics."""
+
+
+class CloudEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
+    """CloudEvents 1.0, JSON format §3. `subject` is the tenant id; `id` is made by the producer."""
+
+    id: str
+    source: str
+    type: str
+    time: datetime
+    subject: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"null")
+    specversion: str = "1.0"
+    datacontenttype: str = "application/json"
+    traceparent: str | None = None
+
+
+def full_type(name: str) -> str:
+    """`tenant.created` → `ai.energent.tenant.created.v1`."""
+    return f"{TYPE_PREFIX}{name}.v1"
+
+
+def short_name(event_type: str) -> str | None:
+    """The inverse of `full_type`; None for a type that is not one of ours (or another version)."""
+    if event_type.startswith(TYPE_PREFIX) and event_type.endswith(".v1"):
+        return event_type[len(TYPE_PREFIX) : -3]
+    return None
+
+
+def make(name: str, *, event_id: str, source: str, subject: str, time: datetime, data: Any) -> CloudEvent:
+    """An event of ours; `data` is a struct or plain JSON values."""
+    return CloudEvent(
+        id=event_id,
+        source=source,
+        type=full_type(name),
+        subject=subject,
+        time=time,
+        data=msgspec.Raw(msgspec.json.encode(data)),
+    )
+
+
+def to_message(event: CloudEvent) -> Message:
+    """The event as a topic carries it: structured JSON, type and subject repeated as attributes."""
+    return Message(
+        data=msgspec.json.encode(event),
+        attributes={"type": event.type, "subject": event.subject},
+    )

@@ -1,0 +1,26 @@
+"""Ids and time, which use-cases take as arguments so that tests decide them."""
+
+import base64
+import os
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+Clock = Callable[[], datetime]
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def utc_now() -> datetime:
+    """The present, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def new_id(prefix: str) -> str:
+    """`prefix_` and 128 random bits in 26 lower-case base32 characters: no order, so no hot range."""
+    return f"{prefix}_{base64.b32encode(os.urandom(16)).decode().rstrip('=').lower()}"
+
+
+def is_id(text: str) -> bool:
+    """Whether a string from outside can be an id of ours at all; what cannot is answered as unknown."""
+    return _ID.fullmatch(text) is not None

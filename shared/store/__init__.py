@@ -1,0 +1,339 @@
+"""The store port: documents with versions, conditional writes, declared queries; no transactions.
+
+A use-case reads, asks the domain, commits a list of writes all or nothing, and on `Stale` starts
+again with `until_not_stale`. An adapter (`sqlite.py`) is held to the port by the contract suite.
+"""
+
+import asyncio
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from shared.errors import Unavailable
+from shared.ids import new_id
+
+T = TypeVar("T")
+
+Version = str
+"""Opaque; a new one for each write of a document."""
+
+Body = dict[str, Any]
+"""JSON without floats: str, bool, None, 64-bit int, list and dict with string keys."""
+
+MAX_DOCUMENT_BYTES = 1_000_000
+MAX_WRITES = 2_000
+MAX_COMMIT_BYTES = 9_000_000
+ROOT_COLLECTIONS = frozenset({"tenants", "slugs", "keyring", "stripe_customers", "outbox", "quarantine"})
+
+
+class StoreError(Exception):
+    """The family of what a store can say."""
+
+
+class Stale(StoreError):
+    """A document is not at the version the write was made for (or is gone): read again, decide again."""
+
+
+class AlreadyExists(StoreError):
+    """A `Create` met a document that somebody else made. `key` is that document's."""
+
+    def __init__(self, key: "Key") -> None:
+        super().__init__(key.path)
+        self.key = key
+
+
+class Unknown(StoreError):
+    """Raised by adapters only: nobody knows whether the commit happened. Never leaves `Store.commit`."""
+
+
+class DocumentTooLarge(StoreError):
+    """A body over `MAX_DOCUMENT_BYTES`, or a commit over `MAX_WRITES` or `MAX_COMMIT_BYTES`."""
+
+
+class OutOfRange(StoreError):
+    """An `Add` would leave 64 bits."""
+
+
+class Key(msgspec.Struct, frozen=True, gc=False):
+    """Where a document lives. Made by a `Scope` only; `path` has its ids escaped."""
+
+    path: str
+
+    @property
+    def collection(self) -> str:
+        """The path of the collection, e.g. `tenants/tnt_1/users`."""
+        return self.path.rpartition("/")[0]
+
+    @property
+    def kind(self) -> str:
+        """The collection's own name, e.g. `users`."""
+        return self.path.rsplit("/", 2)[-2]
+
+    @property
+    def id(self) -> str:
+        """The document's own id, unescaped."""
+        return _unescaped(self.path.rpartition("/")[2])
+
+
+class Doc(msgspec.Struct, frozen=True, gc=False):
+    """A document as it was read."""
+
+    key: Key
+    body: Body
+    version: Version
+
+
+class Create(msgspec.Struct, frozen=True, gc=False):
+    """Fails with `AlreadyExists` where a document stands."""
+
+    key: Key
+    body: Body
+
+
+class Replace(msgspec.Struct, frozen=True, gc=False):
+    """The whole body anew, if the document is at `if_version`."""
+
+    key: Key
+    body: Body
+    if_version: Version
+
+
+class Update(msgspec.Struct, frozen=True, gc=False):
+    """Sets the named top-level fields and keeps the others, if the document is at `if_version`."""
+
+    key: Key
+    fields: Body
+    if_version: Version
+
+
+class Delete(msgspec.Struct, frozen=True, gc=False):
+    """With a version: only that one. Without: whatever stands there, and nothing is fine too."""
+
+    key: Key
+    if_version: Version | None = None
+
+
+class Add(msgspec.Struct, frozen=True, gc=False):
+    """Adds to top-level integers (absent counts as 0), sets `fields`, makes the document if need be."""
+
+    key: Key
+    amounts: dict[str, int]
+    fields: Body = msgspec.field(default_factory=dict)
+
+
+class Check(msgspec.Struct, frozen=True, gc=False):
+    """Writes nothing; the commit fails with `Stale` unless the document is at `if_version`."""
+
+    key: Key
+    if_version: Version
+
+
+Write = Create | Replace | Update | Delete | Add | Check
+
+
+class Query(msgspec.Struct, frozen=True):
+    """A declared query, a constant in a `records.py`.
+
+    `equal` fields are all given when it runs; `order` (a field, or None for the id) may be bounded by
+    `since` (inclusive) and `until` (exclusive). Results come by (order, id), ascending unless `descending`.
+    A document without the order field is not in the result.
+    """
+
+    name: str
+    kind: str
+    equal: tuple[str, ...] = ()
+    order: str | None = None
+    descending: bool = False
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A part of a result. `cursor` continues after its last document; None: that was all."""
+
+    docs: list[Doc]
+    cursor: str | None
+
+
+class Scope:
+    """The documents below one prefix. It cannot name anything outside of it."""
+
+    def __init__(self, store: "Store", prefix: str, roots: frozenset[str] | None) -> None:
+        self._store = store
+        self._prefix = prefix
+        self._roots = roots
+
+    def key(self, *segments: str) -> Key:
+        """`key("users", user_id)`; collection names and ids in turn. Ids: any text of 1 to 1500 bytes."""
+        if not segments or len(segments) % 2:
+            raise ValueError(f"a document path has collection and id in turn: {segments!r}")
+        return Key(self._path(segments))
+
+    def _path(self, segments: Sequence[str]) -> str:
+        if self._roots is not None:
+            if segments[0] not in self._roots:
+                raise ValueError(f"{segments[0]!r} is no root collection")
+            if segments[0] == "tenants" and len(segments) > 2:
+                raise ValueError("what belongs to a tenant is reached through store.tenant() only")
+        parts = [
+            _escaped(segment) if index % 2 else _collection(segment) for index, segment in enumerate(segments)
+        ]
+        return self._prefix + "/".join(parts)
+
+    async def get(self, *segments: str) -> Doc | None:
+        return (await self._store.read(self.key(*segments)))[0]
+
+    async def query(
+        self,
+        query: Query,
+        *parents: str,
+        equal: Mapping[str, str | int | bool] | None = None,
+        since: str | int | None = None,
+        until: str | int | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page:
+        """Runs a declared query in this scope. `parents` lead to a nested collection (`"outbox", "auth-0"`).
+
+        Raises ValueError for an undeclared query, other than the declared `equal` fields, or a broken cursor.
+        """
+        equal = dict(equal or {})
+        if set(equal) != set(query.equal):
+            raise ValueError(f"{query.name} takes exactly {query.equal}")
+        if query.order is None and (since is not None or until is not None):
+            raise ValueError(f"{query.name} has no order field to bound")
+        if len(parents) % 2 or not 1 <= limit <= 1000:
+            raise ValueError("parents come in pairs and limit is 1 to 1000")
+        collection = self._path((*parents, query.kind))
+        return await self._store.run(query, collection, equal, since, until, limit, cursor)
+
+
+class Store(ABC):
+    """What use-cases see: two scopes, one read, one commit."""
+
+    def tenant(self, tenant_id: str) -> Scope:
+        """Everything below `tenants/{tenant_id}/`, and nothing else."""
+        return Scope(self, f"tenants/{_escaped(tenant_id)}/", None)
+
+    def platform(self) -> Scope:
+        """The root collections, and nothing that belongs to a tenant."""
+        return Scope(self, "", ROOT_COLLECTIONS)
+
+    @abstractmethod
+    async def read(self, *keys: Key) -> list[Doc | None]:
+        """One consistent read of all of them, in the order asked. Raises `Unavailable`."""
+
+    @abstractmethod
+    async def run(
+        self,
+        query: Query,
+        collection: str,
+        equal: Mapping[str, str | int | bool],
+        since: str | int | None,
+        until: str | int | None,
+        limit: int,
+        cursor: str | None,
+    ) -> Page:
+        """Called by `Scope.query`, which has checked the arguments. Raises `Unavailable`."""
+
+    @abstractmethod
+    async def commit(self, *writes: Write) -> list[Version | None]:
+        """All of the writes or none; returns each document's new version (None for Delete and Check).
+
+        Every commit holds a `Create`, by which a lost reply is resolved: own attempt id found, it
+        happened; otherwise it is submitted again. (Deletes without a version may go alone: twice is the
+        same as once.) Raises `Stale`, `AlreadyExists`, `DocumentTooLarge`, `OutOfRange`, and
+        `Unavailable`, after which nobody knows.
+        """
+
+    @abstractmethod
+    async def close(self) -> None: ...
+
+
+class Adapter(Store):
+    """A store on some technology: it gives single tries, the handling of lost replies is here."""
+
+    def __init__(self, queries: Iterable[Query]) -> None:
+        self._queries = frozenset(queries)
+
+    @abstractmethod
+    async def _commit_once(self, attempt: str, writes: Sequence[Write]) -> list[Version | None]:
+        """One try. Stamps each document with `attempt`. Raises Stale, AlreadyExists, Unknown, Unavailable."""
+
+    @abstractmethod
+    async def _attempt_of(self, key: Key) -> str | None:
+        """The attempt id of the last write of this document; None where there is no document."""
+
+    async def commit(self, *writes: Write) -> list[Version | None]:
+        marker = _marker(writes)
+        attempt = new_id("att")
+        for pause in (0.0, 0.05, 0.2, 0.5):
+            if pause:
+                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+            try:
+                return await self._commit_once(attempt, writes)
+            except Unknown:
+                continue
+            except (AlreadyExists, Stale):
+                if not pause or marker is None or await self._attempt_of(marker) != attempt:
+                    raise
+                return await self._versions(writes)
+        raise Unavailable("store_unavailable", "The store did not answer. Try again.")
+
+    async def _versions(self, writes: Sequence[Write]) -> list[Version | None]:
+        docs = await self.read(*(write.key for write in writes))
+        return [
+            doc.version if doc and not isinstance(write, (Delete, Check)) else None
+            for write, doc in zip(writes, docs, strict=True)
+        ]
+
+
+async def until_not_stale(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Runs a read-decide-commit step again while somebody else is faster; 30 tries, then `Unavailable`."""
+    for tries in range(30):
+        try:
+            return await attempt()
+        except Stale:
+            await asyncio.sleep(random.uniform(0, min(0.001 * 2**tries, 0.1)))  # noqa: S311 - jitter
+    raise Unavailable("contention", "Too many changes at once to the same thing. Try again.")
+
+
+def _marker(writes: Sequence[Write]) -> Key | None:
+    """The key whose attempt id tells whether a commit happened."""
+    if not writes:
+        raise ValueError("an empty commit")
+    if len(writes) > MAX_WRITES:
+        raise DocumentTooLarge(f"{len(writes)} writes in one commit")
+    if len({write.key.path for write in writes}) != len(writes):
+        raise ValueError("two writes of one document in one commit")
+    for write in writes:
+        if isinstance(write, Create):
+            return write.key
+    if all(isinstance(write, Delete) and write.if_version is None for write in writes):
+        return None
+    raise ValueError("a commit that changes something holds a Create (event, audit record, marker)")
+
+
+def _collection(name: str) -> str:
+    if not name.isidentifier() or not name.isascii() or not name.islower():
+        raise ValueError(f"{name!r} is no collection name")
+    return name
+
+
+def _escaped(text: str) -> str:
+    """Any text as one path segment that Firestore accepts; equal only for equal text."""
+    escaped = text.replace("%", "%25").replace("/", "%2F").replace("\0", "%00")
+    if escaped in (".", ".."):
+        escaped = escaped.replace(".", "%2E")
+    elif escaped.startswith("__") and escaped.endswith("__"):
+        escaped = "%5F" + escaped[1:]
+    if not 1 <= len(escaped.encode()) <= 1500:  # raises UnicodeEncodeError, a ValueError, on a lone surrogate
+        raise ValueError("an id has 1 to 1500 bytes")
+    return escaped
+
+
+def _unescaped(text: str) -> str:
+    for code, plain in (("%2F", "/"), ("%00", "\0"), ("%2E", "."), ("%5F", "_"), ("%25", "%")):
+        text = text.replace(code, plain)
+    return text

@@ -1,0 +1,34 @@
+"""Values to document bodies and back."""
+
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from shared.store import Body
+
+T = TypeVar("T")
+
+
+def stamp(at: datetime) -> str:
+    """An aware time as RFC 3339 in UTC with six decimals always, so that text order is time order."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def to_body(value: msgspec.Struct) -> Body:
+    """A struct as a body; times become `stamp`s, at any depth."""
+    body: Body = _stamped(msgspec.to_builtins(value, builtin_types=(datetime,)))
+    return body
+
+
+def from_body(body: Body, kind: type[T]) -> T:
+    """The struct that `to_body` stored. Raises `msgspec.ValidationError` where a document is broken."""
+    return msgspec.convert(body, kind)
+
+
+def _stamped(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _stamped(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_stamped(item) for item in value]
+    return stamp(value) if isinstance(value, datetime) else value
