@@ -1,0 +1,88 @@
+"""JSON from outside, read strictly: what two parsers could read differently is refused (RFC 8725 §2.4)."""
+
+import json
+import re
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+MAX_DEPTH = 32
+
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+
+class Malformed(Exception):
+    """No JSON we accept. `reason`: `empty`, `not_utf8`, `byte_order_mark`, `not_json`, `too_deep`,
+    `duplicate_key`, `nul_character`. `detail` never quotes the input.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def loads(raw: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
+    """The value. A scalar has depth 0, `[]` depth 1. Raises `Malformed`."""
+    if not raw:
+        raise Malformed("empty", "The body is empty.")
+    if raw.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
+        raise Malformed("byte_order_mark", "The body begins with a byte order mark.")
+    tree = _decoded(raw)
+    if _deeper_than(max_depth, tree):
+        raise Malformed("too_deep", f"The body is nested more than {max_depth} levels deep.")
+    if b"\\" in raw:
+        _refuse_what_escapes_hide(raw, tree)
+    elif raw.count(b":") != msgspec.json.encode(tree).count(b":"):
+        # Without escapes a colon is a byte in text and tree alike: each member that a later one of the
+        # same name replaced is at least one colon less.
+        raise _duplicate_key()
+    return tree
+
+
+def decode(raw: bytes, kind: type[T], *, max_depth: int = MAX_DEPTH) -> T:
+    """The value as `kind`. Raises `Malformed`; `msgspec.ValidationError` where it is JSON but no `kind`."""
+    loads(raw, max_depth=max_depth)
+    return msgspec.json.decode(raw, type=kind)
+
+
+def _decoded(raw: bytes) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except UnicodeDecodeError:
+        raise Malformed("not_utf8", "The body is not UTF-8.") from None
+    except RecursionError:
+        raise Malformed("too_deep", "The body is nested too deep.") from None
+    except msgspec.DecodeError as wrong:
+        raise Malformed("not_json", f"{str(wrong).rstrip('.')}.") from None
+
+
+def _deeper_than(max_depth: int, tree: Any) -> bool:
+    level = [tree] if isinstance(tree, (dict, list)) else []
+    for _ in range(max_depth):
+        level = [
+            item
+            for container in level
+            for item in (container.values() if isinstance(container, dict) else container)
+            if isinstance(item, (dict, list))
+        ]
+        if not level:
+            return False
+    return bool(level)
+
+
+def _refuse_what_escapes_hide(raw: bytes, tree: Any) -> None:
+    if b"\\u0000" in raw and _NUL.search(msgspec.json.encode(tree)):
+        raise Malformed("nul_character", "A string holds the character NUL.")
+    json.loads(raw, object_pairs_hook=_unique)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> None:
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise _duplicate_key()
+
+
+def _duplicate_key() -> Malformed:
+    return Malformed("duplicate_key", "An object names the same member twice.")
