@@ -1,0 +1,73 @@
+"""Roles of people, the scopes they stand for, and who may hand on what."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Literal, get_args
+
+from shared.errors import BadRequest
+
+Role = Literal["owner", "admin", "member", "billing", "read_only", "operator"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+PLATFORM_TENANT = "platform"
+"""The tenant whose people and machines operate the platform; platform scopes exist only in it."""
+
+_PLATFORM_SCOPES = frozenset({"platform:tenants:read", "platform:tenants:write", "platform:billing:write"})
+_TENANT_SCOPES = frozenset(
+    {
+        "tenant:read",
+        "users:read",
+        "users:write",
+        "service_accounts:read",
+        "service_accounts:write",
+        "usage:read",
+        "invoices:read",
+    }
+)
+SCOPES = _TENANT_SCOPES | _PLATFORM_SCOPES
+
+SCOPES_OF: dict[Role, frozenset[str]] = {
+    "owner": _TENANT_SCOPES,
+    "admin": _TENANT_SCOPES,
+    "member": frozenset({"tenant:read", "usage:read"}),
+    "billing": frozenset({"tenant:read", "usage:read", "invoices:read"}),
+    "read_only": frozenset({"tenant:read", "usage:read", "invoices:read", "users:read"}),
+    "operator": _PLATFORM_SCOPES,
+}
+
+_GRANTERS: dict[Role, frozenset[str]] = {
+    "owner": frozenset({"owner"}),
+    "admin": frozenset({"owner", "admin"}),
+    "operator": frozenset({"owner", "operator"}),
+}
+"""Roles that take more than their scopes to be handed on."""
+
+
+def scopes_of(roles: Iterable[Role]) -> frozenset[str]:
+    return frozenset().union(*(SCOPES_OF[role] for role in roles))
+
+
+def may_grant(role: Role, tenant_id: str, roles: Collection[str], scopes: Collection[str]) -> bool:
+    """Whether someone with `roles` and `scopes` may give `role` to another: never more than they have."""
+    if role == "operator" and tenant_id != PLATFORM_TENANT:
+        return False
+    if role in _GRANTERS:
+        return not _GRANTERS[role].isdisjoint(roles)
+    return SCOPES_OF[role] <= set(scopes)
+
+
+def exist_in(tenant_id: str, scopes: Collection[str]) -> bool:
+    """Whether a machine of this tenant can have these scopes at all."""
+    return tenant_id == PLATFORM_TENANT or _PLATFORM_SCOPES.isdisjoint(scopes)
+
+
+def narrowed(granted: Sequence[str], asked: str | None) -> tuple[str, ...]:
+    """The scopes of a token: those asked for, or all where none are (RFC 6749 §3.3).
+
+    Raises `BadRequest` `invalid_scope` for one that is not granted.
+    """
+    if asked is None:
+        return tuple(granted)
+    wanted = set(asked.split(" "))
+    if not wanted <= set(granted):
+        raise BadRequest("invalid_scope", "A scope is unknown or was not granted.")
+    return tuple(sorted(wanted))

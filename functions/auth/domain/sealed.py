@@ -1,0 +1,91 @@
+"""Opaque tokens whose fields are readable to us and forgeable by nobody; nothing about them is stored.
+
+Text: prefix, then base64url without padding of: key version (2 bytes), fields (each with its length in
+one byte), HMAC-SHA-256 over prefix and all of that, cut to 128 bits (RFC 2104 §5), CRC-32 of everything
+before it. The checksum lets typing errors and junk be told apart from forgeries without a key.
+"""
+
+import hmac
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import crc32
+from collections.abc import Mapping
+
+MAX_CHARACTERS = 512
+_MAC_BYTES = 16
+_CRC_BYTES = 4
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
+
+
+class SealingKeys:
+    """HMAC keys by version; new tokens are sealed with `current`."""
+
+    def __init__(self, keys: Mapping[int, bytes], current: int) -> None:
+        self._keys = dict(keys)
+        self.current = current
+        self._keys[current]
+
+    def mac(self, version: int, message: bytes) -> bytes | None:
+        """None for a version that is not ours (any more)."""
+        key = self._keys.get(version)
+        return None if key is None else hmac.digest(key, message, "sha256")[:_MAC_BYTES]
+
+
+class Seal:
+    """One kind of token: its prefix, and how many fields it has."""
+
+    def __init__(self, prefix: str, fields: int, keys: SealingKeys) -> None:
+        self._prefix = prefix
+        self._context = prefix.encode()
+        self._fields = fields
+        self._keys = keys
+
+    def seal(self, *fields: bytes) -> str:
+        """The same fields give the same token as long as the current key stays."""
+        if len(fields) != self._fields or any(len(field) > 255 for field in fields):
+            raise ValueError(f"{self._prefix} takes {self._fields} fields of at most 255 bytes")
+        version = self._keys.current
+        content = version.to_bytes(2) + b"".join(len(field).to_bytes(1) + field for field in fields)
+        mac = self._keys.mac(version, self._context + content)
+        if mac is None:
+            raise ValueError(f"no key of version {version}")
+        return self._prefix + _text(content + mac)
+
+    def open(self, text: str) -> list[bytes] | None:
+        """The fields; None for whatever `seal` did not make, spelt exactly as it made it."""
+        if len(text) > MAX_CHARACTERS or not text.startswith(self._prefix):
+            return None
+        raw = _bytes(text[len(self._prefix) :])
+        if raw is None:
+            return None
+        content, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
+        expected = self._keys.mac(int.from_bytes(content[:2]), self._context + content)
+        if expected is None or not hmac.compare_digest(expected, mac):
+            return None
+        return _split(content[2:], self._fields)
+
+
+def _text(raw: bytes) -> str:
+    return urlsafe_b64encode(raw + crc32(raw).to_bytes(_CRC_BYTES)).decode().rstrip("=")
+
+
+def _bytes(text: str) -> bytes | None:
+    """The inverse of `_text`; None for any other spelling, a wrong checksum, or too little to hold a MAC."""
+    if _BASE64URL.fullmatch(text) is None or len(text) % 4 == 1:
+        return None
+    raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    content = raw[:-_CRC_BYTES]
+    if len(content) < 2 + _MAC_BYTES or _text(content) != text:
+        return None
+    return content
+
+
+def _split(content: bytes, count: int) -> list[bytes] | None:
+    fields = []
+    while content:
+        length = content[0]
+        field, content = content[1 : 1 + length], content[1 + length :]
+        if len(field) != length:
+            return None
+        fields.append(field)
+    return fields if len(fields) == count else None
