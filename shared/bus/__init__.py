@@ -10,6 +10,12 @@ BILLING_EVENTS = "billing-events"
 TENANT_EVENTS = "tenant-events"
 TOPICS = (AUTH_EVENTS, BILLING_EVENTS, TENANT_EVENTS)
 
+MAX_DATA_BYTES = 9_900_000
+"""Pub/Sub takes 10 MB with attributes and ids; what is left over is theirs."""
+MAX_ATTRIBUTES = 100
+MAX_ATTRIBUTE_NAME_BYTES = 256
+MAX_ATTRIBUTE_BYTES = 1024
+
 
 class Message(msgspec.Struct, frozen=True):
     """What a topic carries: bytes (ours: one CloudEvent as JSON) and string attributes."""
@@ -20,6 +26,26 @@ class Message(msgspec.Struct, frozen=True):
 
 class Bus(Protocol):
     async def publish(self, topic: str, messages: Sequence[Message]) -> None:
-        """Returns when all of them are durable. Raises `shared.errors.Unavailable`; then some may be."""
+        """Returns when all of them are durable. Raises `shared.errors.Unavailable`; then some may be.
+
+        ValueError for what `check` refuses; then none is.
+        """
 
     async def close(self) -> None: ...
+
+
+def check(topic: str, message: Message) -> None:
+    """ValueError for an unknown topic and for a message that Pub/Sub refuses."""
+    if topic not in TOPICS:
+        raise ValueError(f"{topic!r} is no topic")
+    if not message.data and not message.attributes:
+        raise ValueError("a message has data or attributes")
+    if len(message.data) > MAX_DATA_BYTES:
+        raise ValueError(f"a message of {len(message.data)} bytes")
+    if len(message.attributes) > MAX_ATTRIBUTES:
+        raise ValueError(f"a message with {len(message.attributes)} attributes")
+    for name, value in message.attributes.items():
+        if not 1 <= len(name.encode()) <= MAX_ATTRIBUTE_NAME_BYTES or name.startswith("goog"):
+            raise ValueError("an attribute's name has 1 to 256 bytes and does not start with goog")
+        if len(value.encode()) > MAX_ATTRIBUTE_BYTES:
+            raise ValueError(f"the attribute {name!r} has over {MAX_ATTRIBUTE_BYTES} bytes")

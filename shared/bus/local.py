@@ -1,0 +1,208 @@
+"""The bus on one SQLite file: durable, at least once, growing delays, dead letters, many processes."""
+
+import asyncio
+import fcntl
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import msgspec
+
+from shared import bus
+from shared.bus import Message, tables
+from shared.bus.tables import DeadLetter, Leased
+from shared.errors import Unavailable
+from shared.ids import Clock, utc_now
+
+T = TypeVar("T")
+
+LOCK_SECONDS = 5.0
+
+
+class _Handles(msgspec.Struct, frozen=True):
+    db: sqlite3.Connection
+    lock: BinaryIO
+
+
+class LocalBus:
+    """`bus.Bus`, and the side of it that a relay consumes.
+
+    A failed delivery (`nack`, or a lease that ran out) comes again after `base_seconds`, doubled each time up
+    to `cap_seconds`, plus up to a tenth; the fifth failure moves it to the dead letters. What a call returned
+    from survives the death of any process; power loss may take the last commits.
+    """
+
+    def __init__(
+        self, path: Path, clock: Clock = utc_now, *, base_seconds: float = 0.5, cap_seconds: float = 60.0
+    ) -> None:
+        self._path = path
+        self._clock = clock
+        self._base_seconds = base_seconds
+        self._cap_seconds = cap_seconds
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="bus")
+        self._handles: _Handles | None = None
+        self._watcher: sqlite3.Connection | None = None
+
+    async def publish(self, topic: str, messages: Sequence[Message]) -> None:
+        if topic not in bus.TOPICS:
+            raise ValueError(f"{topic!r} is no topic")
+        for message in messages:
+            bus.check(topic, message)
+        if messages:
+            await self._write(lambda db: tables.publish(db, topic, tuple(messages), self._now()))
+
+    async def subscribe(self, topic: str, subscription: str) -> None:
+        """From now on `subscription` gets what is published to `topic`. Saying it again changes nothing."""
+        if topic not in bus.TOPICS or not subscription:
+            raise ValueError(f"{topic!r} is no topic, or the subscription has no name")
+        await self._write(lambda db: tables.subscribe(db, topic, subscription))
+
+    async def lease(self, subscription: str, limit: int, seconds: float) -> list[Leased]:
+        """Up to `limit` deliveries that are due, the longest due first. ValueError: no such subscription."""
+        return await self._write(lambda db: self._lease(db, subscription, limit, seconds))
+
+    async def due_in(self, subscription: str) -> float | None:
+        """Seconds until `lease` may find something; None: nothing is pending. ValueError as for `lease`."""
+        due = await self._read(lambda db: tables.next_due(db, subscription))
+        return None if due is None else max(0.0, (due - self._now()) / 1e6)
+
+    def change_count(self) -> int:
+        """Moves with every change by any process. Takes microseconds and never waits."""
+        if self._watcher is None:
+            self._watcher = sqlite3.connect(self._path)
+        return int(self._watcher.execute("PRAGMA data_version").fetchone()[0])
+
+    async def ack(self, leased: Leased) -> bool:
+        """Done with it. False: the lease had run out and passed on; the message comes again."""
+        return await self._write(lambda db: tables.ack(db, leased.id, leased.lease))
+
+    async def nack(self, leased: Leased, status: str) -> None:
+        """It failed, with `status` (`503`, `timeout`), which a dead letter keeps."""
+        await self._write(lambda db: self._fail(db, leased.id, leased.lease, status))
+
+    async def pending(self, subscription: str) -> int:
+        """Messages that are not acknowledged yet: those in flight count, dead letters do not."""
+        return await self._read(lambda db: tables.pending(db, subscription))
+
+    async def dead_letters(self) -> list[DeadLetter]:
+        """Oldest first."""
+        return await self._read(tables.dead_letters)
+
+    async def redeliver(self, dead_letter: int) -> bool:
+        """Puts a dead letter back, due now, with all its attempts again. False: there is none."""
+        return await self._write(lambda db: tables.redeliver(db, dead_letter, self._now()))
+
+    async def close(self) -> None:
+        """After this every call raises `Unavailable`."""
+        if self._watcher is not None:
+            self._watcher.close()
+        await asyncio.to_thread(self._close)
+
+    def _lease(self, db: sqlite3.Connection, subscription: str, limit: int, seconds: float) -> list[Leased]:
+        tables.topic_of(db, subscription)
+        now = self._now()
+        for delivery, lease in tables.expired(db, subscription, now):
+            self._fail(db, delivery, lease, "lease expired")
+        return tables.lease(db, subscription, limit, now, now + int(seconds * 1e6))
+
+    def _fail(self, db: sqlite3.Connection, delivery: int, lease: str, status: str) -> None:
+        attempts = tables.attempts(db, delivery, lease)
+        if attempts is None:
+            return
+        if attempts >= tables.MAX_ATTEMPTS:
+            tables.bury(db, delivery, status, self._now())
+            return
+        seconds = min(self._base_seconds * 2 ** (attempts - 1), self._cap_seconds)
+        seconds *= random.uniform(1.0, 1.1)  # noqa: S311 - spreads what failed together
+        tables.postpone(db, delivery, self._now() + int(seconds * 1e6))
+
+    def _now(self) -> int:
+        return tables.micros(self._clock())
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._on_thread(lambda handles: work(handles.db))
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        def locked(handles: _Handles) -> T:
+            with _transaction(handles):
+                return work(handles.db)
+
+        return await self._on_thread(locked)
+
+    async def _on_thread(self, work: Callable[[_Handles], T]) -> T:
+        try:
+            job = self._thread.submit(lambda: work(self._open()))
+        except RuntimeError as closed:
+            raise Unavailable("bus_closed", "The bus is closed.") from closed
+        try:
+            return await asyncio.wrap_future(job)
+        except (sqlite3.Error, OSError) as failure:
+            raise Unavailable("bus_unavailable", "The bus did not answer. Try again.") from failure
+
+    def _open(self) -> _Handles:
+        if self._handles is None:
+            self._handles = _connect(self._path)
+        return self._handles
+
+    def _close(self) -> None:
+        self._thread.shutdown()
+        if self._handles is not None:
+            self._handles.db.close()
+            self._handles.lock.close()
+            self._handles = None
+
+
+def _connect(path: Path) -> _Handles:
+    db = sqlite3.connect(path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False)
+    lock = open(f"{path}.lock", "ab")  # noqa: SIM115 - as long as the connection
+    try:
+        with _locked(lock):
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+            for statement in tables.SCHEMA:
+                db.execute(statement)
+    except BaseException:
+        db.close()
+        lock.close()
+        raise
+    return _Handles(db, lock)
+
+
+@contextmanager
+def _transaction(handles: _Handles) -> Iterator[None]:
+    with _locked(handles.lock):
+        handles.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            handles.db.execute("COMMIT")
+        except BaseException:
+            if handles.db.in_transaction:
+                handles.db.execute("ROLLBACK")
+            raise
+
+
+@contextmanager
+def _locked(lock: BinaryIO) -> Iterator[None]:
+    """Held before SQLite's own lock, whose busy handler starves a process for seconds."""
+    _acquire(lock)
+    try:
+        yield
+    finally:
+        fcntl.flock(lock, fcntl.LOCK_UN)
+
+
+def _acquire(lock: BinaryIO) -> None:
+    """Raises TimeoutError, an OSError, where a holder does not let go (a stopped process)."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise TimeoutError("the bus is locked") from None
+            time.sleep(0.0005)
