@@ -1,0 +1,53 @@
+# Everything a person does with this repository. `make help` lists it.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BACKEND ?= embedded
+PORT ?= 8080
+DATA_DIR ?= .local
+ARGS ?=
+V := .venv/bin
+export BACKEND
+
+.PHONY: help setup demo run test check bench stage lock clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@echo '  Settings: PORT=8080 DATA_DIR=.local PYTHON=python3.11 ARGS="more flags"'
+
+setup: .venv/.ready ## Install the pinned dependencies into .venv (the other targets do it when needed)
+
+.venv/.ready: requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11, 3.12 or 3.13 is needed; say which with PYTHON=/path/to/python3.11")'
+	@echo 'Installing the pinned dependencies into .venv (a minute or so, once) ...'
+	@test -x $(V)/python || $(PYTHON) -m venv .venv
+	@$(V)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt -r requirements-dev.txt
+	@touch $@
+
+demo: .venv/.ready ## A customer's whole life, on free ports with a fresh data folder, every figure checked
+	@$(V)/python -m local.demo $(ARGS)
+
+run: .venv/.ready ## The suite behind its gateway on 127.0.0.1:8080 (PORT=, DATA_DIR=); Ctrl-C stops it
+	@$(V)/python -m local.run --port $(PORT) --data-dir $(DATA_DIR) $(ARGS)
+
+test: .venv/.ready ## All tests (ARGS="tests/unit -k name" for some)
+	@$(V)/python -m pytest $(ARGS)
+
+check: .venv/.ready ## ruff, mypy --strict, import arrows
+	@$(V)/ruff format --check .
+	@$(V)/ruff check .
+	@$(V)/mypy --strict shared functions local deploy bench tests
+	@$(V)/lint-imports
+
+bench: .venv/.ready ## Measure speed, start-up and memory on this machine (a few minutes)
+	@$(V)/python -m bench $(ARGS)
+
+stage: .venv/.ready ## Fill build/<function>/ with exactly what is deployed
+	@$(V)/python -m deploy.stage $(ARGS)
+
+lock: ## Compile requirements*.in to pinned files with hashes
+	@$(V)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements.in -o requirements.txt
+	@$(V)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements-dev.in -o requirements-dev.txt
+
+clean: ## Remove build/ and .local/ (.venv stays)
+	@rm -rf build .local
