@@ -66,6 +66,13 @@ def envoy_config(spec: Mapping[str, Any], gateway: Gateway) -> Config:
     return {"static_resources": {"listeners": [listener], "clusters": clusters}}
 
 
+def command(config_file: Path) -> list[str]:
+    """Runs Envoy on a configuration, with one worker thread and an access log that is written at once."""
+    envoy_script = Path(sys.executable).parent / "envoy"
+    options = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]
+    return [str(envoy_script), "-c", str(config_file), *options, "--file-flush-interval-msec", "200"]
+
+
 def placeholders(public_url: str) -> dict[str, str]:
     """What api-spec.yaml is filled in with on one machine, where the cloud's names are not used."""
     return {"project_id": "local", "region": "local", "environment": "local", "public_url": public_url}
