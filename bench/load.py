@@ -1,4 +1,4 @@
-"""A closed-loop HTTP/1.1 load generator: N connections, each sends its next request when it has its answer."""
+"""A closed-loop HTTP/1.1 load generator: N connections, each sends its next request on its answer."""
 
 import asyncio
 import re
