@@ -3,12 +3,15 @@
 import asyncio
 import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from shared import events
+import msgspec
+
+from shared import bus, events
 from shared.bus import Bus, Message
+from shared.errors import Unavailable
 from shared.events import CloudEvent
 from shared.ids import Clock, new_id
 from shared.store import (
@@ -24,17 +27,24 @@ from shared.store import (
     Version,
     Write,
 )
-from shared.store.bodies import stamp
+from shared.store.bodies import from_body, stamp
 
 SHARDS = 4
 PUBLISH_SECONDS = 0.3
 SWEEP_AGE = timedelta(seconds=5)
 SWEEP_PAGE = 200
+MAX_ENTRY_BYTES = 850_000
 
 DUE = Query("outbox_due", "entries", order="created_at")
 QUERIES = (DUE,)
 
 _log = logging.getLogger(__name__)
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    topic: str
+    data: str
+    attributes: dict[str, str]
 
 
 class Outbox:
@@ -65,7 +75,10 @@ class Outbox:
         return [self.entry(topic, message) for topic in topics]
 
     def entry(self, topic: str, message: Message) -> Create:
-        """One message to one topic; `message.data` must be UTF-8."""
+        """One message to one topic. ValueError where the bus would refuse it or `data` is not UTF-8."""
+        bus.check(topic, message)
+        if len(msgspec.json.encode(message.data.decode())) > MAX_ENTRY_BYTES:
+            raise ValueError(f"a message over {MAX_ENTRY_BYTES} bytes fits no document")
         shard = f"{self._producer}-{random.randrange(SHARDS)}"  # noqa: S311 - spreads load
         body: Body = {
             "topic": topic,
@@ -76,18 +89,41 @@ class Outbox:
         return Create(self._platform.key("outbox", shard, "entries", new_id("out")), body)
 
     async def sweep(self) -> int:
-        """Publishes the entries of this producer that are older than 5 s; returns how many."""
+        """Publishes the entries of this producer that are older than 5 s, oldest first; returns how many.
+
+        Two sweeps at once publish twice. A topic that fails, or an entry that this version cannot read, keeps
+        no other back. Raises `Unavailable` at the end where a topic failed.
+        """
         before = stamp(self._clock() - SWEEP_AGE)
+        down: set[str] = set()
         swept = 0
         for shard in range(SHARDS):
-            parents = ("outbox", f"{self._producer}-{shard}")
+            cursor: str | None = None
             while True:
-                page = await self._platform.query(DUE, *parents, until=before, limit=SWEEP_PAGE)
-                await _publish(self._store, self._bus, {doc.key: doc.body for doc in page.docs})
-                swept += len(page.docs)
-                if page.cursor is None:
+                page = await self._platform.query(
+                    DUE, "outbox", f"{self._producer}-{shard}", until=before, limit=SWEEP_PAGE, cursor=cursor
+                )
+                swept += await self._publish(page.docs, down)
+                cursor = page.cursor
+                if cursor is None:
                     break
+        if down:
+            raise Unavailable("bus_unavailable", f"Nothing could be published to {', '.join(sorted(down))}.")
         return swept
+
+    async def _publish(self, docs: Sequence[Doc], down: set[str]) -> int:
+        """Returns how many; puts topics that fail into `down` and leaves those that are in it alone."""
+        published = 0
+        for topic, due in _by_topic((doc.key, doc.body) for doc in docs).items():
+            if topic in down:
+                continue
+            try:
+                await _send(self._store, self._bus, topic, due)
+                published += len(due)
+            except Unavailable as failure:
+                _log.warning("sweep: %d events to %s wait: %s", len(due), topic, failure)
+                down.add(topic)
+        return published
 
 
 class PublishingStore(Store):
@@ -102,16 +138,18 @@ class PublishingStore(Store):
 
     async def commit(self, *writes: Write) -> list[Version | None]:
         versions = await self._inner.commit(*writes)
-        due = {
-            write.key: write.body
+        entries = _by_topic(
+            (write.key, write.body)
             for write in writes
             if isinstance(write, Create) and write.key.path.startswith("outbox/")
-        }
-        if due:
+        )
+        if entries:
             try:
-                await asyncio.wait_for(_publish(self._inner, self._bus, due), PUBLISH_SECONDS)
+                async with asyncio.timeout(PUBLISH_SECONDS):
+                    for topic, due in entries.items():
+                        await _send(self._inner, self._bus, topic, due)
             except Exception as failure:  # noqa: BLE001 - the entries stand; the sweep publishes them
-                _log.warning("left %d events to the sweep: %r", len(due), failure)
+                _log.warning("left events to the sweep: %r", failure)
         return versions
 
     async def read(self, *keys: Key) -> list[Doc | None]:
@@ -133,12 +171,22 @@ class PublishingStore(Store):
         await self._inner.close()
 
 
-async def _publish(store: Store, bus: Bus, due: Mapping[Key, Body]) -> None:
-    by_topic: dict[str, list[Message]] = {}
-    for body in due.values():
-        message = Message(body["data"].encode(), body["attributes"])
-        by_topic.setdefault(body["topic"], []).append(message)
-    for topic, messages in by_topic.items():
-        await bus.publish(topic, messages)
-    if due:
-        await store.commit(*(Delete(key) for key in due))
+def _by_topic(entries: Iterable[tuple[Key, Body]]) -> dict[str, dict[Key, Message]]:
+    """An entry that cannot be published, made by another version of this program, stays and is logged."""
+    by_topic: dict[str, dict[Key, Message]] = {}
+    for key, body in entries:
+        try:
+            entry = from_body(body, _Entry)
+            message = Message(entry.data.encode(), entry.attributes)
+            bus.check(entry.topic, message)
+        except (msgspec.ValidationError, ValueError) as wrong:
+            _log.error("outbox entry %s cannot be published: %s", key.path, wrong)
+            continue
+        by_topic.setdefault(entry.topic, {})[key] = message
+    return by_topic
+
+
+async def _send(store: Store, to: Bus, topic: str, due: Mapping[Key, Message]) -> None:
+    """Deletes the entries once the bus has them: dying in between publishes twice, never not at all."""
+    await to.publish(topic, tuple(due.values()))
+    await store.commit(*(Delete(key) for key in due))
