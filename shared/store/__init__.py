@@ -1,19 +1,18 @@
 """The store port: documents with versions, conditional writes, declared queries; no transactions.
 
 A use-case reads, asks the domain, commits a list of writes all or nothing, and on `Stale` starts
-again with `until_not_stale`. An adapter (`sqlite.py`) is held to the port by the contract suite.
+again with `until_not_stale`. Adapters (`adapter.py`, `sqlite/`) are held to the port by the contract suite.
 """
 
 import asyncio
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
 from shared.errors import Unavailable
-from shared.ids import new_id
 
 T = TypeVar("T")
 
@@ -46,7 +45,7 @@ class AlreadyExists(StoreError):
 
 
 class Unknown(StoreError):
-    """Raised by adapters only: nobody knows whether the commit happened. Never leaves `Store.commit`."""
+    """Raised inside of adapters only: nobody knows whether the commit happened."""
 
 
 class DocumentTooLarge(StoreError):
@@ -251,44 +250,6 @@ class Store(ABC):
     async def close(self) -> None: ...
 
 
-class Adapter(Store):
-    """A store on some technology: it gives single tries, the handling of lost replies is here."""
-
-    def __init__(self, queries: Iterable[Query]) -> None:
-        self._queries = frozenset(queries)
-
-    @abstractmethod
-    async def _commit_once(self, attempt: str, writes: Sequence[Write]) -> list[Version | None]:
-        """One try. Stamps each document with `attempt`. Raises Stale, AlreadyExists, Unknown, Unavailable."""
-
-    @abstractmethod
-    async def _attempt_of(self, key: Key) -> str | None:
-        """The attempt id of the last write of this document; None where there is no document."""
-
-    async def commit(self, *writes: Write) -> list[Version | None]:
-        marker = _marker(writes)
-        attempt = new_id("att")
-        for pause in (0.0, 0.05, 0.2, 0.5):
-            if pause:
-                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
-            try:
-                return await self._commit_once(attempt, writes)
-            except Unknown:
-                continue
-            except (AlreadyExists, Stale):
-                if not pause or marker is None or await self._attempt_of(marker) != attempt:
-                    raise
-                return await self._versions(writes)
-        raise Unavailable("store_unavailable", "The store did not answer. Try again.")
-
-    async def _versions(self, writes: Sequence[Write]) -> list[Version | None]:
-        docs = await self.read(*(write.key for write in writes))
-        return [
-            doc.version if doc and not isinstance(write, (Delete, Check)) else None
-            for write, doc in zip(writes, docs, strict=True)
-        ]
-
-
 async def until_not_stale(attempt: Callable[[], Awaitable[T]]) -> T:
     """Runs a read-decide-commit step again while somebody else is faster; 30 tries, then `Unavailable`."""
     for tries in range(30):
@@ -297,22 +258,6 @@ async def until_not_stale(attempt: Callable[[], Awaitable[T]]) -> T:
         except Stale:
             await asyncio.sleep(random.uniform(0, min(0.001 * 2**tries, 0.1)))  # noqa: S311 - jitter
     raise Unavailable("contention", "Too many changes at once to the same thing. Try again.")
-
-
-def _marker(writes: Sequence[Write]) -> Key | None:
-    """The key whose attempt id tells whether a commit happened."""
-    if not writes:
-        raise ValueError("an empty commit")
-    if len(writes) > MAX_WRITES:
-        raise DocumentTooLarge(f"{len(writes)} writes in one commit")
-    if len({write.key.path for write in writes}) != len(writes):
-        raise ValueError("two writes of one document in one commit")
-    for write in writes:
-        if isinstance(write, Create):
-            return write.key
-    if all(isinstance(write, Delete) and write.if_version is None for write in writes):
-        return None
-    raise ValueError("a commit that changes something holds a Create (event, audit record, marker)")
 
 
 def _collection(name: str) -> str:

@@ -1,0 +1,48 @@
+"""Cursors: where a page of a query ended, opaque to whoever carries it, good for that query only."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+
+import msgspec
+
+from shared.store import Query
+
+Operand = str | int | bool
+
+
+class Position(msgspec.Struct, frozen=True, array_like=True):
+    """The last document of a page: its order field (None where a query goes by id) and its escaped id."""
+
+    order: str | int | None
+    id: str
+
+
+class _Cursor(msgspec.Struct, frozen=True, array_like=True):
+    query: str
+    position: Position
+
+
+def cursor(query: Query, collection: str, equal: Mapping[str, Operand], position: Position) -> str:
+    raw = msgspec.json.encode(_Cursor(_fingerprint(query, collection, equal), position))
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def position(query: Query, collection: str, equal: Mapping[str, Operand], cursor: str) -> Position:
+    """Raises ValueError for what `cursor` did not give for the same query, collection and equal fields."""
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        decoded = msgspec.json.decode(raw, type=_Cursor)
+    except (binascii.Error, msgspec.DecodeError, UnicodeError):
+        raise ValueError("a broken cursor") from None
+    if decoded.query != _fingerprint(query, collection, equal):
+        raise ValueError("a cursor of another query")
+    if (query.order is None) != (decoded.position.order is None):
+        raise ValueError("a broken cursor")
+    return decoded.position
+
+
+def _fingerprint(query: Query, collection: str, equal: Mapping[str, Operand]) -> str:
+    parts = (query, collection, sorted(equal.items()))
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]

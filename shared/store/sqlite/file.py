@@ -1,0 +1,173 @@
+"""The file: its schema, its connections, and the lock that its writers take turns on."""
+
+import fcntl
+import os
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from shared.errors import Unavailable
+from shared.store import StoreError
+
+SCHEMA_VERSION = 1
+LOCK_SECONDS = 1.5
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS docs (
+    path TEXT NOT NULL PRIMARY KEY,
+    coll TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    body TEXT NOT NULL,
+    rev TEXT NOT NULL,
+    maker TEXT
+)
+"""
+
+
+class Damaged(StoreError):
+    """The file is no store, is damaged, or was made by another version of this program."""
+
+
+class WriteLock:
+    """Two lock files beside the store. Who waits holds the gate, so that a busy writer cannot barge in.
+
+    SQLite's own way of waiting lets one process starve another for seconds.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._gate = _opened(path.with_name(path.name + ".gate"))
+        self._lock = _opened(path.with_name(path.name + ".lock"))
+
+    def acquire(self, deadline: float) -> bool:
+        """False when it is not free by `deadline`, a time on the monotonic clock."""
+        if not _until(deadline, lambda: _flocked(self._gate)):
+            return False
+        try:
+            return _until(deadline, lambda: _flocked(self._lock))
+        finally:
+            fcntl.flock(self._gate, fcntl.LOCK_UN)
+
+    def release(self) -> None:
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        os.close(self._gate)
+        os.close(self._lock)
+
+
+class StoreFile:
+    """Gives connections, which belong to the thread that asked. Makes the file before the first one."""
+
+    def __init__(self, path: Path, indexes: Iterable[str]) -> None:
+        self._path = path
+        self._indexes = tuple(indexes)
+        self._preparing = threading.Lock()
+        self._prepared = False
+
+    def lock(self) -> WriteLock:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        return WriteLock(self._path)
+
+    def connection(self, *, read_only: bool) -> sqlite3.Connection:
+        """Raises Damaged, Unavailable, sqlite3.Error, OSError."""
+        with self._preparing:
+            if not self._prepared:
+                self._prepare()
+                self._prepared = True
+        connection = _connected(self._path)
+        if read_only:
+            connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    def _prepare(self) -> None:
+        lock = self.lock()
+        try:
+            if not lock.acquire(time.monotonic() + LOCK_SECONDS):
+                raise locked()
+            os.close(_opened(self._path))
+            connection = _connected(self._path)
+            try:
+                self._make_schema(connection)
+            finally:
+                connection.close()
+        finally:
+            lock.close()
+
+    def _make_schema(self, connection: sqlite3.Connection) -> None:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version not in (0, SCHEMA_VERSION):
+            raise Damaged(f"{self._path} has schema version {version}; this program reads {SCHEMA_VERSION}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(_TABLE)
+        for statement in self._indexes:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+
+
+def begin(connection: sqlite3.Connection, deadline: float) -> bool:
+    """BEGIN IMMEDIATE, which waits for other programs that write to the file without our lock."""
+
+    def begun() -> bool:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as failure:
+            if _code(failure) == sqlite3.SQLITE_BUSY:
+                return False
+            raise
+        return True
+
+    return _until(deadline, begun)
+
+
+def locked() -> Unavailable:
+    return Unavailable("store_busy", "Somebody else holds the store's lock. Try again.")
+
+
+def unavailable() -> Unavailable:
+    return Unavailable("store_unavailable", "The store did not answer. Try again.")
+
+
+def is_damage(failure: sqlite3.Error) -> bool:
+    return _code(failure) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def is_sqlite_failure(failure: Exception) -> bool:
+    """Whether it came from the file or the machine, and not from a wrong call."""
+    return isinstance(failure, sqlite3.OperationalError | sqlite3.DatabaseError) and _code(failure) != 0
+
+
+def _code(failure: sqlite3.Error) -> int:
+    return getattr(failure, "sqlite_errorcode", 0) & 0xFF
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, timeout=0.2)
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA cache_size = -16000")
+    return connection
+
+
+def _opened(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _flocked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _until(deadline: float, attempt: Callable[[], bool]) -> bool:
+    while not attempt():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(random.uniform(0.0002, 0.0008))  # noqa: S311 - jitter
+    return True

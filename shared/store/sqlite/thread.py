@@ -1,0 +1,143 @@
+"""A thread that works off requests in batches; the answers of a batch reach the loop in one wake-up."""
+
+import asyncio
+import logging
+import sqlite3
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
+
+from shared.errors import Unavailable
+from shared.store import Unknown
+from shared.store.sqlite.file import Damaged, is_damage, is_sqlite_failure, unavailable
+
+R = TypeVar("R")
+A = TypeVar("A")
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class Job(Generic[R, A]):
+    """A request on its way. `weight` is its share of what may wait; `since` is on the monotonic clock."""
+
+    __slots__ = ("answer", "future", "request", "since", "weight")
+
+    def __init__(self, request: R, weight: int, future: "asyncio.Future[A]") -> None:
+        self.request = request
+        self.weight = weight
+        self.future = future
+        self.since = time.monotonic()
+        self.answer: A | Exception | None = None
+
+
+class BatchThread(ABC, Generic[R, A]):
+    """Made inside of the running loop that it answers to. Answers are never None."""
+
+    def __init__(self, name: str, *, max_waiting: int, max_batch: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._inbox: SimpleQueue[Job[R, A] | None] = SimpleQueue()
+        self._max_waiting = max_waiting
+        self._max_batch = max_batch
+        self._waiting = 0
+        self._closing = False
+        self._going = True
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    async def ask(self, request: R, weight: int) -> A:
+        """Raises `Unavailable` when too much waits already, else what the thread answers with."""
+        if self._closing or self._waiting >= self._max_waiting:
+            raise Unavailable("store_busy", "The store has too much to do. Try again.")
+        self._waiting += weight
+        job: Job[R, A] = Job(request, weight, self._loop.create_future())
+        self._inbox.put(job)
+        return await job.future
+
+    async def close(self) -> None:
+        """Finishes what waits, then ends the thread."""
+        if not self._closing:
+            self._closing = True
+            self._inbox.put(None)
+        await asyncio.shield(self._ended)
+        self._thread.join()
+
+    @abstractmethod
+    def _work(self, batch: list[Job[R, A]]) -> None:
+        """Sets answers. A job without one is in the next batch again. An exception is everybody's answer."""
+
+    @abstractmethod
+    def _disconnect(self) -> None:
+        """Drops the connection, after a failure or at the end; `_work` makes a new one."""
+
+    def _drain(self, batch: list[Job[R, A]]) -> None:
+        """Adds to the batch what has come meanwhile."""
+        weight = sum(job.weight for job in batch)
+        while self._going and weight < self._max_batch:
+            try:
+                job = self._inbox.get_nowait()
+            except Empty:
+                return
+            if job is None:
+                self._going = False
+            else:
+                batch.append(job)
+                weight += job.weight
+
+    def _run(self) -> None:
+        batch: list[Job[R, A]] = []
+        while self._going or batch:
+            if not batch:
+                job = self._inbox.get()
+                if job is None:
+                    break
+                batch.append(job)
+            self._drain(batch)
+            self._work_safely(batch)
+            answered = [job for job in batch if job.answer is not None]
+            batch = [job for job in batch if job.answer is None]
+            self._call_loop(self._deliver, answered)
+        self._disconnect()
+        self._call_loop(self._ended.set_result, None)
+
+    def _work_safely(self, batch: list[Job[R, A]]) -> None:
+        try:
+            self._work(batch)
+        except Exception as failure:  # noqa: BLE001 - it is the callers' to see, and the thread must go on
+            _log.error("the store failed: %r", failure)
+            self._disconnect()
+            for job in batch:
+                job.answer = _told(failure)
+
+    def _call_loop(self, function: Callable[[T], None], argument: T) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, argument)
+        except RuntimeError:  # the loop has ended without `close`: nobody waits any more
+            self._going = False
+
+    def _deliver(self, jobs: list[Job[R, A]]) -> None:
+        for job in jobs:
+            self._waiting -= job.weight
+            if job.future.done():
+                continue
+            if isinstance(job.answer, Exception):
+                job.future.set_exception(job.answer)
+            elif job.answer is not None:
+                job.future.set_result(job.answer)
+
+
+def _told(failure: Exception) -> Exception:
+    """The failure as one caller gets it: an exception of its own, which its traceback belongs to."""
+    if isinstance(failure, Unavailable):
+        return Unavailable(failure.code, failure.detail)
+    if isinstance(failure, Unknown | Damaged):
+        return type(failure)(*failure.args)
+    if isinstance(failure, sqlite3.Error) and is_damage(failure):
+        return Damaged(f"the store's file is damaged: {failure}")
+    if isinstance(failure, OSError) or is_sqlite_failure(failure):
+        return unavailable()
+    return RuntimeError(f"the store failed: {failure!r}")
