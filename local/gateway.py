@@ -186,7 +186,7 @@ def _provider(scheme: TokenScheme, gateway: Gateway) -> Config:
         "remote_jwks": {
             "http_uri": {"uri": gateway.jwks_url, "cluster": _JWKS_CLUSTER, "timeout": "5s"},
             "cache_duration": f"{gateway.jwks_cache_seconds}s",
-            "async_fetch": {"fast_listener": True, "failed_refetch_duration": "0.5s"},
+            "async_fetch": {"failed_refetch_duration": "0.5s"},
         },
     }
 

@@ -1,0 +1,179 @@
+"""The running suite as the demo meets it: the gateway, the topics, the mailbox, the processes."""
+
+import asyncio
+import email
+import email.policy
+import json
+import re
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from os import kill
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from local.layout import Layout
+from shared import events
+from shared.bus import BILLING_EVENTS, Message
+from shared.bus.local import LocalBus
+
+T = TypeVar("T")
+
+START_SECONDS = 90.0
+SETTLE_SECONDS = 90.0
+
+
+class DemoFailed(Exception):
+    """The story cannot go on; the message says where it stopped and where to look."""
+
+
+class World:
+    """One suite in one data folder."""
+
+    def __init__(self, layout: Layout, ready_file: Path, client: httpx.AsyncClient, bus: LocalBus) -> None:
+        self.layout = layout
+        self.client = client
+        self._ready_file = ready_file
+        self._bus = bus
+
+    @property
+    def ready(self) -> dict[str, Any]:
+        """What the runner says runs now."""
+        ready: dict[str, Any] = json.loads(self._ready_file.read_text())
+        return ready
+
+    async def call(self, method: str, path: str, token: str | None = None, **rest: Any) -> httpx.Response:
+        """One request through the gateway."""
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        headers.update(rest.pop("headers", {}))
+        return await self.client.request(method, path, headers=headers, **rest)
+
+    async def must(self, status: int, method: str, path: str, token: str | None = None, **rest: Any) -> Any:
+        """One request that has to give `status`; its JSON. Raises `DemoFailed`."""
+        answer = await self.call(method, path, token, **rest)
+        if answer.status_code != status:
+            raise DemoFailed(f"{method} {path} gave {answer.status_code}, not {status}: {answer.text[:400]}")
+        return answer.json() if answer.content else None
+
+    async def client_token(self, client_id: str, secret: str) -> str:
+        form = {"grant_type": "client_credentials"}
+        answer = await self.client.post("/oauth2/token", data=form, auth=(client_id, secret))
+        if answer.status_code != 200:
+            raise DemoFailed(f"a machine could not sign in: {answer.status_code} {answer.text[:400]}")
+        return str(answer.json()["access_token"])
+
+    async def publish_usage(self, tenant_id: str, source: str, batch: Sequence[Any]) -> None:
+        """One message to the topic, as a publisher sends it."""
+        await self.publish("usage.recorded", tenant_id, {"events": batch}, source)
+
+    async def close_period(self, tenant_id: str, period: str) -> None:
+        await self.publish("billing.close.requested", tenant_id, {"period": period}, "//demo/schedule")
+
+    async def publish(self, name: str, tenant_id: str, data: Any, source: str) -> None:
+        event = events.make(
+            name,
+            event_id=f"demo-{datetime.now(UTC).timestamp():.6f}",
+            source=source,
+            subject=tenant_id,
+            time=datetime.now(UTC),
+            data=data,
+        )
+        await self._bus.publish(BILLING_EVENTS, [events.to_message(event)])
+
+    async def publish_raw(self, data: bytes) -> None:
+        await self._bus.publish(BILLING_EVENTS, [Message(data)])
+
+    async def pending(self) -> int:
+        """Deliveries to the functions that are not acknowledged yet."""
+        subscriptions: dict[str, str] = self.ready["subscriptions"]
+        return sum([await self._bus.pending(name) for name in subscriptions if subscriptions[name] in TOPICS])
+
+    async def dead_letters(self) -> int:
+        return len(await self._bus.dead_letters())
+
+    def kill_function(self, name: str) -> int:
+        """`kill -9`, master and workers. Returns the process id that is gone."""
+        pid = int(self.ready["functions"][name]["pid"])
+        for child in _children(pid):
+            kill(child, signal.SIGKILL)
+        kill(pid, signal.SIGKILL)
+        return pid
+
+    async def mail_to(self, address: str) -> str:
+        """The text of the newest mail to somebody, once it is there."""
+
+        async def look() -> str | None:
+            for path in sorted(self.layout.mailbox.glob("*.eml"), key=lambda path: -path.stat().st_mtime_ns):
+                message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+                body = message.get_body(("plain",))
+                if address in str(message["to"]) and body is not None:
+                    return str(body.get_content())
+            return None
+
+        return await until(look, f"a mail to {address} in {self.layout.mailbox}")
+
+
+async def until(look: Callable[[], Awaitable[T | None]], what: str, seconds: float = SETTLE_SECONDS) -> T:
+    """Looks again every 50 ms until there is something. Raises `DemoFailed`."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while loop.time() < end:
+        found = await look()
+        if found is not None:
+            return found
+        await asyncio.sleep(0.05)
+    raise DemoFailed(f"waited {seconds:.0f} s in vain for {what}")
+
+
+def token_in(mail: str) -> str:
+    """The one-time token in a mail's link."""
+    found = re.search(r"token=([A-Za-z0-9_.-]+)", mail)
+    if found is None:
+        raise DemoFailed(f"no link in the mail: {mail[:400]}")
+    return found.group(1)
+
+
+@asynccontextmanager
+async def running(data_dir: Path) -> AsyncIterator[World]:
+    """Starts the suite on free ports in a fresh folder and stops it in the end, whatever happens."""
+    with tempfile.TemporaryDirectory() as scratch:
+        ready_file = Path(scratch) / "ready.json"
+        runner = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "local.run", "--port", "0", "--fresh", "--no-logs"),
+            *("--data-dir", str(data_dir), "--ready-file", str(ready_file)),
+        )
+        try:
+            layout = Layout(data_dir.resolve())
+            ready = await until(lambda: _ready(ready_file, runner), "the suite to start", START_SECONDS)
+            bus = LocalBus(layout.bus)
+            try:
+                async with httpx.AsyncClient(base_url=ready["gateway"], timeout=30) as client:
+                    yield World(layout, ready_file, client, bus)
+            finally:
+                await bus.close()
+        finally:
+            if runner.returncode is None:
+                runner.send_signal(signal.SIGTERM)
+            await runner.wait()
+
+
+async def _ready(path: Path, runner: asyncio.subprocess.Process) -> dict[str, Any] | None:
+    if runner.returncode is not None:
+        raise DemoFailed("the suite did not start; what it said stands above")
+    try:
+        ready: dict[str, Any] = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return ready
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
