@@ -4,7 +4,6 @@ Anything that is raised and is not an `Error` is a bug or an outage and is repor
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 
 class FieldError(Exception):
@@ -20,8 +19,8 @@ class FieldError(Exception):
 class Error(Exception):
     """The root. `detail` tells a person what to do next and never holds a secret."""
 
-    status: ClassVar[int]
-    title: ClassVar[str]
+    status: int
+    title: str
 
     def __init__(
         self,
@@ -103,6 +102,16 @@ class Unavailable(Error):
 
     def __init__(self, code: str, detail: str, *, retry_after_seconds: int = 1) -> None:
         super().__init__(code, detail, headers={"Retry-After": str(retry_after_seconds)})
+
+
+class OAuthError(Error):
+    """What `/oauth2/*` answers itself (RFC 6749 §5.2). `error`: `invalid_client`, `invalid_grant` …"""
+
+    title = "The token request was refused"
+
+    def __init__(self, status: int, error: str, description: str) -> None:
+        super().__init__(error, description)
+        self.status = status
 
 
 def invalid(path: str, code: str, detail: str) -> Invalid:

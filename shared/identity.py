@@ -1,8 +1,32 @@
 """Who calls: an access token verified (RFC 9068, RFC 8725) and turned into a `Principal`."""
 
-from datetime import datetime
+import hashlib
+import math
+from collections import OrderedDict
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 
+import jwt
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+from shared import keyring, tenant
+from shared.access_token import MAX_TOKEN_CHARS, Claims, NotAToken, read
+from shared.cache import Cache, CacheLimits
+from shared.errors import Error, Forbidden, Unauthenticated
+from shared.ids import Clock
+from shared.keyring import KeyRing
+from shared.store import Store
+from shared.store.bodies import from_body
+from shared.tenant import Tenant
+
+KEY_LIMITS = CacheLimits(ttl=timedelta(seconds=60), stale=timedelta(minutes=5), size=1)
+TENANT_LIMITS = CacheLimits(ttl=timedelta(seconds=25), stale=timedelta(minutes=5), size=10_000)
+UNKNOWN_KID_COOLDOWN = timedelta(seconds=30)
+MAX_VERIFIED_TOKENS = 10_000
+
+_RING = keyring.KEYRING_NAME
+_CHALLENGE = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -18,3 +42,158 @@ class Principal(msgspec.Struct, frozen=True):
     issued_at: datetime
     expires_at: datetime
     session_id: str | None = None
+
+
+class _Verified(msgspec.Struct, frozen=True, gc=False):
+    """A token that was found good: by which key, for whom."""
+
+    kid: str
+    principal: Principal
+
+
+def authorization(headers: Mapping[str, str]) -> str | None:
+    """The caller's own `Authorization`: the gateway moves it aside to put its own identity in its place."""
+    return headers.get("x-forwarded-authorization") or headers.get("authorization")
+
+
+def bearer_token(headers: Mapping[str, str]) -> str | None:
+    """The access token of a request; None where the caller sent none (RFC 6750 §2.1, headers only)."""
+    scheme, _, token = (authorization(headers) or "").partition(" ")
+    return token if scheme.lower() == "bearer" else None
+
+
+def require_scope(principal: Principal, scope: str) -> None:
+    """Raises `Forbidden` (403 `insufficient_scope`) for a caller without it."""
+    if scope not in principal.scopes:
+        challenge = {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'}
+        raise Forbidden("insufficient_scope", f"This needs the scope {scope}.", headers=challenge)
+
+
+class Verifier:
+    """Holds the key ring, the tenants it met and the tokens it verified, each for a bounded time.
+
+    A suspension is seen after 25 s, a removed key after 60 s. When the store is out, what is known stays
+    good for five minutes.
+    """
+
+    def __init__(self, store: Store, issuer: str, audience: str, clock: Clock) -> None:
+        self._store = store
+        self._issuer = issuer
+        self._audience = audience
+        self._clock = clock
+        self._rings = Cache("key ring", self._fetch_keys, clock, KEY_LIMITS)
+        self._tenants = Cache("tenant", self._fetch_tenant, clock, TENANT_LIMITS)
+        self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
+        self._asked_for_kid_at: datetime | None = None
+
+    async def verify(self, token: str) -> Principal:
+        """Raises `Unauthenticated` (`invalid_token`), `Forbidden` (`tenant_suspended`), `Unavailable`."""
+        if len(token) > MAX_TOKEN_CHARS or not token.isascii():
+            raise _refusal()
+        digest = hashlib.sha256(token.encode()).digest()
+        verified = self._verified.get(digest)
+        if verified is None or verified.kid not in await self._rings.get(_RING):
+            verified = await self._verify_anew(token, digest)
+        principal = verified.principal
+        if self._clock() >= principal.expires_at:
+            self._verified.pop(digest, None)
+            raise _refusal()
+        await self._require_active(principal)
+        return principal
+
+    async def _verify_anew(self, token: str, digest: bytes) -> _Verified:
+        try:
+            unproven = read(token)
+            public = await self._key(unproven.kid)
+            self._check_signature(token, public)
+            claims = unproven.claims
+            claims.check_times(math.floor(self._clock().timestamp()))
+        except NotAToken:
+            raise _refusal() from None
+        verified = _Verified(unproven.kid, _principal(claims))
+        self._verified[digest] = verified
+        if len(self._verified) > MAX_VERIFIED_TOKENS:
+            self._verified.popitem(last=False)
+        return verified
+
+    def _check_signature(self, token: str, public: EllipticCurvePublicKey) -> None:
+        """Signature, issuer and audience; the times are checked against our own clock instead."""
+        try:
+            jwt.decode(
+                token,
+                public,
+                algorithms=[keyring.ALGORITHM],
+                audience=self._audience,
+                issuer=self._issuer,
+                options={
+                    "strict_aud": True,
+                    "verify_exp": False,
+                    "verify_iat": False,
+                    "verify_nbf": False,
+                    "require": ["iss", "aud", "sub", "exp", "iat", "jti", "client_id"],
+                },
+            )
+        except jwt.PyJWTError:
+            raise NotAToken from None
+
+    async def _key(self, kid: str) -> EllipticCurvePublicKey:
+        keys = await self._rings.get(_RING)
+        if kid not in keys and self._may_ask_again(empty=not keys):
+            keys = await self._rings.refetch(_RING)
+        try:
+            return keys[kid]
+        except KeyError:
+            raise NotAToken from None
+
+    def _may_ask_again(self, *, empty: bool) -> bool:
+        """A key we have not seen may be a new one; made-up ones must not become reads of the store."""
+        if empty:
+            return True
+        age = self._rings.age(_RING)
+        if age is not None and age < timedelta(seconds=1):
+            return False
+        now = self._clock()
+        if self._asked_for_kid_at is not None and now < self._asked_for_kid_at + UNKNOWN_KID_COOLDOWN:
+            return False
+        self._asked_for_kid_at = now
+        return True
+
+    async def _require_active(self, principal: Principal) -> None:
+        found = await self._tenants.get(principal.tenant_id)
+        if found is None:
+            raise _refusal()
+        if found.status != "active":
+            raise Forbidden("tenant_suspended", "This tenant is not active. Contact its owner.")
+        valid_after = found.tokens_valid_after
+        if valid_after is not None and principal.issued_at.timestamp() <= math.floor(valid_after.timestamp()):
+            raise _refusal()
+
+    async def _fetch_keys(self, _: str) -> dict[str, EllipticCurvePublicKey]:
+        doc = (await self._store.read(keyring.key(self._store)))[0]
+        ring = from_body(doc.body, KeyRing) if doc else KeyRing()
+        return {key.kid: keyring.public_key(key.public) for key in ring.keys}
+
+    async def _fetch_tenant(self, tenant_id: str) -> Tenant | None:
+        doc = (await self._store.read(tenant.key(self._store, tenant_id)))[0]
+        return from_body(doc.body, Tenant) if doc else None
+
+
+def _principal(claims: Claims) -> Principal:
+    return Principal(
+        tenant_id=claims.tid,
+        subject=claims.sub,
+        client_id=claims.client_id,
+        scopes=frozenset(claims.scope.split(" ")) - {""},
+        roles=tuple(claims.roles),
+        tier=claims.tier,
+        token_id=claims.jti,
+        issued_at=datetime.fromtimestamp(claims.iat, UTC),
+        expires_at=datetime.fromtimestamp(claims.exp, UTC),
+        session_id=claims.sid,
+    )
+
+
+def _refusal() -> Error:
+    """One constant answer: which check failed is nobody's business."""
+    detail = "The access token is not valid. Sign in again."
+    return Unauthenticated("invalid_token", detail, headers=_CHALLENGE)

@@ -1,0 +1,111 @@
+"""Values fetched from elsewhere and kept a while: bounded, one fetch at a time a key, stale in an outage."""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+import msgspec
+
+from shared.errors import Unavailable
+from shared.ids import Clock
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+RETRY_AFTER_OUTAGE = timedelta(seconds=1)
+
+_log = logging.getLogger(__name__)
+
+
+class CacheLimits(msgspec.Struct, frozen=True):
+    """`ttl`: a value is used so long without asking. `stale`: so long while asking fails. `size`: entries."""
+
+    ttl: timedelta
+    stale: timedelta
+    size: int
+
+
+class _Entry(msgspec.Struct, Generic[V]):
+    value: V
+    fetched_at: datetime
+    use_until: datetime
+
+
+class Cache(Generic[K, V]):
+    """`fetch` is the source. Only its `Unavailable` counts as an outage; anything else it raises is passed
+    on and ends the life of what was kept.
+    """
+
+    def __init__(
+        self, name: str, fetch: Callable[[K], Awaitable[V]], clock: Clock, limits: CacheLimits
+    ) -> None:
+        self._name = name
+        self._fetch = fetch
+        self._clock = clock
+        self._limits = limits
+        self._entries: OrderedDict[K, _Entry[V]] = OrderedDict()
+        self._flights: dict[K, asyncio.Task[V]] = {}
+
+    async def get(self, key: K) -> V:
+        """The value, at most `ttl` old, or at most `stale` old in an outage. Raises what `fetch` raises."""
+        entry = self._entries.get(key)
+        if entry is not None and self._clock() < entry.use_until:
+            self._entries.move_to_end(key)
+            return entry.value
+        return await self.refetch(key)
+
+    async def refetch(self, key: K) -> V:
+        """The same, asking the source even though the kept value is young."""
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = asyncio.ensure_future(self._fly(key))
+            self._flights[key] = flight
+            flight.add_done_callback(lambda done: self._landed(key, done))
+        # Shielded: who gives up waiting must not take the value from those who wait on.
+        return await asyncio.shield(flight)
+
+    def age(self, key: K) -> timedelta | None:
+        """How long ago the kept value was fetched; None where nothing is kept."""
+        entry = self._entries.get(key)
+        return self._clock() - entry.fetched_at if entry else None
+
+    def forget(self, key: K) -> None:
+        """Drops the value; a fetch that is under way no longer counts for those who ask from now on."""
+        self._entries.pop(key, None)
+        self._flights.pop(key, None)
+
+    async def _fly(self, key: K) -> V:
+        flight = asyncio.current_task()
+        asked_at = self._clock()
+        try:
+            value = await self._fetch(key)
+        except Unavailable:
+            entry = self._entries.get(key)
+            now = self._clock()
+            if entry is None or now >= entry.fetched_at + self._limits.stale:
+                raise
+            entry.use_until = now + RETRY_AFTER_OUTAGE
+            _log.warning("%s: source unavailable; using what was fetched at %s", self._name, entry.fetched_at)
+            return entry.value
+        except BaseException:
+            if self._flights.get(key) is flight:
+                self._entries.pop(key, None)
+            raise
+        if self._flights.get(key) is flight:
+            self._keep(key, value, asked_at)
+        return value
+
+    def _keep(self, key: K, value: V, asked_at: datetime) -> None:
+        self._entries[key] = _Entry(value, asked_at, asked_at + self._limits.ttl)
+        self._entries.move_to_end(key)
+        if len(self._entries) > self._limits.size:
+            self._entries.popitem(last=False)
+
+    def _landed(self, key: K, flight: "asyncio.Task[V]") -> None:
+        if self._flights.get(key) is flight:
+            del self._flights[key]
+        if not flight.cancelled():
+            flight.exception()  # seen, even where everybody who waited has gone
