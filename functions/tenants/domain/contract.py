@@ -1,0 +1,43 @@
+"""What a customer agrees to when it is taken on: from which day it pays, and who owns the tenant."""
+
+import re
+from datetime import date, timedelta
+
+from shared.errors import invalid
+
+LONGEST_AHEAD = timedelta(days=366)
+LONGEST_AGO = timedelta(days=5 * 366)
+
+_LOCAL_MAX = 64
+_ADDRESS_MAX = 254
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_ADDRESS = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@{_LABEL}(?:\.{_LABEL})+")
+
+
+def start(wanted: date | None, today: date) -> date:
+    """The first day that is billed; `today` unless another is wanted. Raises Invalid."""
+    if wanted is None:
+        return today
+    if not today - LONGEST_AGO <= wanted <= today + LONGEST_AHEAD:
+        raise invalid(
+            "/contract_start",
+            "out_of_range",
+            f"Choose a day from {today - LONGEST_AGO} to {today + LONGEST_AHEAD}.",
+        )
+    return wanted
+
+
+def owner_email(text: str) -> str:
+    """An address as RFC 5321 §4.1.2 has it, without quotes and address literals, in ASCII. Raises Invalid."""
+    match = _ADDRESS.fullmatch(text)
+    if match is None or len(match[1]) > _LOCAL_MAX or len(text) > _ADDRESS_MAX:
+        raise invalid("/owner_email", "invalid_email", "This is not an e-mail address.")
+    return text
+
+
+def name(text: str) -> str:
+    """What people read: printable, without outer spaces. Raises Invalid."""
+    if not text.isprintable() or text != text.strip():
+        raise invalid("/name", "invalid_name", "Use printable characters without spaces around them.")
+    return text

@@ -1,0 +1,53 @@
+"""An operation: one step the cluster was asked for, and how long its answer is waited for."""
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+import msgspec
+
+ANSWER_WITHIN = timedelta(seconds=60)
+MAX_REPEATS = 5
+MESSAGE_MAX_CHARACTERS = 500
+
+Outcome = Literal["succeeded", "failed"]
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """`repeats` counts the requests after the first. `message` is the cluster's, for operators."""
+
+    id: str
+    step: Literal["provision"]
+    status: Literal["pending", "succeeded", "failed"]
+    requested_at: datetime
+    repeats: int = 0
+    closed_at: datetime | None = None
+    message: str = ""
+
+
+def provision(operation_id: str, at: datetime) -> Operation:
+    return Operation(operation_id, "provision", "pending", at)
+
+
+def overdue_since(now: datetime) -> datetime:
+    """What is pending and was requested before this moment is overdue."""
+    return now - ANSWER_WITHIN
+
+
+def is_overdue(operation: Operation, now: datetime) -> bool:
+    return operation.status == "pending" and operation.requested_at < overdue_since(now)
+
+
+def is_exhausted(operation: Operation) -> bool:
+    """Whether it was requested as often as it ever is."""
+    return operation.repeats >= MAX_REPEATS
+
+
+def repeated(operation: Operation, at: datetime) -> Operation:
+    return msgspec.structs.replace(operation, requested_at=at, repeats=operation.repeats + 1)
+
+
+def closed(operation: Operation, outcome: Outcome, message: str, at: datetime) -> Operation:
+    """The message is cut where it is longer than an operator reads."""
+    return msgspec.structs.replace(
+        operation, status=outcome, closed_at=at, message=message[:MESSAGE_MAX_CHARACTERS]
+    )

@@ -1,0 +1,99 @@
+"""The HTTP door of tenants: a request becomes a use-case, a tenant becomes JSON."""
+
+from datetime import date, datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from functions.tenants.domain.lifecycle import Reason
+from functions.tenants.lifecycle import Lifecycle, TenantRequest
+from shared.http import SIGNED_IN, Call, Response, Route, json_response
+from shared.tenant import Isolation, Status, Tenant
+from shared.tiers import LIMITS, Limits, Tier
+
+READ = "platform:tenants:read"
+WRITE = "platform:tenants:write"
+
+
+class TenantView(msgspec.Struct, frozen=True):
+    id: str
+    slug: str
+    name: str
+    owner_email: str
+    tier: Tier
+    isolation: Isolation
+    status: Status
+    status_reason: str
+    contract_start: date
+    limits: Limits
+    created_at: datetime
+    updated_at: datetime
+
+
+class TenantListView(msgspec.Struct, frozen=True):
+    items: list[TenantView]
+    next_cursor: str | None
+
+
+class PageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    cursor: Annotated[str, Meta(min_length=1, max_length=2048)] | None = None
+
+
+class SuspendRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    reason: Reason
+
+
+class Handlers:
+    def __init__(self, lifecycle: Lifecycle) -> None:
+        self._lifecycle = lifecycle
+
+    async def create(self, call: Call) -> Response:
+        tenant = await self._lifecycle.create(await call.json(TenantRequest), call.actor)
+        return json_response(_view(tenant), 201, {"Location": f"/v1/tenants/{tenant.id}"})
+
+    async def page(self, call: Call) -> Response:
+        query = call.query(PageQuery)
+        page = await self._lifecycle.page(query.limit, query.cursor)
+        return json_response(TenantListView([_view(tenant) for tenant in page.tenants], page.cursor))
+
+    async def get(self, call: Call) -> Response:
+        return json_response(_view(await self._lifecycle.get(call.params["tenant_id"], call.principal)))
+
+    async def suspend(self, call: Call) -> Response:
+        request = await call.json(SuspendRequest)
+        return json_response(
+            _view(await self._lifecycle.suspend(call.params["tenant_id"], request.reason, call.actor))
+        )
+
+    async def resume(self, call: Call) -> Response:
+        return json_response(_view(await self._lifecycle.resume(call.params["tenant_id"], call.actor)))
+
+
+def table(lifecycle: Lifecycle) -> tuple[Route, ...]:
+    on = Handlers(lifecycle)
+    return (
+        Route("GET", "/v1/tenants", on.page, READ),
+        Route("POST", "/v1/tenants", on.create, WRITE),
+        Route("GET", "/v1/tenants/{tenant_id}", on.get, SIGNED_IN),
+        Route("POST", "/v1/tenants/{tenant_id}/suspend", on.suspend, WRITE),
+        Route("POST", "/v1/tenants/{tenant_id}/resume", on.resume, WRITE),
+    )
+
+
+def _view(tenant: Tenant) -> TenantView:
+    return TenantView(
+        id=tenant.id,
+        slug=tenant.slug,
+        name=tenant.name,
+        owner_email=tenant.owner_email,
+        tier=tenant.tier,
+        isolation=tenant.isolation,
+        status=tenant.status,
+        status_reason=tenant.status_reason,
+        contract_start=tenant.contract_start,
+        limits=LIMITS[tenant.tier],
+        created_at=tenant.created_at,
+        updated_at=tenant.updated_at,
+    )
