@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from shared.errors import Unavailable
+from shared.store.paths import collection_name, escaped, unescaped
 
 T = TypeVar("T")
 
@@ -74,7 +75,7 @@ class Key(msgspec.Struct, frozen=True, gc=False):
     @property
     def id(self) -> str:
         """The document's own id, unescaped."""
-        return _unescaped(self.path.rpartition("/")[2])
+        return unescaped(self.path.rpartition("/")[2])
 
 
 class Doc(msgspec.Struct, frozen=True, gc=False):
@@ -116,7 +117,10 @@ class Delete(msgspec.Struct, frozen=True, gc=False):
 
 
 class Add(msgspec.Struct, frozen=True, gc=False):
-    """Adds to top-level integers (absent counts as 0), sets `fields`, makes the document if need be."""
+    """Adds to top-level integers, sets `fields`, makes the document if need be.
+
+    What is absent or no integer counts as 0. No field is both added to and set.
+    """
 
     key: Key
     amounts: dict[str, int]
@@ -137,8 +141,9 @@ class Query(msgspec.Struct, frozen=True):
     """A declared query, a constant in a `records.py`.
 
     `equal` fields are all given when it runs; `order` (a field, or None for the id) may be bounded by
-    `since` (inclusive) and `until` (exclusive). Results come by (order, id), ascending unless `descending`.
-    A document without the order field is not in the result.
+    `since` (inclusive) and `until` (exclusive), both of one type: then only values of that type are found.
+    Results come by (order, id as it is escaped), ascending unless `descending`; integers before strings.
+    A document whose order field is neither a string nor an integer is not in the result.
     """
 
     name: str
@@ -164,7 +169,7 @@ class Scope:
         self._roots = roots
 
     def key(self, *segments: str) -> Key:
-        """`key("users", user_id)`; collection names and ids in turn. Ids: any text of 1 to 1500 bytes."""
+        """`key("users", user_id)`; collection names and ids in turn. An id has 1 to 1500 bytes, escaped."""
         if not segments or len(segments) % 2:
             raise ValueError(f"a document path has collection and id in turn: {segments!r}")
         return Key(self._path(segments))
@@ -176,7 +181,8 @@ class Scope:
             if segments[0] == "tenants" and len(segments) > 2:
                 raise ValueError("what belongs to a tenant is reached through store.tenant() only")
         parts = [
-            _escaped(segment) if index % 2 else _collection(segment) for index, segment in enumerate(segments)
+            escaped(segment) if index % 2 else collection_name(segment)
+            for index, segment in enumerate(segments)
         ]
         return self._prefix + "/".join(parts)
 
@@ -195,13 +201,17 @@ class Scope:
     ) -> Page:
         """Runs a declared query in this scope. `parents` lead to a nested collection (`"outbox", "auth-0"`).
 
-        Raises ValueError for an undeclared query, other than the declared `equal` fields, or a broken cursor.
+        Raises ValueError for an undeclared query, other than the declared `equal` fields, operands that no
+        body can hold, or a cursor that is broken or of another query, collection or `equal`.
         """
         equal = dict(equal or {})
         if set(equal) != set(query.equal):
             raise ValueError(f"{query.name} takes exactly {query.equal}")
-        if query.order is None and (since is not None or until is not None):
-            raise ValueError(f"{query.name} has no order field to bound")
+        bounds = [bound for bound in (since, until) if bound is not None]
+        if bounds and (query.order is None or len({type(bound) for bound in bounds}) > 1):
+            raise ValueError(f"{query.name} is bounded by strings or by integers, if it has an order field")
+        for operand in (*equal.values(), *bounds):
+            _check_operand(operand)
         if len(parents) % 2 or not 1 <= limit <= 1000:
             raise ValueError("parents come in pairs and limit is 1 to 1000")
         collection = self._path((*parents, query.kind))
@@ -213,7 +223,7 @@ class Store(ABC):
 
     def tenant(self, tenant_id: str) -> Scope:
         """Everything below `tenants/{tenant_id}/`, and nothing else."""
-        return Scope(self, f"tenants/{_escaped(tenant_id)}/", None)
+        return Scope(self, f"tenants/{escaped(tenant_id)}/", None)
 
     def platform(self) -> Scope:
         """The root collections, and nothing that belongs to a tenant."""
@@ -260,25 +270,8 @@ async def until_not_stale(attempt: Callable[[], Awaitable[T]]) -> T:
     raise Unavailable("contention", "Too many changes at once to the same thing. Try again.")
 
 
-def _collection(name: str) -> str:
-    if not name.isidentifier() or not name.isascii() or not name.islower():
-        raise ValueError(f"{name!r} is no collection name")
-    return name
-
-
-def _escaped(text: str) -> str:
-    """Any text as one path segment that Firestore accepts; equal only for equal text."""
-    escaped = text.replace("%", "%25").replace("/", "%2F").replace("\0", "%00")
-    if escaped in (".", ".."):
-        escaped = escaped.replace(".", "%2E")
-    elif escaped.startswith("__") and escaped.endswith("__"):
-        escaped = "%5F" + escaped[1:]
-    if not 1 <= len(escaped.encode()) <= 1500:  # raises UnicodeEncodeError, a ValueError, on a lone surrogate
-        raise ValueError("an id has 1 to 1500 bytes")
-    return escaped
-
-
-def _unescaped(text: str) -> str:
-    for code, plain in (("%2F", "/"), ("%00", "\0"), ("%2E", "."), ("%5F", "_"), ("%25", "%")):
-        text = text.replace(code, plain)
-    return text
+def _check_operand(value: str | int | bool) -> None:
+    if isinstance(value, str):
+        value.encode()  # a lone surrogate raises UnicodeEncodeError, a ValueError
+    elif not isinstance(value, int) or not -(2**63) <= value < 2**63:
+        raise ValueError(f"{value!r} is nothing that a field can be compared with")

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Mapping
+from typing import Annotated
 
 import msgspec
 
@@ -15,7 +16,7 @@ Operand = str | int | bool
 class Position(msgspec.Struct, frozen=True, array_like=True):
     """The last document of a page: its order field (None where a query goes by id) and its escaped id."""
 
-    order: str | int | None
+    order: str | Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None
     id: str
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from shared.store import Query
 from shared.store.cursors import Operand, Position
-from shared.store.sqlite.codec import hidden, is_int64
+from shared.store.sqlite.codec import hidden
 
 
 class Statement(msgspec.Struct, frozen=True):
@@ -33,12 +33,12 @@ def statement(
     after: Position | None,
     limit: int,
 ) -> Statement:
-    """Selects path, body, revision and maker. Raises ValueError for operands that cannot be."""
+    """Selects path, body, revision and maker. Raises ValueError for a broken cursor."""
     conditions = [*_indexed(query), "coll = ?"]
     values: list[object] = [collection]
     for field in query.equal:
         conditions += [f"{_value(field)} = ?", f"{_type(field)} = ?"]
-        values += [_operand(equal[field]), _json_type(equal[field])]
+        values += [hidden(equal[field]), _json_type(equal[field])]
     for condition, operands in _bounds(query, collection, since, until, after):
         conditions.append(condition)
         values += operands
@@ -61,53 +61,40 @@ def _bounds(
     until: str | int | None,
     after: Position | None,
 ) -> list[_Condition]:
-    """One lower and one upper bound at most, so that the walk begins where it should."""
-    bounds: list[_Condition] = []
-    if query.order is not None:
-        column = _value(query.order)
-        kind = {type(bound) for bound in (since, until) if bound is not None}
-        if len(kind) > 1 or not kind <= {str, int}:
-            raise ValueError(f"{query.name} is bounded by two strings or two integers")
-        if after is not None and kind and type(after.order) not in kind:
-            raise ValueError("a broken cursor")
-        low = None if after and not query.descending and _reached(after, since) else since
-        high = None if after and query.descending and _below(after, until) else until
-        bounds += _range(column, low, high, kind)
+    """At most one lower and one upper bound, so that the walk can only begin where it should."""
+    if query.order is None:
+        return [] if after is None else [_beyond(query, collection, after)]
+    column = _value(query.order)
+    bound = until if since is None else since
+    lower = None if since is None else (f"{column} >= ?", [hidden(since)])
+    upper = None if until is None else (f"{column} < ?", [hidden(until)])
+    if type(bound) is str:  # SQLite sorts every integer before every string
+        lower = lower or (f"{column} >= ''", [])
+    elif type(bound) is int:
+        upper = upper or (f"{column} < ''", [])
     if after is not None:
-        bounds.append(_after(query, collection, after))
-    return bounds
+        if bound is not None and type(after.order) is not type(bound):
+            raise ValueError("a broken cursor")
+        if query.descending:
+            inside = until is None or _less(after.order, until)
+            upper = _beyond(query, collection, after) if inside else upper
+        else:
+            outside = _less(after.order, since)
+            lower = lower if outside else _beyond(query, collection, after)
+    return [condition for condition in (lower, upper) if condition]
 
 
-def _range(
-    column: str, low: str | int | None, high: str | int | None, kind: set[type[str] | type[int]]
-) -> list[_Condition]:
-    """SQLite sorts every integer before every string; a bound keeps to its own type."""
-    bounds: list[_Condition] = []
-    if low is not None:
-        bounds.append((f"{column} >= ?", [_operand(low)]))
-    elif kind == {str}:
-        bounds.append((f"{column} >= ''", []))
-    if high is not None:
-        bounds.append((f"{column} < ?", [_operand(high)]))
-    elif kind == {int}:
-        bounds.append((f"{column} < ''", []))
-    return bounds
+def _less(one: str | int | None, other: str | int | None) -> bool:
+    """False where one is None; else both are of one type."""
+    return one is not None and other is not None and one < other  # type: ignore[operator]
 
 
-def _reached(after: Position, since: str | int | None) -> bool:
-    return since is None or _operand(after.order) >= _operand(since)  # type: ignore[operator]
-
-
-def _below(after: Position, until: str | int | None) -> bool:
-    return until is None or _operand(after.order) < _operand(until)  # type: ignore[operator]
-
-
-def _after(query: Query, collection: str, after: Position) -> _Condition:
+def _beyond(query: Query, collection: str, after: Position) -> _Condition:
     sign = "<" if query.descending else ">"
     path = f"{collection}/{after.id}"
     if query.order is None:
         return f"path {sign} ?", [path]
-    return f"({_value(query.order)}, path) {sign} (?, ?)", [_operand(after.order), path]
+    return f"({_value(query.order)}, path) {sign} (?, ?)", [hidden(after.order), path]
 
 
 def _indexed(query: Query) -> list[str]:
@@ -140,14 +127,6 @@ def _name(name: str) -> str:
     if not (name.isidentifier() and name.isascii()):
         raise ValueError(f"{name!r} cannot be part of a query")
     return name
-
-
-def _operand(value: object) -> object:
-    if isinstance(value, str):
-        value.encode()  # raises UnicodeEncodeError, a ValueError, on a lone surrogate
-    elif not isinstance(value, int) or not is_int64(value):
-        raise ValueError(f"{value!r} cannot be compared with")
-    return hidden(value)
 
 
 def _json_type(value: Operand) -> str:

@@ -1,0 +1,29 @@
+"""Ids as segments of a document's path, and back."""
+
+
+def escaped(text: str) -> str:
+    """Any text as one path segment that Firestore accepts; equal only for equal text.
+
+    Raises ValueError unless that is 1 to 1500 bytes of UTF-8.
+    """
+    segment = text.replace("%", "%25").replace("/", "%2F").replace("\0", "%00")
+    if segment in (".", ".."):
+        segment = segment.replace(".", "%2E")
+    elif segment.startswith("__") and segment.endswith("__"):
+        segment = "%5F" + segment[1:]
+    if not 1 <= len(segment.encode()) <= 1500:  # a lone surrogate raises UnicodeEncodeError, a ValueError
+        raise ValueError("an id has 1 to 1500 bytes")
+    return segment
+
+
+def unescaped(segment: str) -> str:
+    for code, plain in (("%2F", "/"), ("%00", "\0"), ("%2E", "."), ("%5F", "_"), ("%25", "%")):
+        segment = segment.replace(code, plain)
+    return segment
+
+
+def collection_name(name: str) -> str:
+    """The name, if it is one that code would give: lower case ASCII, no separators."""
+    if not (name.isidentifier() and name.isascii() and name.islower()):
+        raise ValueError(f"{name!r} is no collection name")
+    return name
