@@ -64,7 +64,7 @@ class LocalBus:
 
     async def lease(self, subscription: str, limit: int, seconds: float) -> list[Leased]:
         """Up to `limit` deliveries that are due, the longest due first. ValueError: no such subscription."""
-        return await self._write(lambda db: self._lease(db, subscription, limit, seconds))
+        return await self._on_thread(lambda handles: self._lease(handles, subscription, limit, seconds))
 
     async def due_in(self, subscription: str) -> float | None:
         """Seconds until `lease` may find something; None: nothing is pending. ValueError as for `lease`."""
@@ -103,12 +103,15 @@ class LocalBus:
             self._watcher.close()
         await asyncio.to_thread(self._close)
 
-    def _lease(self, db: sqlite3.Connection, subscription: str, limit: int, seconds: float) -> list[Leased]:
-        tables.topic_of(db, subscription)
-        now = self._now()
-        for delivery, lease in tables.expired(db, subscription, now):
-            self._fail(db, delivery, lease, "lease expired")
-        return tables.lease(db, subscription, limit, now, now + int(seconds * 1e6))
+    def _lease(self, handles: _Handles, subscription: str, limit: int, seconds: float) -> list[Leased]:
+        db, now = handles.db, self._now()
+        due = tables.next_due(db, subscription)
+        if due is None or due > now:
+            return []
+        with _transaction(handles):
+            for delivery, lease in tables.expired(db, subscription, now):
+                self._fail(db, delivery, lease, "lease expired")
+            return tables.lease(db, subscription, limit, now, now + int(seconds * 1e6))
 
     def _fail(self, db: sqlite3.Connection, delivery: int, lease: str, status: str) -> None:
         attempts = tables.attempts(db, delivery, lease)
