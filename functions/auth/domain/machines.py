@@ -11,7 +11,7 @@ from functions.auth.domain import roles
 from functions.auth.domain.roles import Role
 from shared.errors import Forbidden, invalid
 
-MAX_SCOPES = 32
+MAX_SCOPES = 50
 
 
 class ClientSecret(msgspec.Struct, frozen=True):

@@ -11,14 +11,14 @@ from functions.auth.domain.roles import Role
 from shared.errors import Conflict, invalid
 
 INVITATION_LIFETIME = timedelta(days=7)
-NAME_MAX_CHARACTERS = 100
+NAME_MAX_CHARACTERS = 200
 
 
 class User(msgspec.Struct, frozen=True):
     id: str
     email: str
     name: str
-    roles: tuple[Role, ...]
+    role: Role
     status: Literal["active", "disabled"]
     created_at: datetime
 
@@ -66,8 +66,10 @@ def invite(invitation_id: str, email: str, role: Role, invited_by: str, at: date
     )
 
 
-def is_open(invitation: Invitation, at: datetime) -> bool:
-    return invitation.status == "pending" and at < invitation.expires_at
+def status(invitation: Invitation, at: datetime) -> Literal["pending", "accepted", "expired"]:
+    if invitation.status == "pending" and at >= invitation.expires_at:
+        return "expired"
+    return invitation.status
 
 
 def accept(invitation: Invitation, user_id: str, name: str, at: datetime) -> tuple[Invitation, User]:
@@ -80,7 +82,7 @@ def accept(invitation: Invitation, user_id: str, name: str, at: datetime) -> tup
         id=user_id,
         email=invitation.email,
         name=name,
-        roles=(invitation.role,),
+        role=invitation.role,
         status="active",
         created_at=at,
     )
@@ -88,7 +90,7 @@ def accept(invitation: Invitation, user_id: str, name: str, at: datetime) -> tup
 
 
 def display_name(text: str, path: str = "/name") -> str:
-    """A name as a person or a machine is shown by: trimmed, printable, 1 to 100 characters."""
+    """A name as a person or a machine is shown by: trimmed, printable, 1 to 200 characters."""
     name = text.strip()
     if not 1 <= len(name) <= NAME_MAX_CHARACTERS or not name.isprintable():
         raise invalid(path, "invalid_name", f"A name has 1 to {NAME_MAX_CHARACTERS} printable characters.")

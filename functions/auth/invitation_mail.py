@@ -1,0 +1,110 @@
+"""The invitation mail: asked for by event, rendered with its link only when it is sent."""
+
+import html
+from datetime import datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTPUTF8
+
+import msgspec
+
+from functions.auth import records
+from functions.auth.domain import people
+from functions.auth.domain.one_time_link import InvitationLink, InvitationLinks
+from functions.auth.domain.people import Invitation
+from functions.auth.mailbox import Mailer
+from shared import tenant
+from shared.event_door import Rejected
+from shared.ids import Clock, is_id
+from shared.store import Store
+from shared.tenant import Tenant
+
+INVITATION = "invitation"
+_SENDER = Address("Energent", "no-reply", "energent.example.com")
+
+_TEXT = """\
+You are invited to join {tenant} as {role}.
+
+Open this link, choose a password and you are in:
+
+{link}
+
+The link works once, until {expires}. Programs send its token with POST {accept}
+If you did not expect this mail, do nothing.
+"""
+
+_HTML = """\
+<!doctype html>
+<html lang="en"><body>
+<p>You are invited to join <b>{tenant}</b> as {role}.</p>
+<p><a href="{link}">Choose a password</a> and you are in.</p>
+<p>The link works once, until {expires}. If you did not expect this mail, do nothing.</p>
+</body></html>
+"""
+
+
+class MailRequested(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`mail.requested`. To whom and with which link is looked up and derived: neither is in an event."""
+
+    template: str
+    invitation_id: str
+
+
+class InvitationMail:
+    def __init__(
+        self, store: Store, links: InvitationLinks, mailer: Mailer, clock: Clock, public_url: str
+    ) -> None:
+        self._store = store
+        self._links = links
+        self._mailer = mailer
+        self._clock = clock
+        self._public_url = public_url
+
+    async def send(self, tenant_id: str, asked: MailRequested, mail_id: str) -> None:
+        """Nothing for an invitation that is accepted or expired. `mail_id` is the event's, so that a
+        redelivery sends the same mail. A suspended tenant's is sent too: it works once the tenant is resumed.
+
+        Raises `Rejected` for an unknown template, tenant or invitation.
+        """
+        if asked.template != INVITATION:
+            raise Rejected("unknown_template", "There is no such mail.")
+        if not (is_id(tenant_id) and is_id(asked.invitation_id)):
+            raise Rejected("unknown_invitation", "There is no such invitation.")
+        tenant_doc, invitation_doc = await self._store.read(
+            tenant.key(self._store, tenant_id),
+            records.invitation_key(self._store, tenant_id, asked.invitation_id),
+        )
+        owner, invitation = records.found(tenant_doc, Tenant), records.found(invitation_doc, Invitation)
+        if owner is None or invitation is None:
+            raise Rejected("unknown_invitation", "There is no such invitation.")
+        if people.status(invitation.value, self._clock()) == "pending":
+            await self._mailer.send(mail_id, self._rendered(owner.value, invitation.value))
+
+    def _rendered(self, owner: Tenant, invitation: Invitation) -> bytes:
+        token = self._links.text(InvitationLink(owner.id, invitation.id))
+        local, _, domain = invitation.email.rpartition("@")
+        words = {
+            "tenant": owner.name,
+            "role": invitation.role.replace("_", " "),
+            "link": f"{self._public_url}/invitation#token={token}",
+            "accept": f"{self._public_url}/v1/auth/invitations/accept",
+            "expires": _day(invitation.expires_at),
+        }
+        mail = EmailMessage(policy=SMTPUTF8)
+        mail["Subject"] = f"Join {owner.name}"
+        mail["From"] = _SENDER
+        mail["To"] = Address(username=local, domain=domain)
+        mail["Date"] = invitation.created_at
+        mail["Message-ID"] = f"<{invitation.id}@energent.example.com>"
+        mail.set_content(_TEXT.format(**words), cte="8bit")
+        mail.add_alternative(
+            _HTML.format(**{name: html.escape(word) for name, word in words.items()}),
+            subtype="html",
+            cte="8bit",
+        )
+        mail.set_boundary(f"=={invitation.id}")
+        return mail.as_bytes()
+
+
+def _day(at: datetime) -> str:
+    return at.strftime("%Y-%m-%d %H:%M UTC")

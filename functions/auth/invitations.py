@@ -1,0 +1,147 @@
+"""Invitations: somebody is asked into a tenant by mail, and becomes a user of it by accepting."""
+
+from functions.auth import records, standing
+from functions.auth.domain import email as email_rules
+from functions.auth.domain import password as password_rules
+from functions.auth.domain import people, roles
+from functions.auth.domain.one_time_link import InvitationLink, InvitationLinks
+from functions.auth.domain.people import Invitation, Login, User
+from functions.auth.domain.roles import Role
+from functions.auth.invitation_mail import INVITATION, MailRequested
+from functions.auth.passwords import Passwords
+from functions.auth.records import Found
+from shared import audit, tenant
+from shared.audit import Actor
+from shared.errors import Conflict, Forbidden, invalid
+from shared.event_door import Rejected
+from shared.identity import Principal
+from shared.ids import Clock, new_id
+from shared.outbox import Outbox
+from shared.store import AlreadyExists, Create, Store, until_not_stale
+from shared.tenant import Tenant
+
+
+class Invitations:
+    def __init__(
+        self,
+        store: Store,
+        outbox: Outbox,
+        passwords: Passwords,
+        links: InvitationLinks,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._outbox = outbox
+        self._passwords = passwords
+        self._links = links
+        self._clock = clock
+
+    async def invite(self, principal: Principal, actor: Actor, email: str, role: Role) -> Invitation:
+        """The mail leaves by event. Somebody with an open invitation may be invited again.
+
+        Raises `Invalid`, `Forbidden` `role_not_grantable`, `Conflict` `user_exists`.
+        """
+        address = email_rules.canonical(email)
+        if not roles.may_grant(role, principal.tenant_id, principal.roles, principal.scopes):
+            raise Forbidden("role_not_grantable", "Nobody can give a role above their own.")
+        login_key = records.login_key(self._store, principal.tenant_id, people.login_id(address))
+        if (await self._store.read(login_key))[0] is not None:
+            raise _user_exists()
+        invitation = people.invite(new_id("inv"), address, role, actor.id, self._clock())
+        await self._store.commit(*self._writes(principal.tenant_id, invitation, actor))
+        return invitation
+
+    async def invite_owner(self, tenant_id: str, actor: Actor) -> None:
+        """Once for each tenant, however often it is asked for. Raises `Rejected` where that is impossible."""
+        doc = (await self._store.read(tenant.key(self._store, tenant_id)))[0]
+        owner = records.found(doc, Tenant)
+        if owner is None:
+            raise Rejected("unknown_tenant", "There is no such tenant.")
+        address = email_rules.canonical(owner.value.owner_email, "/owner_email")
+        invitation = people.invite(
+            people.owner_invitation_id(tenant_id), address, "owner", actor.id, self._clock()
+        )
+        try:
+            await self._store.commit(*self._writes(tenant_id, invitation, actor))
+        except AlreadyExists:
+            return
+
+    async def accept(self, token: str, password: str, name: str, request_id: str) -> User:
+        """Uses the invitation up, whoever is first.
+
+        Raises `Invalid` (`/token` `invalid_token` for whatever is no link of ours); `Conflict`
+        `invitation_used`, `invitation_expired`, `user_exists`; `Forbidden` `tenant_suspended`,
+        `tenant_not_active`; `Unavailable` when too many passwords wait to be hashed.
+        """
+        link = self._links.read(token)
+        if link is None:
+            raise _invalid_token()
+        secret, shown_name = password_rules.new(password), people.display_name(name)
+        await self._accepted(link, shown_name)  # refused before a hash is paid for
+        password_hash = await self._passwords.hash(secret)
+        return await until_not_stale(lambda: self._attempt(link, password_hash, shown_name, request_id))
+
+    async def _attempt(self, link: InvitationLink, password_hash: str, name: str, request_id: str) -> User:
+        owner, invitation, accepted, user = await self._accepted(link, name)
+        tenant_id = owner.value.id
+        login_key = records.login_key(self._store, tenant_id, people.login_id(user.email))
+        try:
+            await self._store.commit(
+                records.create(records.user_key(self._store, tenant_id, user.id), user),
+                records.create(login_key, Login(user.id, password_hash)),
+                invitation.replace(accepted),
+                owner.check(),
+                *self._outbox.entries("user.created", tenant_id, {"user_id": user.id, "role": user.role}),
+                audit.record(
+                    self._store,
+                    tenant_id,
+                    actor=Actor("user", user.id, tenant_id, request_id),
+                    action="invitation.accept",
+                    target=accepted.id,
+                    at=user.created_at,
+                ),
+            )
+        except AlreadyExists:
+            raise _user_exists() from None
+        return user
+
+    async def _accepted(
+        self, link: InvitationLink, name: str
+    ) -> tuple[Found[Tenant], Found[Invitation], Invitation, User]:
+        """What is there, and what accepting now makes of it."""
+        tenant_doc, invitation_doc = await self._store.read(
+            tenant.key(self._store, link.tenant_id),
+            records.invitation_key(self._store, link.tenant_id, link.invitation_id),
+        )
+        owner, invitation = records.found(tenant_doc, Tenant), records.found(invitation_doc, Invitation)
+        if owner is None or invitation is None:
+            raise _invalid_token()
+        standing.require_active(owner.value)
+        accepted, user = people.accept(invitation.value, new_id("usr"), name, self._clock())
+        return owner, invitation, accepted, user
+
+    def _writes(self, tenant_id: str, invitation: Invitation, actor: Actor) -> list[Create]:
+        mail = MailRequested(INVITATION, invitation.id)
+        invited = {"invitation_id": invitation.id, "role": invitation.role}
+        return [
+            records.create(records.invitation_key(self._store, tenant_id, invitation.id), invitation),
+            *self._outbox.entries("user.invited", tenant_id, invited),
+            *self._outbox.entries("mail.requested", tenant_id, mail),
+            audit.record(
+                self._store,
+                tenant_id,
+                actor=actor,
+                action="user.invite",
+                target=invitation.id,
+                at=invitation.created_at,
+                detail={"role": invitation.role},
+            ),
+        ]
+
+
+def _invalid_token() -> Exception:
+    return invalid("/token", "invalid_token", "This is not the token of an invitation.")
+
+
+def _user_exists() -> Conflict:
+    return Conflict("user_exists", "Somebody with this e-mail address is in the tenant already.")

@@ -1,0 +1,43 @@
+"""Where mails go: a port, and a folder that holds each mail as one file."""
+
+import asyncio
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Protocol
+
+from shared.ids import is_id
+
+
+class Mailer(Protocol):
+    async def send(self, mail_id: str, message: bytes) -> None:
+        """Hands over one message (RFC 5322). The same `mail_id` again is the same mail, not a second one."""
+
+
+class MailboxFolder:
+    """`{folder}/{mail_id}.eml`, whole or not at all."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    async def send(self, mail_id: str, message: bytes) -> None:
+        await asyncio.to_thread(self._write, mail_id, message)
+
+    def _write(self, mail_id: str, message: bytes) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, name = tempfile.mkstemp(dir=self._folder, suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(message)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, self._folder / f"{_file_name(mail_id)}.eml")
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+def _file_name(mail_id: str) -> str:
+    """Ids of others can be any text, which is no file name."""
+    return mail_id if is_id(mail_id) else hashlib.sha256(mail_id.encode(errors="surrogatepass")).hexdigest()

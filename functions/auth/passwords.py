@@ -1,0 +1,76 @@
+"""Argon2id in a bounded pool: a hash takes 19 MiB and a core, so few run at once and few wait."""
+
+import asyncio
+import base64
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import argon2
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from shared.errors import Unavailable
+
+T = TypeVar("T")
+
+MEMORY_KIB = 19_456
+PASSES = 2
+_DIGEST_BYTES = 32
+_SALT_BYTES = 16
+
+
+class Passwords:
+    """Hashes and verifies. `workers` run, `waiting` more queue; the next is told to come back (503)."""
+
+    def __init__(self, workers: int, waiting: int) -> None:
+        self._hasher = argon2.PasswordHasher(
+            time_cost=PASSES,
+            memory_cost=MEMORY_KIB,
+            parallelism=1,
+            hash_len=_DIGEST_BYTES,
+            salt_len=_SALT_BYTES,
+            type=argon2.Type.ID,
+        )
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="argon2")
+        self._places = workers + waiting
+        self._taken = 0
+        self._decoy = _random_hash()
+
+    async def hash(self, password: str) -> str:
+        """In the PHC string format. Raises `Unavailable` `password_queue_full`."""
+        return await self._run(lambda: self._hasher.hash(password))
+
+    async def verify(self, known: str | None, password: str) -> bool:
+        """Whether `known` is a hash of `password`; with None the same work is done, for nothing."""
+        return await self._run(lambda: self._matches(known or self._decoy, password))
+
+    def is_outdated(self, known: str) -> bool:
+        """Whether `known` was made with other parameters than today's."""
+        return self._hasher.check_needs_rehash(known)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _matches(self, known: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(known, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        if self._taken >= self._places:
+            raise Unavailable("password_queue_full", "Too many sign-ins at once. Try again.")
+        self._taken += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        finally:
+            self._taken -= 1
+
+
+def _random_hash() -> str:
+    """A well-formed hash of no password at all, which takes as long to refuse as a real one."""
+    salt, digest = (
+        base64.b64encode(os.urandom(size)).decode().rstrip("=") for size in (_SALT_BYTES, _DIGEST_BYTES)
+    )
+    return f"$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p=1${salt}${digest}"

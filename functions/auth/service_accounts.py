@@ -1,0 +1,117 @@
+"""Service accounts: made by people (and machines) of a tenant, signed in with their secret."""
+
+import base64
+import os
+
+import msgspec
+
+from functions.auth import records
+from functions.auth.domain import client_id as client_ids
+from functions.auth.domain import machines, people, roles
+from functions.auth.domain.machines import ServiceAccount
+from functions.auth.tokens import AccessTokens, Tokens
+from shared import audit, tenant
+from shared.audit import Actor
+from shared.errors import BadRequest, Unauthenticated
+from shared.identity import Principal
+from shared.ids import Clock, new_id
+from shared.store import Store, Write
+from shared.tenant import Tenant
+
+
+class Made(msgspec.Struct, frozen=True):
+    """A new account; `secret` exists nowhere else from now on."""
+
+    account: ServiceAccount
+    secret: str
+    writes: tuple[Write, ...]
+
+
+class ServiceAccounts:
+    def __init__(self, store: Store, access_tokens: AccessTokens, clock: Clock) -> None:
+        self._store = store
+        self._access_tokens = access_tokens
+        self._clock = clock
+
+    async def create(self, principal: Principal, actor: Actor, name: str, scopes: list[str]) -> Made:
+        """Raises `Invalid`, and `Forbidden` `scope_not_grantable` for more than the creator has."""
+        granted = machines.grantable(scopes, principal.scopes, principal.tenant_id)
+        made = make(
+            self._store, principal.tenant_id, people.display_name(name), granted, (), actor, self._clock
+        )
+        await self._store.commit(*made.writes)
+        return made
+
+    async def token(self, client_id: str, secret: str, scope: str | None) -> Tokens:
+        """Client credentials (RFC 6749 §4.4): one read, no write.
+
+        Raises `Unauthenticated` `invalid_client`, the same for an unknown id and a wrong secret;
+        `BadRequest` `unauthorized_client` where the secret is right and the tenant is not active, and
+        `invalid_scope`.
+        """
+        ids = client_ids.parse(client_id)
+        if ids is None:
+            raise invalid_client()
+        tenant_id, account_id = ids
+        account_doc, tenant_doc = await self._store.read(
+            records.service_account_key(self._store, tenant_id, account_id),
+            tenant.key(self._store, tenant_id),
+        )
+        account, owner = records.found(account_doc, ServiceAccount), records.found(tenant_doc, Tenant)
+        if account is None or owner is None or not machines.holds(account.value, secret):
+            raise invalid_client()
+        if owner.value.status != "active":
+            raise BadRequest("unauthorized_client", "The tenant of this client is not active.")
+        return self._access_tokens.issue(
+            owner.value,
+            account_id,
+            client_id,
+            scopes=roles.narrowed(account.value.scopes, scope),
+            roles=account.value.roles,
+        )
+
+
+def make(
+    store: Store,
+    tenant_id: str,
+    name: str,
+    scopes: tuple[str, ...],
+    account_roles: tuple[roles.Role, ...],
+    actor: Actor,
+    clock: Clock,
+) -> Made:
+    """The account, its secret, and the writes that make it."""
+    secret, at = _new_secret(), clock()
+    account = ServiceAccount(
+        id=new_id("sa"),
+        name=name,
+        scopes=scopes,
+        roles=account_roles,
+        secrets=(machines.hashed(secret, at),),
+        created_by=actor.id,
+        created_at=at,
+    )
+    key = records.service_account_key(store, tenant_id, account.id)
+    recorded = audit.record(
+        store,
+        tenant_id,
+        actor=actor,
+        action="service_account.create",
+        target=account.id,
+        at=at,
+        detail={"scopes": " ".join(scopes)},
+    )
+    return Made(account, secret, (records.create(key, account), recorded))
+
+
+def invalid_client() -> Unauthenticated:
+    """RFC 6749 §5.2, which asks for the challenge."""
+    return Unauthenticated(
+        "invalid_client",
+        "Client id and secret do not belong together.",
+        headers={"WWW-Authenticate": 'Basic realm="energent"'},
+    )
+
+
+def _new_secret() -> str:
+    return "sk_" + base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("=")

@@ -1,0 +1,56 @@
+"""Access tokens: claims signed with the active key."""
+
+import msgspec
+
+from functions.auth.domain import claims
+from functions.auth.keys import Signer
+from shared.ids import Clock, new_id
+from shared.tenant import Tenant
+
+_encoder = msgspec.json.Encoder()
+
+
+class Tokens(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A successful answer (RFC 6749 §5.1); machines get no refresh token."""
+
+    access_token: str
+    token_type: str
+    expires_in: int
+    scope: str
+    refresh_token: str | None = None
+
+
+class AccessTokens:
+    """`issuer` is the public address of the API, which is the audience too."""
+
+    def __init__(self, signer: Signer, issuer: str, clock: Clock) -> None:
+        self._signer = signer
+        self._issuer = issuer
+        self._clock = clock
+
+    def issue(
+        self,
+        tenant: Tenant,
+        subject: str,
+        client_id: str,
+        *,
+        scopes: tuple[str, ...],
+        roles: tuple[str, ...],
+        session_id: str | None = None,
+        refresh_token: str | None = None,
+    ) -> Tokens:
+        scope = claims.scope_text(scopes)
+        said = claims.build(
+            issuer=self._issuer,
+            subject=subject,
+            client_id=client_id,
+            tenant_id=tenant.id,
+            tier=tenant.tier,
+            scope=scope,
+            roles=roles,
+            token_id=new_id("tok"),
+            at=self._clock(),
+            session_id=session_id,
+        )
+        signed = self._signer.sign(_encoder.encode(said))
+        return Tokens(signed, "Bearer", claims.LIFETIME_SECONDS, scope, refresh_token)
