@@ -72,6 +72,10 @@ class Cache(Generic[K, V]):
         entry = self._entries.get(key)
         return self._clock() - entry.fetched_at if entry else None
 
+    def is_asking(self, key: K) -> bool:
+        """Whether a fetch is under way, which `refetch` would join."""
+        return key in self._flights
+
     def forget(self, key: K) -> None:
         """Drops the value; a fetch that is under way no longer counts for those who ask from now on."""
         self._entries.pop(key, None)

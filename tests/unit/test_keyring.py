@@ -1,0 +1,50 @@
+"""Keys as JWKs."""
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, generate_private_key
+
+from shared.keyring import public_jwk, public_key, thumbprint
+from tests.tokens import SignerKey
+
+
+def test_a_public_key_survives_being_a_jwk() -> None:
+    key = SignerKey()
+    assert public_key(key.jwk) == key.private.public_key()
+    assert key.jwk["alg"] == "ES256"
+    assert key.jwk["use"] == "sig"
+    assert key.jwk["kid"] == thumbprint(key.jwk)
+
+
+def test_the_thumbprint_is_that_of_rfc_7638() -> None:
+    """The example key of RFC 7517 §A.1; its thumbprint was computed with another implementation."""
+    jwk = {
+        "kty": "EC",
+        "crv": "P-256",
+        "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+        "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
+        "use": "enc",
+        "kid": "1",
+    }
+    assert thumbprint(jwk) == "cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"crv": "P-384"},
+        {"kty": "RSA"},
+        {"x": "AAAA"},
+        {"x": ""},
+        {"x": "A" * 43, "y": "A" * 43},
+        {"y": "*" * 43},
+    ],
+)
+def test_anything_but_a_point_on_p256_is_refused(change: dict[str, str]) -> None:
+    """S1."""
+    with pytest.raises(ValueError, match=r"."):
+        public_key(SignerKey().jwk | change)
+
+
+def test_another_curve_cannot_become_a_jwk() -> None:
+    with pytest.raises((ValueError, OverflowError)):
+        public_jwk(generate_private_key(SECP384R1()).public_key())
