@@ -1,0 +1,1 @@
+"""What turns this repository into what runs."""
