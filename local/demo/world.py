@@ -18,9 +18,10 @@ from typing import Any, TypeVar
 import httpx
 
 from local.layout import Layout
-from shared import events
+from shared import events, quarantine
 from shared.bus import BILLING_EVENTS, Message
 from shared.bus.local import LocalBus
+from shared.store.sqlite import SqliteStore
 
 T = TypeVar("T")
 
@@ -90,11 +91,19 @@ class World:
 
     async def pending(self) -> int:
         """Deliveries to the functions that are not acknowledged yet."""
-        subscriptions: dict[str, str] = self.ready["subscriptions"]
-        return sum([await self._bus.pending(name) for name in subscriptions if subscriptions[name] in TOPICS])
+        return sum([await self._bus.pending(name) for name in self.ready["subscriptions"]])
 
     async def dead_letters(self) -> int:
         return len(await self._bus.dead_letters())
+
+    async def quarantined(self) -> int:
+        """Messages and events that were set aside as hopeless."""
+        store = SqliteStore(self.layout.store, quarantine.QUERIES)
+        try:
+            page = await store.platform().query(quarantine.NEWEST, limit=1000)
+        finally:
+            await store.close()
+        return len(page.docs)
 
     def kill_function(self, name: str) -> int:
         """`kill -9`, master and workers. Returns the process id that is gone."""

@@ -1,0 +1,175 @@
+"""What is measured: seeds a suite with a customer, then loads each function alone."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from bench import load, traffic
+from bench.load import NextRequest
+from bench.server import Running, pinned, reference, worker_pss_mb
+from bench.traffic import Seeded
+from local import suite
+from local.ports import Reservation
+
+CONNECTIONS = 16
+COLD_RUNS = 5
+COLD_BURST = 50
+
+Say = Callable[[str], None]
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """One line of the result. `verdict`: `meets`, `misses`, or empty for a reference."""
+
+    name: str
+    measured: str
+    target: str = ""
+    verdict: str = ""
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """One load: on which function, what each connection sends, how many things a request holds."""
+
+    name: str
+    function: str
+    target: float
+    connections: Callable[[Seeded], list[NextRequest]]
+    expect: int = 200
+    things: int = 1
+    unit: str = "req/s"
+
+
+RATES = (
+    Rate("GET /v1/me", "auth", 3000, lambda seeded: traffic.me(seeded, CONNECTIONS)),
+    Rate("client credentials", "auth", 2500, lambda seeded: traffic.machines(seeded, CONNECTIONS)),
+    Rate("refresh", "auth", 1500, traffic.refreshes),
+    Rate(
+        "usage, 100 in a message",
+        "billing",
+        5000,
+        lambda seeded: traffic.usage(seeded, CONNECTIONS, 100),
+        expect=204,
+        things=100,
+        unit="events/s",
+    ),
+    Rate(
+        "usage, one by one",
+        "billing",
+        700,
+        lambda seeded: traffic.usage(seeded, CONNECTIONS, 1),
+        expect=204,
+        unit="messages/s",
+    ),
+)
+
+
+async def run(scratch: Path, seconds: float, only: str, say: Say) -> list[Figure]:
+    """All figures, in order."""
+    figures: list[Figure] = []
+    if only in "reference":
+        figures += await _references(scratch, seconds, say)
+    say("Preparing a customer ...")
+    seeded = await traffic.seed(scratch / "data", CONNECTIONS)
+    for rate in RATES:
+        if only in rate.name:
+            say(f"{rate.name} ...")
+            figures += await _rate(rate, seeded, seconds)
+    if only in "start":
+        say("cold starts ...")
+        for function in ("auth", "billing", "tenants"):
+            figures += await _cold(function, seeded)
+    return figures
+
+
+async def _references(scratch: Path, seconds: float, say: Say) -> list[Figure]:
+    figures = []
+    for name, path in (("constant JSON", "/"), ("one ES256 signature", "/sign")):
+        say(f"reference: {name} ...")
+        port = _free_port()
+        request = load.request("GET", path, {})
+        async with pinned(reference(port, scratch), port):
+            measured = await load.run(port, seconds, traffic.same(request, CONNECTIONS))
+        figures.append(Figure(f"reference: framework, {name}", f"{measured.rate:,.0f} req/s"))
+    return figures
+
+
+async def _rate(rate: Rate, seeded: Seeded, seconds: float) -> list[Figure]:
+    port = seeded.options.ports[rate.function]
+    async with pinned(suite.function(seeded.options, rate.function), port):
+        await _first_answer(port)
+        measured = await load.run(port, seconds, rate.connections(seeded))
+    wrong = {status: count for status, count in measured.statuses.items() if status != rate.expect}
+    if wrong:
+        raise SystemExit(f"{rate.name}: expected {rate.expect} only, got also {wrong}")
+    found = measured.rate * rate.things
+    p95 = measured.percentile_ms(95)
+    return [
+        _figure(rate.name, found, rate.target, rate.unit, at_least=True),
+        _figure(f"{rate.name}, p95", p95, 50, "ms", at_least=False),
+    ]
+
+
+async def _cold(function: str, seeded: Seeded) -> list[Figure]:
+    seconds = []
+    pss = 0.0
+    server, port = suite.function(seeded.options, function), seeded.options.ports[function]
+    for _ in range(COLD_RUNS):
+        async with pinned(server, port) as running:
+            await _first_answer(port)
+            seconds.append(time.perf_counter() - running.started)
+            pss = worker_pss_mb(running.pid)
+    async with pinned(server, port) as running:
+        answered, slowest = await _burst(running)
+    middle = sorted(seconds)[COLD_RUNS // 2]
+    return [
+        _figure(
+            f"{function}: start to first answer (median of {COLD_RUNS})", middle, 0.8, "s", at_least=False
+        ),
+        _figure(f"{function}: idle worker, PSS", pss, 90, "MB", at_least=False),
+        Figure(
+            f"{function}: {COLD_BURST} first requests at once on a cold process",
+            f"{answered} answered, slowest {slowest * 1000:,.0f} ms",
+            f"{COLD_BURST} answered",
+            "meets" if answered == COLD_BURST else "misses",
+        ),
+    ]
+
+
+async def _first_answer(port: int) -> None:
+    """The first answer that needs the whole function: it is built on its first request."""
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        answer = await client.get("/v1/no-such-thing")
+    if answer.status_code != 404:
+        raise SystemExit(f"the first answer was {answer.status_code}, not 404")
+
+
+async def _burst(running: Running) -> tuple[int, float]:
+    limits = httpx.Limits(max_connections=COLD_BURST)
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{running.port}", timeout=30, limits=limits
+    ) as client:
+        started = time.perf_counter()
+
+        async def one() -> tuple[int, float]:
+            answer = await client.get("/v1/no-such-thing")
+            return answer.status_code, time.perf_counter() - started
+
+        answers = await asyncio.gather(*(one() for _ in range(COLD_BURST)))
+    return sum(status == 404 for status, _ in answers), max(took for _, took in answers)
+
+
+def _figure(name: str, found: float, target: float, unit: str, *, at_least: bool) -> Figure:
+    met = found >= target if at_least else found <= target
+    number = f"{found:,.0f}" if found >= 10 else f"{found:.2f}"
+    sign = "≥" if at_least else "≤"
+    return Figure(name, f"{number} {unit}", f"{sign} {target:,g} {unit}", "meets" if met else "misses")
+
+
+def _free_port() -> int:
+    held = Reservation.take()
+    held.release()
+    return held.port

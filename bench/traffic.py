@@ -1,0 +1,151 @@
+"""A customer to load the functions with, and what each connection sends."""
+
+import base64
+import itertools
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+import msgspec
+
+from bench import load
+from bench.load import NextRequest, Reply
+from local import push, suite
+from local.demo.world import World, running, token_in, until
+from local.layout import Layout
+from local.relay_identity import Tokens, ensure_keys
+from local.suite import Options
+from shared import events
+from shared.bus import BILLING_EVENTS
+from shared.bus.tables import Leased
+from shared.ids import utc_now
+
+_FORM = {"content-type": "application/x-www-form-urlencoded"}
+_PASSWORD = "correct horse battery staple"  # noqa: S105 - of a throw-away tenant
+
+_sequence = itertools.count()
+
+
+class Seeded(msgspec.Struct, frozen=True):
+    """A data folder with one active tenant in it."""
+
+    options: Options
+    tenant_id: str
+    access_token: str
+    refresh_tokens: list[str]
+    client_id: str
+    client_secret: str
+
+
+async def seed(data_dir: Path, sessions: int) -> Seeded:
+    """Runs the whole suite once to make the customer, and stops it."""
+    async with running(data_dir) as world:
+        ready = world.ready
+        ports = {name: _port(function["url"]) for name, function in ready["functions"].items()}
+        options = Options(Layout(data_dir.resolve()), {**ports, "gateway": _port(ready["gateway"])})
+        tenant_id = await _tenant(world)
+        login = {"tenant": "bench", "email": "owner@bench.example", "password": _PASSWORD}
+        signed_in = [await world.must(200, "POST", "/v1/auth/login", json=login) for _ in range(sessions)]
+        account = {"name": "bench", "scopes": ["usage:read"]}
+        token = signed_in[0]["access_token"]
+        machine = await world.must(201, "POST", "/v1/service-accounts", token, json=account)
+        return Seeded(
+            options,
+            tenant_id,
+            token,
+            [tokens["refresh_token"] for tokens in signed_in],
+            machine["client_id"],
+            machine["client_secret"],
+        )
+
+
+async def _tenant(world: World) -> str:
+    credential = msgspec.json.decode(world.layout.operator.read_bytes())
+    operator = await world.client_token(credential["client_id"], credential["client_secret"])
+    order = {"slug": "bench", "name": "Bench", "tier": "standard", "owner_email": "owner@bench.example"}
+    tenant = await world.must(201, "POST", "/v1/tenants", operator, json=order)
+
+    async def active() -> bool | None:
+        answer = await world.must(200, "GET", f"/v1/tenants/{tenant['id']}", operator)
+        return True if answer["status"] == "active" else None
+
+    await until(active, "the tenant to be provisioned")
+    accept = {"token": token_in(await world.mail_to("owner@bench.example")), "password": _PASSWORD}
+    await world.must(201, "POST", "/v1/auth/invitations/accept", json={**accept, "name": "Owner"})
+    return str(tenant["id"])
+
+
+def same(payload: bytes, connections: int) -> list[NextRequest]:
+    """One request again and again."""
+    return [lambda _: payload] * connections
+
+
+def me(seeded: Seeded, connections: int) -> list[NextRequest]:
+    payload = load.request("GET", "/v1/me", {"authorization": f"Bearer {seeded.access_token}"})
+    return same(payload, connections)
+
+
+def machines(seeded: Seeded, connections: int) -> list[NextRequest]:
+    basic = base64.b64encode(f"{seeded.client_id}:{seeded.client_secret}".encode()).decode()
+    headers = {**_FORM, "authorization": f"Basic {basic}"}
+    payload = load.request("POST", "/oauth2/token", headers, b"grant_type=client_credentials")
+    return same(payload, connections)
+
+
+def refreshes(seeded: Seeded) -> list[NextRequest]:
+    """One chain of refresh tokens for each connection."""
+    return [_chain(token) for token in seeded.refresh_tokens]
+
+
+def _chain(first: str) -> NextRequest:
+    def following(reply: Reply | None) -> bytes:
+        token = first if reply is None else msgspec.json.decode(reply.body)["refresh_token"]
+        body = f"grant_type=refresh_token&refresh_token={quote(token)}"
+        return load.request("POST", "/oauth2/token", _FORM, body.encode())
+
+    return following
+
+
+def usage(seeded: Seeded, connections: int, size: int) -> list[NextRequest]:
+    """New events in every message, pushed as the relay pushes."""
+    url = suite.base_url(seeded.options, "billing")
+    keys = ensure_keys(seeded.options.layout.root)
+    tokens = Tokens(keys.key, utc_now, issuer=suite.EVENTS_ISSUER, email=suite.EVENTS_CALLER)
+    identity = tokens.token(url)
+    return [_publisher(seeded.tenant_id, identity, size)] * connections
+
+
+def _publisher(tenant_id: str, identity: str, size: int) -> Callable[[Reply | None], bytes]:
+    def following(_: Reply | None) -> bytes:
+        number = next(_sequence)
+        now = datetime.now(UTC)
+        batch = [
+            {"id": f"bench-{number}-{index}", "time": now, "meter": "agent_minutes", "quantity": index + 1}
+            for index in range(size)
+        ]
+        event = events.make(
+            "usage.recorded",
+            event_id=f"bench-{number}",
+            source="//bench",
+            subject=tenant_id,
+            time=now,
+            data={"events": batch},
+        )
+        leased = Leased(
+            id=number,
+            lease="",
+            message_id=str(number),
+            subscription="billing",
+            topic=BILLING_EVENTS,
+            message=events.to_message(event),
+            attempt=1,
+            published_at=now,
+        )
+        return load.request("POST", "/", push.headers(leased, identity), push.body(leased))
+
+    return following
+
+
+def _port(url: str) -> int:
+    return int(url.rsplit(":", 1)[1])
