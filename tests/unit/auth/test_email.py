@@ -1,0 +1,89 @@
+"""One person has one address, however it is typed."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions.auth.domain import email
+from shared.errors import Invalid
+
+
+@pytest.mark.parametrize(
+    ("typed", "canonical"),
+    [
+        ("Admin@Example.com", "admin@example.com"),
+        ("\uff21dmin@x.test", "admin@x.test"),  # full-width A
+        ("\u212aate@x.test", "kate@x.test"),  # Kelvin sign
+        ("\ufb01sh@x.test", "fish@x.test"),  # ligature
+        ("re\u0301ne@x.test", "r\u00e9ne@x.test"),  # combining accent
+        ("  ada@x.test \t", "ada@x.test"),
+        ("stra\u00dfe@x.test", "strasse@x.test"),
+        ("ada\uff20x.test", "ada@x.test"),  # full-width at sign
+        ("ada@b\u00fccher.test", "ada@xn--bcher-kva.test"),
+        ("ada@XN--BCHER-KVA.test", "ada@xn--bcher-kva.test"),
+        ("a.b+tag@x.test", "a.b+tag@x.test"),
+    ],
+)
+def test_each_spelling_has_one_canonical_form(typed: str, canonical: str) -> None:
+    """L8"""
+    assert email.canonical(typed) == canonical
+
+
+def test_look_alikes_and_dots_and_tags_stay_different_people() -> None:
+    """L8: nothing is merged that two people can own."""
+    addresses = ["ida@x.test", "\u0131da@x.test", "i.da@x.test", "ida+a@x.test", "\u0456da@x.test"]
+    assert len({email.canonical(address) for address in addresses}) == len(addresses)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        "ada",
+        "@x.test",
+        "ada@",
+        "ada@x",
+        "a@b@x.test",
+        "ada lovelace@x.test",
+        "ada@x..test",
+        "ada@.test",
+        "ada@-x.test",
+        "ada@x.test.",
+        ".ada@x.test",
+        "ada.@x.test",
+        "a..b@x.test",
+        "ada\r\nBcc: eve@x.test",
+        "ada@x.test\nBcc: eve@x.test",
+        "ada\0@x.test",
+        "a\u200bda@x.test",
+        "\ud800@x.test",
+        "ada@\ud800.test",
+        "<ada@x.test>",
+        '"ada"@x.test',
+        "ada@[127.0.0.1]",
+        "a" * 65 + "@x.test",
+        "a@" + "x" * 64 + ".test",
+        "a@" + "x." * 130 + "test",
+        "\u00fc" * 40 + "@x.test",
+        "x" * 1_000_000,
+    ],
+)
+def test_what_is_no_address_is_refused_with_the_fields_path(typed: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        email.canonical(typed, "/owner_email")
+    assert [field.path for field in refusal.value.fields] == ["/owner_email"]
+    assert not typed.strip() or typed not in str(refusal.value)
+
+
+@given(st.text(max_size=80) | st.from_regex(r"\w{1,10}@\w{1,10}\.\w{2,5}", fullmatch=True))
+def test_any_text_is_refused_or_becomes_a_form_that_stays(typed: str) -> None:
+    try:
+        once = email.canonical(typed)
+    except Invalid:
+        return
+    assert email.canonical(once) == once
+    assert email.canonical(once.upper()) == email.canonical(once.upper().lower())
+    assert unicodedata.is_normalized("NFKC", once)
+    assert len(once.encode()) <= email.MAX_BYTES
