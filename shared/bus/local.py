@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -21,12 +21,41 @@ from shared.ids import Clock, utc_now
 
 T = TypeVar("T")
 
-LOCK_SECONDS = 5.0
+
+class FileLock:
+    """Held before SQLite's own lock, whose busy handler starves a process for seconds."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        self._file = open(path, "ab")  # noqa: SIM115 - closed in `close`
+        self._seconds = seconds
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Raises TimeoutError where the holder does not let go (a stopped process)."""
+        deadline = time.monotonic() + self._seconds
+        while not self._taken():
+            if time.monotonic() > deadline:
+                raise TimeoutError("the bus is locked")
+            time.sleep(random.uniform(0.0002, 0.0008))  # noqa: S311 - jitter
+        try:
+            yield
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _taken(self) -> bool:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
 
 class _Handles(msgspec.Struct, frozen=True):
     db: sqlite3.Connection
-    lock: BinaryIO
+    lock: FileLock
 
 
 class LocalBus:
@@ -38,9 +67,16 @@ class LocalBus:
     """
 
     def __init__(
-        self, path: Path, clock: Clock = utc_now, *, base_seconds: float = 0.5, cap_seconds: float = 60.0
+        self,
+        path: Path,
+        clock: Clock = utc_now,
+        *,
+        base_seconds: float = 0.5,
+        cap_seconds: float = 60.0,
+        lock_seconds: float = 5.0,
     ) -> None:
         self._path = path
+        self._lock_seconds = lock_seconds
         self._clock = clock
         self._base_seconds = base_seconds
         self._cap_seconds = cap_seconds
@@ -149,7 +185,7 @@ class LocalBus:
 
     def _open(self) -> _Handles:
         if self._handles is None:
-            self._handles = _connect(self._path)
+            self._handles = _connect(self._path, self._lock_seconds)
         return self._handles
 
     def _close(self) -> None:
@@ -160,11 +196,11 @@ class LocalBus:
             self._handles = None
 
 
-def _connect(path: Path) -> _Handles:
-    db = sqlite3.connect(path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False)
-    lock = open(f"{path}.lock", "ab")  # noqa: SIM115 - as long as the connection
+def _connect(path: Path, lock_seconds: float) -> _Handles:
+    db = sqlite3.connect(path, timeout=lock_seconds, isolation_level=None, check_same_thread=False)
+    lock = FileLock(path.with_name(f"{path.name}.lock"), lock_seconds)
     try:
-        with _locked(lock):
+        with lock.held():
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
             for statement in tables.SCHEMA:
@@ -178,7 +214,7 @@ def _connect(path: Path) -> _Handles:
 
 @contextmanager
 def _transaction(handles: _Handles) -> Iterator[None]:
-    with _locked(handles.lock):
+    with handles.lock.held():
         handles.db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -187,25 +223,3 @@ def _transaction(handles: _Handles) -> Iterator[None]:
             if handles.db.in_transaction:
                 handles.db.execute("ROLLBACK")
             raise
-
-
-@contextmanager
-def _locked(lock: BinaryIO) -> Iterator[None]:
-    """Held before SQLite's own lock, whose busy handler starves a process for seconds."""
-    _acquire(lock)
-    try:
-        yield
-    finally:
-        fcntl.flock(lock, fcntl.LOCK_UN)
-
-
-def _acquire(lock: BinaryIO) -> None:
-    """Raises TimeoutError, an OSError, where a holder does not let go (a stopped process)."""
-    deadline = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise TimeoutError("the bus is locked") from None
-            time.sleep(0.0005)
