@@ -33,6 +33,11 @@ class Layout(msgspec.Struct, frozen=True):
         return self.root / "operator.json"
 
     @property
+    def operator_curl(self) -> Path:
+        """The same as options for `curl -K`, which answers with a token."""
+        return self.root / "operator.curl"
+
+    @property
     def build(self) -> Path:
         """The functions as they are deployed."""
         return self.root / "build"

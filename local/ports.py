@@ -10,13 +10,8 @@ HOST = "127.0.0.1"
 _LISTENING = "0A"
 
 
-class PortTaken(Exception):
-    """Somebody listens there already. `holder` describes who, as far as it can be told."""
-
-    def __init__(self, port: int, holder: str) -> None:
-        super().__init__(f"port {port} is taken{holder}")
-        self.port = port
-        self.holder = holder
+class PortUnusable(Exception):
+    """A server of ours cannot have this port; the message says why, and who has it where that can be told."""
 
 
 class Reservation:
@@ -28,16 +23,16 @@ class Reservation:
 
     @classmethod
     def take(cls, port: int = 0) -> "Reservation":
-        """0: any free one. Raises `PortTaken`."""
+        """0: any free one. Raises `PortUnusable`."""
         held = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             held.bind((HOST, port))
         except OSError as failure:
             held.close()
-            if failure.errno != errno.EADDRINUSE:
-                raise
-            raise PortTaken(port, holder_of(port)) from failure
+            if failure.errno == errno.EADDRINUSE:
+                raise PortUnusable(f"port {port} is taken{holder_of(port)}") from failure
+            raise PortUnusable(f"port {port} cannot be used: {failure.strerror}") from failure
         return cls(held)
 
     def release(self) -> None:

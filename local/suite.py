@@ -24,6 +24,7 @@ class Options(msgspec.Struct, frozen=True):
     ports: dict[str, int]
     jwks_cache_seconds: float = 300.0
     retry_base_seconds: float = 0.5
+    tick_seconds: float = 3600.0
     cluster_delay_seconds: float = 0.5
 
 
@@ -67,8 +68,12 @@ def function(options: Options, name: str) -> Server:
 def relay(options: Options) -> Server:
     """Delivers from the bus to the functions' event doors."""
     doors = [f"--{name}={base_url(options, name)}" for name in ENTRY_POINTS]
-    retry = f"--retry-base-seconds={options.retry_base_seconds}"
-    return _module(options, "relay", f"--data-dir={options.layout.root}", retry, *doors)
+    identity = [f"--issuer={EVENTS_ISSUER}", f"--email={EVENTS_CALLER}"]
+    pace = [
+        f"--retry-base-seconds={options.retry_base_seconds}",
+        f"--tick-seconds={options.tick_seconds}",
+    ]
+    return _module(options, "relay", f"--data-dir={options.layout.root}", *identity, *pace, *doors)
 
 
 def cluster(options: Options) -> Server:

@@ -1,0 +1,160 @@
+"""One run of the suite: prepares the data folder, starts the servers, keeps them, stops them."""
+
+import asyncio
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from local import cluster, first_operator, openapi, relay, report, suite
+from local.files import write_atomically
+from local.gateway import envoy_config, placeholders
+from local.layout import Layout
+from local.logs import Logs
+from local.openapi import SpecError
+from local.processes import Processes, Server
+from local.suite import ENTRY_POINTS, REPOSITORY, Options
+from shared.bus import TENANT_EVENTS
+from shared.bus.local import LocalBus
+from shared.store import StoreError
+
+LOG_POLL_SECONDS = 0.2
+
+
+class CannotStart(Exception):
+    """The suite cannot be started; the message says what to do."""
+
+
+class Runner:
+    """One run of the suite. `data_dir` is the folder as the person named it."""
+
+    def __init__(self, options: Options, data_dir: str, ready_file: Path | None, console: Console) -> None:
+        self._options = options
+        self._layout = options.layout
+        self._data_dir = data_dir
+        self._ready_file = ready_file
+        self._console = console
+        self._is_ready = False
+        self._functions = {name: suite.function(options, name) for name in ENTRY_POINTS}
+        self._others = {
+            "gateway": suite.gateway(options),
+            "relay": suite.relay(options),
+            "cluster": suite.cluster(options),
+        }
+        self._processes = Processes(self.say, self._write_ready_file)
+
+    async def run(self, *, logs: bool) -> None:
+        """Until it is cancelled. Raises `CannotStart` or `ServerFailed`."""
+        try:
+            await self._prepare()
+            await self._start()
+            self._is_ready = True
+            self._write_ready_file()
+            report.show(self._console, self._ready(), self._layout, self._data_dir)
+            following = asyncio.create_task(self._follow_logs()) if logs else None
+            try:
+                await self._processes.run()
+            finally:
+                if following is not None:
+                    following.cancel()
+        finally:
+            self._console.print("[dim]stopping …[/]")
+            await self._processes.stop()
+            if self._ready_file is not None:
+                self._ready_file.unlink(missing_ok=True)
+
+    def say(self, server: str, sentence: str) -> None:
+        self._console.print(f"[bold yellow]{server:<8} {sentence}[/]", highlight=False)
+
+    async def _prepare(self) -> None:
+        for server in (*self._functions.values(), *self._others.values()):
+            _make_room(self._layout, server)
+        self._progress("staging the functions as they are deployed")
+        await asyncio.to_thread(_stage, self._options)
+        self._progress("preparing keys, topics and the first operator")
+        try:
+            await relay.prepare(self._layout.root)
+            await _subscribe_cluster(self._layout)
+            await first_operator.ensure(self._layout, suite.base_url(self._options, "gateway"))
+        except (StoreError, ValueError, msgspec.MsgspecError) as broken:
+            raise CannotStart(f"{self._data_dir} cannot be used ({broken}); --fresh empties it") from broken
+        self._configure_gateway()
+
+    def _configure_gateway(self) -> None:
+        public_url = suite.base_url(self._options, "gateway")
+        try:
+            spec = openapi.load(REPOSITORY / "api-spec.yaml", placeholders(public_url))
+            config = envoy_config(spec, suite.gateway_settings(self._options))
+        except SpecError as refusal:
+            raise CannotStart(str(refusal)) from refusal
+        write_atomically(self._layout.envoy, json.dumps(config, indent=1))
+
+    async def _start(self) -> None:
+        self._progress("starting " + ", ".join(self._functions))
+        await asyncio.gather(*(self._processes.start(server) for server in self._functions.values()))
+        self._progress("starting " + ", ".join(self._others))
+        await asyncio.gather(*(self._processes.start(server) for server in self._others.values()))
+
+    async def _follow_logs(self) -> None:
+        files = {server.name: server.log for server in (*self._functions.values(), *self._others.values())}
+        logs = Logs(files, lambda line: self._console.print(line, highlight=False, soft_wrap=True))
+        while True:
+            logs.poll()
+            await asyncio.sleep(LOG_POLL_SECONDS)
+
+    def _ready(self) -> report.Ready:
+        pids = self._processes.pids
+        return report.Ready(
+            gateway=suite.base_url(self._options, "gateway"),
+            runner_pid=os.getpid(),
+            watchdog_pid=self._processes.watchdog_pid,
+            data_dir=str(self._layout.root),
+            operator_file=str(self._layout.operator),
+            mailbox=str(self._layout.mailbox),
+            functions=report.running(self._functions, pids),
+            others=report.running(self._others, pids),
+            subscriptions=subscriptions(),
+        )
+
+    def _write_ready_file(self) -> None:
+        """Again whenever a process is new, so that the ids in it are right."""
+        if self._is_ready and self._ready_file is not None:
+            write_atomically(self._ready_file, report.as_json(self._ready()))
+
+    def _progress(self, sentence: str) -> None:
+        self._console.print(f"[dim]{sentence} …[/]", highlight=False)
+
+
+def subscriptions() -> dict[str, str]:
+    """Every subscription on the bus and its topic."""
+    pushed = {relay.subscription(topic): topic for topic in relay.FUNCTIONS.values()}
+    return {**pushed, cluster.SUBSCRIPTION: TENANT_EVENTS}
+
+
+async def _subscribe_cluster(layout: Layout) -> None:
+    """Before anybody publishes: a topic keeps nothing for a subscription that comes later."""
+    bus = LocalBus(layout.bus)
+    try:
+        await bus.subscribe(TENANT_EVENTS, cluster.SUBSCRIPTION)
+    finally:
+        await bus.close()
+
+
+def _make_room(layout: Layout, server: Server) -> None:
+    """A home, and an empty log beside the one of the run before."""
+    layout.home(server.name).mkdir(parents=True, exist_ok=True)
+    server.log.parent.mkdir(exist_ok=True)
+    if server.log.exists():
+        server.log.replace(server.log.with_suffix(".log.1"))
+    server.log.touch()
+
+
+def _stage(options: Options) -> None:
+    done = subprocess.run(  # noqa: S603 - our own module
+        suite.stage_command(options), cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise CannotStart(f"staging failed:\n{done.stdout}{done.stderr}".rstrip())

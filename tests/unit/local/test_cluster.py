@@ -1,0 +1,86 @@
+"""The cluster stand-in."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from local.cluster import SUBSCRIPTION, Cluster, answer
+from shared import events
+from shared.bus import TENANT_EVENTS, Message
+from shared.bus.local import LocalBus
+from shared.events import CloudEvent
+from shared.payloads import StatusReported, StepRequested
+from shared.tiers import LIMITS
+
+AT = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def _requested(operation_id: str = "op_1") -> bytes:
+    step = StepRequested(operation_id, "provision", "acme", "basic", "shared", LIMITS["basic"])
+    event = events.make(
+        "tenant.step.requested",
+        event_id="e1",
+        source="//energent/tenants",
+        subject="tnt_1",
+        time=AT,
+        data=step,
+    )
+    return events.to_message(event).data
+
+
+def test_a_step_is_reported_as_done_for_its_tenant_and_operation() -> None:
+    report = answer(_requested(), lambda: AT)
+    assert report is not None
+    assert (report.type, report.subject) == ("ai.energent.tenant.status.reported.v1", "tnt_1")
+    assert msgspec.json.decode(report.data, type=StatusReported) == StatusReported(
+        "op_1", "provision", "succeeded"
+    )
+
+
+def test_the_same_request_gets_the_same_event_and_another_one_another() -> None:
+    again, other = answer(_requested(), lambda: AT), answer(_requested("op_2"), lambda: AT)
+    first = answer(_requested(), lambda: AT)
+    assert first is not None
+    assert again is not None
+    assert other is not None
+    assert first.id == again.id != other.id
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b'{"id":"e","source":"s","type":"other","time":"2026-11-01T00:00:00Z"}',
+        _requested().replace(b"operation_id", b"operation"),
+        _requested().replace(b"step.requested", b"status.reported"),
+    ],
+)
+def test_anything_else_on_the_topic_is_left_alone(data: bytes) -> None:
+    assert answer(data, lambda: AT) is None
+
+
+def test_every_message_is_acknowledged_and_only_requests_are_answered(tmp_path: Path) -> None:
+    async def story() -> list[CloudEvent]:
+        bus = LocalBus(tmp_path / "bus.db")
+        cluster = Cluster(bus, lambda: AT, delay_seconds=0)
+        await bus.subscribe(TENANT_EVENTS, SUBSCRIPTION)
+        await bus.subscribe(TENANT_EVENTS, "tenants")
+        await bus.publish(TENANT_EVENTS, [Message(_requested()), Message(b"junk")])
+        while await cluster.work():
+            pass
+        assert await bus.pending(SUBSCRIPTION) == 0
+        seen = await bus.lease("tenants", 10, 60)
+        await bus.close()
+        return [
+            msgspec.json.decode(each.message.data, type=CloudEvent)
+            for each in seen
+            if each.message.data != b"junk"
+        ]
+
+    names = [events.short_name(event.type) for event in asyncio.run(story())]
+    assert names == ["tenant.step.requested", "tenant.status.reported"]
