@@ -9,7 +9,7 @@ from functions.auth.domain.people import Invitation, Login, User
 from functions.auth.domain.roles import Role
 from functions.auth.invitation_mail import INVITATION, MailRequested
 from functions.auth.passwords import Passwords
-from functions.auth.records import Found
+from functions.auth.records import Found, Listed
 from shared import audit, tenant
 from shared.audit import Actor
 from shared.errors import Conflict, Forbidden, invalid
@@ -50,6 +50,10 @@ class Invitations:
         invitation = people.invite(new_id("inv"), address, role, actor.id, self._clock())
         await self._store.commit(*self._writes(principal.tenant_id, invitation, actor))
         return invitation
+
+    async def page(self, tenant_id: str, limit: int, cursor: str | None) -> Listed[Invitation]:
+        """Oldest first. Raises `Invalid` for a cursor that is not from such a list of this tenant."""
+        return await records.listed(self._store, tenant_id, records.INVITATIONS, Invitation, limit, cursor)
 
     async def invite_owner(self, tenant_id: str, actor: Actor) -> None:
         """Once for each tenant, however often it is asked for. Raises `Rejected` where that is impossible."""

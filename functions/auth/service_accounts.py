@@ -9,6 +9,7 @@ from functions.auth import records
 from functions.auth.domain import client_id as client_ids
 from functions.auth.domain import machines, people, roles
 from functions.auth.domain.machines import ServiceAccount
+from functions.auth.records import Listed
 from functions.auth.tokens import AccessTokens, Tokens
 from shared import audit, tenant
 from shared.audit import Actor
@@ -41,6 +42,11 @@ class ServiceAccounts:
         )
         await self._store.commit(*made.writes)
         return made
+
+    async def page(self, tenant_id: str, limit: int, cursor: str | None) -> Listed[ServiceAccount]:
+        """Oldest first. Raises `Invalid` for a cursor that is not from such a list of this tenant."""
+        query = records.SERVICE_ACCOUNTS
+        return await records.listed(self._store, tenant_id, query, ServiceAccount, limit, cursor)
 
     async def token(self, client_id: str, secret: str, scope: str | None) -> Tokens:
         """Client credentials (RFC 6749 §4.4): one read, no write.
