@@ -1,0 +1,47 @@
+"""Secrets kept for a while, so that a request costs no call and a short outage is not felt."""
+
+from datetime import timedelta
+
+from shared.cache import Cache, CacheLimits
+from shared.ids import Clock
+from shared.secrets import Secrets, SecretVersion, State
+
+LIMITS = CacheLimits(ttl=timedelta(seconds=300), stale=timedelta(hours=1), size=256)
+
+
+class CachedSecrets:
+    """`inner` is asked once for each version and list of versions, and again after five minutes.
+
+    While it is unavailable what is known serves for an hour. A version that turns out disabled, destroyed
+    or missing is refused from then on.
+    """
+
+    def __init__(self, inner: Secrets, clock: Clock) -> None:
+        self._inner = inner
+        self._values = Cache("secret value", self._fetch_value, clock, LIMITS)
+        self._lists = Cache("secret versions", inner.versions, clock, LIMITS)
+
+    async def access(self, name: str, version: int) -> bytes:
+        return await self._values.get((name, version))
+
+    async def add(self, name: str, value: bytes) -> int:
+        try:
+            return await self._inner.add(name, value)
+        finally:
+            self._lists.forget(name)
+
+    async def versions(self, name: str) -> list[SecretVersion]:
+        return list(await self._lists.get(name))
+
+    async def set_state(self, name: str, version: int, state: State) -> None:
+        try:
+            await self._inner.set_state(name, version, state)
+        finally:
+            self._lists.forget(name)
+            self._values.forget((name, version))
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+    async def _fetch_value(self, key: tuple[str, int]) -> bytes:
+        return await self._inner.access(*key)
