@@ -208,7 +208,7 @@ class Scope:
         if set(equal) != set(query.equal):
             raise ValueError(f"{query.name} takes exactly {query.equal}")
         bounds = [bound for bound in (since, until) if bound is not None]
-        if bounds and (query.order is None or len({type(bound) for bound in bounds}) > 1):
+        if bounds and (query.order is None or {type(bound) for bound in bounds} not in ({str}, {int})):
             raise ValueError(f"{query.name} is bounded by strings or by integers, if it has an order field")
         for operand in (*equal.values(), *bounds):
             _check_operand(operand)

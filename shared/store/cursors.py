@@ -1,7 +1,6 @@
 """Cursors: where a page of a query ended, opaque to whoever carries it, good for that query only."""
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Mapping
 from typing import Annotated
@@ -35,7 +34,7 @@ def position(query: Query, collection: str, equal: Mapping[str, Operand], cursor
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         decoded = msgspec.json.decode(raw, type=_Cursor)
-    except (binascii.Error, msgspec.DecodeError, UnicodeError):
+    except (ValueError, msgspec.DecodeError):
         raise ValueError("a broken cursor") from None
     if decoded.query != _fingerprint(query, collection, equal):
         raise ValueError("a cursor of another query")
