@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -36,7 +36,8 @@ class _Header(msgspec.Struct, frozen=True):
     alg: str
     kid: str = ""
     typ: str = "JWT"
-    crit: msgspec.Raw | None = None
+    crit: None = None
+    """We know no extension, so a header that asks for one is refused (RFC 7515 §4.1.11)."""
 
 
 class _Claims(msgspec.Struct, frozen=True):
@@ -46,6 +47,19 @@ class _Claims(msgspec.Struct, frozen=True):
     email_verified: bool
     exp: int
     iat: int
+
+
+class _Key(msgspec.Struct, frozen=True):
+    """The public part of a JWK (RFC 7518 §6.3.1)."""
+
+    kid: str
+    kty: Literal["RSA"]
+    n: str
+    e: str
+
+
+class _KeySet(msgspec.Struct, frozen=True):
+    keys: list[_Key]
 
 
 class Keys(Protocol):
@@ -125,7 +139,7 @@ class CallerCheck:
         if parts is None:
             raise _unproven()
         header = _part(parts[1], _Header)
-        if header.alg != "RS256" or header.typ.upper() != "JWT" or header.crit is not None:
+        if header.alg != "RS256" or header.typ.upper() != "JWT":
             raise _unproven()
         if not self._keys.is_genuine(header.kid, f"{parts[1]}.{parts[2]}".encode(), parts[3]):
             raise _unproven()
@@ -176,11 +190,11 @@ def _decoded(text: str) -> bytes | None:
 
 def _read(path: Path) -> dict[str, RSAPublicKey]:
     keys: dict[str, RSAPublicKey] = {}
-    for jwk in strict_json.loads(path.read_bytes())["keys"]:
-        key = RSAAlgorithm.from_jwk(jwk)
+    for jwk in strict_json.decode(path.read_bytes(), _KeySet).keys:
+        key = RSAAlgorithm.from_jwk({"kty": jwk.kty, "n": jwk.n, "e": jwk.e})
         if not isinstance(key, RSAPublicKey) or key.key_size < MIN_KEY_BITS:
-            raise ValueError("not a public RSA key of at least 2048 bits")
-        keys[str(jwk["kid"])] = key
+            raise ValueError(f"key {jwk.kid} has less than {MIN_KEY_BITS} bits")
+        keys[jwk.kid] = key
     return keys
 
 

@@ -74,7 +74,7 @@ class _Structured(msgspec.Struct, frozen=True):
     type: str
     id: str
     source: str
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw()
     data_base64: str | None = None
 
 
@@ -118,10 +118,10 @@ def event_of(delivery: Delivery) -> CloudEvent:
 def _structured(body: bytes) -> Delivery:
     event = _envelope(body, _Structured)
     _check_context(event.specversion, event.type, event.id, event.source)
-    if (event.data is None) == (event.data_base64 is None):
+    data = bytes(event.data)
+    if bool(data) == (event.data_base64 is not None):
         raise BadEnvelope("envelope_bad_field", "Not exactly one of data and data_base64 is there.")
-    inner = bytes(event.data) if event.data is not None else _base64(event.data_base64 or "")
-    return _wrapped(_envelope(inner, _Push), event.source)
+    return _wrapped(_envelope(data or _base64(event.data_base64 or ""), _Push), event.source)
 
 
 def _check_context(specversion: str, event_type: str, event_id: str, source: str) -> None:
