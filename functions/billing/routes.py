@@ -1,0 +1,151 @@
+"""The HTTP door of billing: a request becomes a use-case, usage and invoices become JSON or a page."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from functions.billing import invoice_page
+from functions.billing.accept import prefers_html
+from functions.billing.domain import money, periods, quantities
+from functions.billing.domain.invoices import Invoice, Line, Party
+from functions.billing.invoices import Invoices
+from functions.billing.usage_report import UsageReports
+from shared.http import Call, Response, Route, json_response
+
+
+class UsageQuery(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}
+):
+    since: str | None = None
+    until: str | None = None
+    meter: str | None = None
+
+
+class PageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
+    cursor: Annotated[str, Meta(min_length=1, max_length=2048)] | None = None
+
+
+class SummaryView(msgspec.Struct, frozen=True):
+    id: str
+    number: str
+    period: str
+    status: str
+    currency: str
+    total_minor: int
+    total: str
+    finalized_at: datetime
+
+
+class SummaryListView(msgspec.Struct, frozen=True):
+    items: list[SummaryView]
+    next_cursor: str | None
+
+
+class LineView(msgspec.Struct, frozen=True):
+    kind: str
+    description: str
+    period: str
+    meter: str | None
+    quantity: str
+    unit_price: str
+    amount_minor: int
+    amount: str
+
+
+class InvoiceView(msgspec.Struct, frozen=True):
+    id: str
+    number: str
+    period: str
+    period_start: datetime
+    period_end: datetime
+    status: str
+    currency: str
+    tenant: Party
+    lines: list[LineView]
+    subtotal_minor: int
+    total_minor: int
+    total: str
+    catalogue: str
+    finalized_at: datetime
+
+
+class Handlers:
+    def __init__(self, reports: UsageReports, invoices: Invoices) -> None:
+        self._reports = reports
+        self._invoices = invoices
+
+    async def usage(self, call: Call) -> Response:
+        query = call.query(UsageQuery)
+        report = await self._reports.make(
+            call.principal.tenant_id, since=query.since, until=query.until, meter=query.meter
+        )
+        return json_response(report)
+
+    async def page(self, call: Call) -> Response:
+        query = call.query(PageQuery)
+        page = await self._invoices.page(call.principal.tenant_id, query.limit, query.cursor)
+        return json_response(SummaryListView([_summary(invoice) for invoice in page.items], page.next_cursor))
+
+    async def get(self, call: Call) -> Response:
+        invoice = await self._invoices.get(call.principal.tenant_id, call.params["invoice_id"])
+        if prefers_html(call.headers.get("accept", "")):
+            headers = {**invoice_page.headers(), "Vary": "Accept"}
+            return Response(200, invoice_page.render(invoice), "text/html; charset=utf-8", headers)
+        return json_response(_view(invoice), headers={"Vary": "Accept"})
+
+
+def table(reports: UsageReports, invoices: Invoices) -> tuple[Route, ...]:
+    on = Handlers(reports, invoices)
+    return (
+        Route("GET", "/v1/usage", on.usage, "usage:read"),
+        Route("GET", "/v1/invoices", on.page, "invoices:read"),
+        Route("GET", "/v1/invoices/{invoice_id}", on.get, "invoices:read"),
+    )
+
+
+def _summary(invoice: Invoice) -> SummaryView:
+    return SummaryView(
+        id=invoice.id,
+        number=invoice.number,
+        period=invoice.period,
+        status=invoice.status,
+        currency=invoice.currency,
+        total_minor=invoice.total_minor,
+        total=money.text(invoice.total_minor, invoice.currency),
+        finalized_at=invoice.finalized_at,
+    )
+
+
+def _view(invoice: Invoice) -> InvoiceView:
+    return InvoiceView(
+        id=invoice.id,
+        number=invoice.number,
+        period=invoice.period,
+        period_start=periods.start(invoice.period),
+        period_end=periods.end(invoice.period),
+        status=invoice.status,
+        currency=invoice.currency,
+        tenant=invoice.party,
+        lines=[_line(line, invoice.currency) for line in invoice.lines],
+        subtotal_minor=invoice.subtotal_minor,
+        total_minor=invoice.total_minor,
+        total=money.text(invoice.total_minor, invoice.currency),
+        catalogue=invoice.catalogue,
+        finalized_at=invoice.finalized_at,
+    )
+
+
+def _line(line: Line, currency: str) -> LineView:
+    return LineView(
+        kind=line.kind,
+        description=line.description,
+        period=line.period,
+        meter=line.meter,
+        quantity=quantities.text(line.quantity_micro),
+        unit_price=money.price_text(line.unit_price_nano),
+        amount_minor=line.amount_minor,
+        amount=money.text(line.amount_minor, currency),
+    )

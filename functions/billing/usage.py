@@ -1,0 +1,155 @@
+"""Usage arrives: each event counts once, whoever sends it how often, and a bad one is set aside alone."""
+
+import random
+from collections.abc import Awaitable, Callable, Collection
+
+import msgspec
+
+from functions.billing import records
+from functions.billing.domain import metering
+from functions.billing.domain.metering import Refused, Use
+from shared.envelope import Delivery
+from shared.errors import Unavailable
+from shared.event_door import Rejected, data_of
+from shared.events import CloudEvent
+from shared.ids import Clock
+from shared.payloads import UsageBatch, UsageEvent
+from shared.quarantine import Quarantine
+from shared.store import AlreadyExists, Create, DocumentTooLarge, Key, OutOfRange, Scope, Store, Write
+from shared.store.bodies import stamp
+
+MAX_EVENTS = 500
+MAX_DATA_BYTES = 1_000_000
+
+_decoder = msgspec.json.Decoder(UsageEvent)
+
+
+class _Message:
+    """One `usage.recorded` on its way: what is still to be counted, and what is to be set aside."""
+
+    def __init__(self, event: CloudEvent, delivery: Delivery, quarantine: Quarantine) -> None:
+        self._event = event
+        self._delivery = delivery
+        self._quarantine = quarantine
+        self._parts: dict[Key, int] = {}
+        self.raws = _raws(event)
+        self.uses: dict[Key, Use] = {}
+        self.set_aside: dict[Key, Create] = {}
+
+    def count(self, key: Key, use: Use, part: int) -> None:
+        """To be counted, unless an event before it in the message has its name: the same is dropped."""
+        first = self.uses.get(key)
+        if first is None:
+            self.uses[key] = use
+            self._parts[key] = part
+        elif first != use:
+            self.refuse(part, _conflict())
+
+    def refuse(self, part: int, refused: Refused) -> None:
+        """The part becomes a message of its own in the quarantine, so that it can be sent again alone."""
+        alone = b'{"events":[%b]}' % bytes(self.raws[part])
+        event = msgspec.structs.replace(self._event, data=msgspec.Raw(alone))
+        write = self._quarantine.write(self._delivery, refused.reason, refused.detail, event, part=part)
+        self.set_aside[write.key] = write
+
+    def drop(self, key: Key, *, is_same: bool) -> None:
+        """It stands in the store: counted before, or a different event under a name that is taken."""
+        if self.set_aside.pop(key, None) is None:
+            del self.uses[key]
+            if not is_same:
+                self.refuse(self._parts[key], _conflict())
+
+
+class Recorder:
+    """`usage.recorded`: commits blindly, and reads only where something stands already."""
+
+    def __init__(
+        self,
+        store: Store,
+        quarantine: Quarantine,
+        clock: Clock,
+        meters: Collection[str],
+        is_known_tenant: Callable[[str], Awaitable[bool]],
+    ) -> None:
+        self._store = store
+        self._quarantine = quarantine
+        self._clock = clock
+        self._meters = meters
+        self._is_known_tenant = is_known_tenant
+
+    async def record(self, event: CloudEvent, delivery: Delivery) -> None:
+        """Raises `Rejected` where no event of the message can be looked at on its own, `Unavailable`."""
+        message = _Message(event, delivery, self._quarantine)
+        if not event.subject or not await self._is_known_tenant(event.subject):
+            raise Rejected("unknown_tenant", "The subject is no tenant.")
+        scope = self._store.tenant(event.subject)
+        for part, raw in enumerate(message.raws):
+            try:
+                use = self._use(raw, event.source)
+            except Refused as refused:
+                message.refuse(part, refused)
+            else:
+                message.count(records.event_key(scope, event.subject, use.source, use.id), use, part)
+        try:
+            await self._commit(message, scope)
+        except OutOfRange:
+            raise Rejected("usage_counter_full", "A counter would leave 64 bits.") from None
+        except DocumentTooLarge:
+            raise Rejected("too_large", "Too much to set aside event by event.") from None
+
+    def _use(self, raw: msgspec.Raw, envelope_source: str) -> Use:
+        try:
+            event = _decoder.decode(raw)
+        except msgspec.ValidationError as wrong:
+            raise Refused("usage_bad_shape", str(wrong)) from None
+        return metering.accept(
+            event.source or envelope_source,
+            event.id,
+            event.meter,
+            event.quantity,
+            event.time,
+            meters=self._meters,
+            now=self._clock(),
+        )
+
+    async def _commit(self, message: _Message, scope: Scope) -> None:
+        """Each round settles at least one name that was taken, so they come to an end."""
+        for _ in range(2 * MAX_EVENTS):
+            writes = self._writes(message, scope)
+            if not writes:
+                return
+            try:
+                await self._store.commit(*writes)
+            except AlreadyExists:
+                await self._settle(message)
+            else:
+                return
+        raise Unavailable("contention", "The same events come from everywhere at once. Try again.")
+
+    def _writes(self, message: _Message, scope: Scope) -> list[Write]:
+        received_at = stamp(self._clock())
+        shard = random.randrange(metering.SHARDS)  # noqa: S311 - spreads load
+        return [
+            *(Create(key, records.event_body(use, received_at)) for key, use in message.uses.items()),
+            *records.counter_adds(scope, message.uses.values(), shard),
+            *message.set_aside.values(),
+        ]
+
+    async def _settle(self, message: _Message) -> None:
+        for doc in await self._store.read(*message.uses, *message.set_aside):
+            if doc is not None:
+                use = message.uses.get(doc.key)
+                message.drop(doc.key, is_same=use is not None and records.is_same_event(doc.body, use))
+
+
+def _raws(event: CloudEvent) -> list[msgspec.Raw]:
+    if len(event.data) > MAX_DATA_BYTES:
+        raise Rejected("too_large", f"The events have more than {MAX_DATA_BYTES} bytes.")
+    raws = data_of(event, UsageBatch).events
+    if not 1 <= len(raws) <= MAX_EVENTS:
+        raise Rejected("invalid_data", f"Not 1 to {MAX_EVENTS} events.")
+    return raws
+
+
+def _conflict() -> Refused:
+    return Refused("usage_conflict", "An event of this source and id with other content was counted before.")
