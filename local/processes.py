@@ -17,12 +17,6 @@ from pathlib import Path
 import httpx
 import msgspec
 
-START_SECONDS = 30.0
-STOP_SECONDS = 5.0
-CRASHES = 5
-CRASH_WINDOW_SECONDS = 30.0
-FIRST_PAUSE_SECONDS = 0.2
-
 Say = Callable[[str, str], None]
 """Tells the person at the terminal: a server's name, a sentence."""
 
@@ -39,6 +33,19 @@ class Server(msgspec.Struct, frozen=True):
     ready_url: str = ""
 
 
+class Pace(msgspec.Struct, frozen=True):
+    """How long is waited for what, and how many crashes in which time are too many."""
+
+    start_seconds: float = 30.0
+    stop_seconds: float = 5.0
+    first_pause_seconds: float = 0.2
+    crashes: int = 5
+    crash_window_seconds: float = 30.0
+
+
+USUAL_PACE = Pace()
+
+
 class ServerFailed(Exception):
     """A server does not come up, or does not stay up. The message ends with what it wrote last."""
 
@@ -46,9 +53,10 @@ class ServerFailed(Exception):
 class Processes:
     """The running servers. `changed` is called whenever a process id is new."""
 
-    def __init__(self, say: Say, changed: Callable[[], None]) -> None:
+    def __init__(self, say: Say, changed: Callable[[], None], pace: Pace = USUAL_PACE) -> None:
         self._say = say
         self._changed = changed
+        self._pace = pace
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._keepers: list[asyncio.Task[None]] = []
         self._watchdog = _start_watchdog()
@@ -64,7 +72,7 @@ class Processes:
     async def start(self, server: Server) -> None:
         """Returns when the server is up. Raises `ServerFailed`."""
         process = await self._spawn(server)
-        await _until_ready(server, process)
+        await _until_ready(server, process, self._pace.start_seconds)
         self._keepers.append(asyncio.create_task(self._keep(server, process), name=server.name))
 
     async def run(self) -> None:
@@ -74,7 +82,7 @@ class Processes:
             keeper.result()
 
     async def stop(self) -> None:
-        """SIGTERM to all, SIGKILL after 5 s to what is left, workers included."""
+        """SIGTERM to all, then SIGKILL to what is left, workers included."""
         for keeper in self._keepers:
             keeper.cancel()
         running = list(self._running.values())
@@ -82,7 +90,7 @@ class Processes:
             _signal(process.pid, signal.SIGTERM)
         if running:
             ends = [asyncio.ensure_future(process.wait()) for process in running]
-            await asyncio.wait(ends, timeout=STOP_SECONDS)
+            await asyncio.wait(ends, timeout=self._pace.stop_seconds)
         for process in running:
             self._clear(process)
         await asyncio.gather(*(process.wait() for process in running))
@@ -95,16 +103,18 @@ class Processes:
             code = await process.wait()
             self._clear(process)
             now = time.monotonic()
-            crashes = [*(at for at in crashes if at > now - CRASH_WINDOW_SECONDS), now]
-            if len(crashes) >= CRASHES:
-                often = f"died {CRASHES} times in {CRASH_WINDOW_SECONDS:.0f} s, the last time it"
+            crashes = [*(at for at in crashes if at > now - self._pace.crash_window_seconds), now]
+            if len(crashes) >= self._pace.crashes:
+                often = (
+                    f"died {len(crashes)} times in {self._pace.crash_window_seconds:.0f} s, the last time it"
+                )
                 raise ServerFailed(f"{server.name} {often} {_ending(code)}." + _last_words(server))
-            pause = FIRST_PAUSE_SECONDS * 2 ** (len(crashes) - 1)
+            pause = self._pace.first_pause_seconds * 2 ** (len(crashes) - 1)
             self._say(server.name, f"{_ending(code)}; starting it again in {pause:.1f} s")
             await asyncio.sleep(pause)
             process = await self._spawn(server)
             with contextlib.suppress(ServerFailed):  # if it has died again, the next round says so
-                await _until_ready(server, process)
+                await _until_ready(server, process, self._pace.start_seconds)
                 self._say(server.name, f"is back as process {process.pid}")
 
     async def _spawn(self, server: Server) -> asyncio.subprocess.Process:
@@ -133,8 +143,8 @@ class Processes:
         self._watchdog.stdin.write(f"{line}\n".encode())
 
 
-async def _until_ready(server: Server, process: asyncio.subprocess.Process) -> None:
-    deadline = time.monotonic() + START_SECONDS
+async def _until_ready(server: Server, process: asyncio.subprocess.Process, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
     async with httpx.AsyncClient(timeout=5.0, trust_env=False) as client:
         while server.ready_url and not await _answers(client, server.ready_url):
             if time.monotonic() > deadline:

@@ -48,6 +48,7 @@ class Runner:
 
     async def run(self, *, logs: bool) -> None:
         """Until it is cancelled. Raises `CannotStart` or `ServerFailed`."""
+        self._forget_ready_file()
         try:
             await self._prepare()
             await self._start()
@@ -63,8 +64,7 @@ class Runner:
         finally:
             self._console.print("[dim]stopping …[/]")
             await self._processes.stop()
-            if self._ready_file is not None:
-                self._ready_file.unlink(missing_ok=True)
+            self._forget_ready_file()
 
     def say(self, server: str, sentence: str) -> None:
         self._console.print(f"[bold yellow]{server:<8} {sentence}[/]", highlight=False)
@@ -123,6 +123,10 @@ class Runner:
         """Again whenever a process is new, so that the ids in it are right."""
         if self._is_ready and self._ready_file is not None:
             write_atomically(self._ready_file, report.as_json(self._ready()))
+
+    def _forget_ready_file(self) -> None:
+        if self._ready_file is not None:
+            self._ready_file.unlink(missing_ok=True)
 
     def _progress(self, sentence: str) -> None:
         self._console.print(f"[dim]{sentence} …[/]", highlight=False)

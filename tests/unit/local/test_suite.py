@@ -1,0 +1,66 @@
+"""What each server is started with."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from local import relay, suite
+from local.layout import Layout
+from local.suite import Options
+
+OPTIONS = Options(
+    layout=Layout(Path("/data")),
+    ports={"gateway": 8080, "auth": 1, "billing": 2, "tenants": 3},
+    retry_base_seconds=0.1,
+    tick_seconds=0,
+)
+
+
+def test_a_function_gets_its_settings_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STRIPE_API_KEY", "somebody's")
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    server = suite.function(OPTIONS, "billing")
+    assert server.env == {
+        "PATH": os.environ["PATH"],
+        "HOME": "/data/home/billing",
+        "BACKEND": "embedded",
+        "DOORS": "both",
+        "ENVIRONMENT": "local",
+        "PUBLIC_URL": "http://127.0.0.1:8080",
+        "DATA_DIR": "/data",
+        "EVENTS_KEYS": "file:/data/relay/jwks.json",
+        "EVENTS_ISSUER": "http://127.0.0.1/local-relay",
+        "EVENTS_AUDIENCE": "http://127.0.0.1:2",
+        "EVENTS_CALLER": "relay@local.invalid",
+        "WORKERS": "1",
+    }
+    assert server.cwd == Path("/data/build/billing")
+    assert server.command[1:] == (
+        *("--source", "main.py", "--target", "billing_handler"),
+        *("--host", "127.0.0.1", "--port", "2"),
+    )
+
+
+def test_no_two_servers_share_a_home() -> None:
+    servers = [suite.function(OPTIONS, name) for name in suite.ENTRY_POINTS]
+    servers += [suite.gateway(OPTIONS), suite.relay(OPTIONS), suite.cluster(OPTIONS)]
+    assert len({server.env["HOME"] for server in servers}) == len(servers) == 6
+
+
+def test_the_relay_signs_as_the_caller_that_the_functions_expect() -> None:
+    chosen = relay.options(suite.relay(OPTIONS).command[3:])
+    expected = suite.function(OPTIONS, "auth").env
+    assert (chosen.issuer, chosen.email) == (expected["EVENTS_ISSUER"], expected["EVENTS_CALLER"])
+    assert {push.url: push.topic for push in chosen.pushes} == {
+        "http://127.0.0.1:1": "auth-events",
+        "http://127.0.0.1:2": "billing-events",
+        "http://127.0.0.1:3": "tenant-events",
+    }
+    assert (chosen.retry_base_seconds, chosen.tick_seconds) == (0.1, 0)
+
+
+def test_the_gateway_is_configured_for_the_functions_as_they_are_started() -> None:
+    settings = suite.gateway_settings(OPTIONS)
+    assert settings.backends == {name: suite.function(OPTIONS, name).url for name in suite.ENTRY_POINTS}
+    assert settings.jwks_url == "http://127.0.0.1:1/.well-known/jwks.json"
