@@ -52,7 +52,7 @@ def test_the_relay_signs_as_the_caller_that_the_functions_expect() -> None:
     chosen = relay.options(suite.relay(OPTIONS).command[3:])
     expected = suite.function(OPTIONS, "auth").env
     assert (chosen.issuer, chosen.email) == (expected["EVENTS_ISSUER"], expected["EVENTS_CALLER"])
-    assert {push.url: push.topic for push in chosen.pushes} == {
+    assert {push.audience: push.topic for push in chosen.pushes} == {
         "http://127.0.0.1:1": "auth-events",
         "http://127.0.0.1:2": "billing-events",
         "http://127.0.0.1:3": "tenant-events",
