@@ -1,0 +1,268 @@
+"""Auth put together for tests: real store, real secret files, a bus and a mailbox that keep what they get."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import SMTPUTF8
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from functions.auth import events, records, routes
+from functions.auth.domain import client_id
+from functions.auth.domain.one_time_link import InvitationLink, InvitationLinks
+from functions.auth.domain.people import User
+from functions.auth.domain.refresh_token import RefreshTokens
+from functions.auth.domain.roles import Role, scopes_of
+from functions.auth.domain.session import Session
+from functions.auth.invitation_mail import InvitationMail
+from functions.auth.invitations import Invitations
+from functions.auth.keys import KeyRoom
+from functions.auth.mailbox import MailboxFolder
+from functions.auth.oauth import TokenEndpoint
+from functions.auth.operators import Operators
+from functions.auth.passwords import Passwords
+from functions.auth.service_accounts import Made, ServiceAccounts
+from functions.auth.sessions import Sessions
+from functions.auth.sign_in import SignIn
+from functions.auth.tokens import AccessTokens, Tokens
+from functions.auth.users import Users
+from shared import outbox, tenant
+from shared.audit import Actor
+from shared.bus import Message
+from shared.envelope import Delivery
+from shared.errors import Unavailable
+from shared.events import CloudEvent, make, short_name
+from shared.identity import Principal, Verifier
+from shared.ids import new_id
+from shared.outbox import Outbox, PublishingStore
+from shared.secrets.files import FileSecrets
+from shared.store import Create, Doc, Key, Page, Query, Replace, Store, Version, Write
+from shared.store.bodies import from_body, to_body
+from shared.store.sqlite import SqliteStore
+from shared.tenant import Status, Tenant
+from tests import tokens
+from tests.tokens import ISSUER, Time
+
+PASSWORD = "correct horse battery staple"
+ACME = "tnt_acme"
+OWNER = "owner@acme.test"
+
+AUDIT = Query("audit_in_test", "audit", order="at")
+SESSIONS = Query("sessions_in_test", "sessions", order="created_at")
+
+
+class RecordingBus:
+    def __init__(self) -> None:
+        self.messages: list[tuple[str, Message]] = []
+        self.down = False
+
+    async def publish(self, topic: str, messages: Sequence[Message]) -> None:
+        if self.down:
+            raise Unavailable("bus_down", "The bus is down.")
+        self.messages += [(topic, message) for message in messages]
+
+    async def close(self) -> None:
+        pass
+
+    def events(self, name: str | None = None) -> list[CloudEvent]:
+        found = [msgspec.json.decode(message.data, type=CloudEvent) for _, message in self.messages]
+        return [event for event in found if name is None or short_name(event.type) == name]
+
+
+class WatchedStore(Store):
+    """Passes everything on; counts, and runs `before_commit` once ahead of the next commit."""
+
+    def __init__(self, inner: Store) -> None:
+        self.inner = inner
+        self.reads: list[tuple[str, ...]] = []
+        self.commits: list[tuple[Write, ...]] = []
+        self.before_commit: Any = None
+        self.down = False
+
+    async def read(self, *keys: Key) -> list[Doc | None]:
+        self.reads.append(tuple(key.path for key in keys))
+        if self.down:
+            raise Unavailable("store_unavailable", "The store did not answer. Try again.")
+        return await self.inner.read(*keys)
+
+    async def run(self, *arguments: Any) -> Page:
+        return await self.inner.run(*arguments)
+
+    async def commit(self, *writes: Write) -> list[Version | None]:
+        hook, self.before_commit = self.before_commit, None
+        if hook is not None:
+            await hook()
+        versions = await self.inner.commit(*writes)
+        self.commits.append(writes)
+        return versions
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+
+class WatchedPasswords(Passwords):
+    """Counts the verifications, each of which costs what an Argon2id hash costs."""
+
+    def __init__(self) -> None:
+        super().__init__(workers=2, waiting=100)
+        self.verified: list[bool] = []
+        self.hashed = 0
+
+    async def verify(self, known: str | None, password: str) -> bool:
+        self.verified.append(known is not None)
+        return await super().verify(known, password)
+
+    async def hash(self, password: str) -> str:
+        self.hashed += 1
+        return await super().hash(password)
+
+
+class Suite:
+    """Every use-case, one file of documents, one clock that tests move."""
+
+    def __init__(self, folder: Path, store: Store) -> None:
+        self.folder = folder
+        self.clock = Time()
+        self.bus = RecordingBus()
+        self.store = WatchedStore(store)
+        self.publishing = PublishingStore(self.store, self.bus)
+        self.secrets = FileSecrets(folder / "secrets", self.clock)
+        self.outbox = Outbox(self.publishing, self.bus, self.clock, "auth")
+        self.passwords = WatchedPasswords()
+
+    async def assemble(self) -> None:
+        keys = await KeyRoom(self.publishing, self.secrets, self.clock).ensure()
+        access_tokens = AccessTokens(keys.signer, ISSUER, self.clock)
+        self.refresh_tokens = RefreshTokens(keys.refresh)
+        self.links = InvitationLinks(keys.links)
+        self.session_tools = (access_tokens, self.refresh_tokens, self.clock)
+        self.sign_in = SignIn(self.publishing, self.passwords, *self.session_tools)
+        self.sessions = Sessions(self.publishing, self.outbox, *self.session_tools)
+        self.service_accounts = ServiceAccounts(self.publishing, access_tokens, self.clock)
+        self.endpoint = TokenEndpoint(self.sessions, self.service_accounts)
+        self.users = Users(self.publishing)
+        self.invitations = Invitations(self.publishing, self.outbox, self.passwords, self.links, self.clock)
+        self.mailbox = self.folder / "mailbox"
+        mail = InvitationMail(self.publishing, self.links, MailboxFolder(self.mailbox), self.clock, ISSUER)
+        self.handlers = events.table(self.invitations, mail, self.outbox)
+        self.verifier = Verifier(self.publishing, ISSUER, ISSUER, self.clock)
+        self.operators = Operators(self.publishing, self.clock)
+        self.routes = routes.table(
+            routes.UseCases(
+                sign_in=self.sign_in,
+                sessions=self.sessions,
+                tokens=self.endpoint,
+                invitations=self.invitations,
+                users=self.users,
+                service_accounts=self.service_accounts,
+                jwks=keys.jwks,
+                issuer=ISSUER,
+                clock=self.clock,
+            )
+        )
+
+    async def add_tenant(self, tenant_id: str = ACME, slug: str = "acme", status: Status = "active") -> None:
+        owner = msgspec.structs.replace(tokens.tenant(tenant_id, status=status), slug=slug)
+        await self.store.inner.commit(
+            Create(tenant.key(self.store, tenant_id), to_body(owner)),
+            Create(records.slug_key(self.store, slug), {"tenant_id": tenant_id}),
+        )
+
+    async def set_status(self, status: Status, tenant_id: str = ACME) -> None:
+        """As the tenants function does it: a suspension ends what is older than now, for good."""
+        floor = {"tokens_valid_after": self.clock()} if status == "suspended" else {}
+        await self.change_tenant(tenant_id, status=status, **floor)
+
+    async def change_tenant(self, tenant_id: str = ACME, **changes: Any) -> None:
+        doc = (await self.store.inner.read(tenant.key(self.store, tenant_id)))[0]
+        assert doc is not None
+        after = msgspec.structs.replace(from_body(doc.body, Tenant), **changes)
+        marker = Create(self.store.tenant(tenant_id).key("audit", new_id("aud")), {})
+        await self.store.inner.commit(marker, Replace(doc.key, to_body(after), doc.version))
+
+    async def add_user(self, email: str = OWNER, role: Role = "owner", tenant_id: str = ACME) -> User:
+        """By invitation, as everybody."""
+        token = await self.invite(email, role, tenant_id)
+        return await self.invitations.accept(token, PASSWORD, "Ada Owner", "req_1")
+
+    async def invite(self, email: str, role: Role = "member", tenant_id: str = ACME) -> str:
+        """The token that the mail would hold."""
+        invitation = await self.invitations.invite(
+            principal("owner", tenant_id), Actor("user", "usr_test", tenant_id), email, role
+        )
+        return self.links.text(InvitationLink(tenant_id, invitation.id))
+
+    async def login(self, email: str = OWNER, password: str = PASSWORD, slug: str = "acme") -> Tokens:
+        return await self.sign_in.login(slug, email, password, "req_1")
+
+    async def refresh(self, token: str | None, scope: str | None = None, **form: str) -> Tokens:
+        assert token is not None
+        given = {"grant_type": "refresh_token", "refresh_token": token, **form}
+        if scope is not None:
+            given["scope"] = scope
+        return await self.endpoint.answer(given, None, "req_1")
+
+    async def add_machine(self, *scopes: str, tenant_id: str = ACME) -> tuple[str, str]:
+        """Client id and secret."""
+        made: Made = await self.service_accounts.create(
+            principal("owner", tenant_id),
+            Actor("user", "usr_test", tenant_id),
+            "nightly export",
+            list(scopes),
+        )
+        return client_id.of(tenant_id, made.account.id), made.secret
+
+    async def deliver(self, name: str, data: Any, tenant_id: str = ACME, event_id: str = "evt_1") -> None:
+        event = make(
+            name, event_id=event_id, source="//test", subject=tenant_id, time=self.clock(), data=data
+        )
+        await self.handlers[name](event, Delivery("msg_1", b"", {}))
+
+    async def deliver_published(self, name: str) -> None:
+        for event in self.bus.events(name):
+            await self.handlers[name](event, Delivery("msg_1", b"", {}))
+
+    def mails(self) -> list[EmailMessage]:
+        files = sorted(self.mailbox.glob("*.eml"))
+        return [message_from_bytes(file.read_bytes(), policy=SMTPUTF8) for file in files]
+
+    async def audit(self, tenant_id: str = ACME) -> list[str]:
+        page = await self.store.tenant(tenant_id).query(AUDIT, limit=1000)
+        return [doc.body["action"] for doc in page.docs]
+
+    async def only_session(self, tenant_id: str = ACME) -> Session:
+        page = await self.store.tenant(tenant_id).query(SESSIONS)
+        assert len(page.docs) == 1
+        return from_body(page.docs[0].body, Session)
+
+
+def principal(role: Role, tenant_id: str = ACME, session_id: str | None = "ses_1") -> Principal:
+    return Principal(
+        tenant_id=tenant_id,
+        subject="usr_test",
+        client_id=client_id.APP,
+        scopes=scopes_of([role]),
+        roles=(role,),
+        tier="standard",
+        token_id="tok_1",
+        issued_at=tokens.NOW,
+        expires_at=tokens.NOW,
+        session_id=session_id,
+    )
+
+
+@asynccontextmanager
+async def running(folder: Path, *, with_tenant: bool = True) -> AsyncIterator[Suite]:
+    store = SqliteStore(folder / "store.db", (*records.QUERIES, *outbox.QUERIES, AUDIT, SESSIONS))
+    suite = Suite(folder, store)
+    try:
+        await suite.assemble()
+        if with_tenant:
+            await suite.add_tenant()
+        yield suite
+    finally:
+        suite.passwords.close()
+        await suite.publishing.close()
