@@ -94,12 +94,12 @@ class EventDoor:
         return Response(204)
 
     async def _take(self, headers: Mapping[str, str], read_body: ReadBody) -> None:
-        body = b""
+        body: bytes | None = None
         try:
             body = await read_body(MAX_BODY_BYTES)
             delivery = envelope.parse(headers, body, MAX_BODY_BYTES)
         except TooLarge:
-            await self._keep_request(headers, body, "too_large", f"over {MAX_BODY_BYTES} bytes; not read")
+            await self._keep_request(headers, body, "too_large", f"Over {MAX_BODY_BYTES} bytes.")
         except BadEnvelope as bad:
             await self._keep_request(headers, body, bad.reason, bad.detail)
         else:
@@ -124,7 +124,9 @@ class EventDoor:
             raise Rejected("unknown_type", "No handler for this type of event, or not in this version.")
         return handler
 
-    async def _keep_request(self, headers: Mapping[str, str], body: bytes, reason: str, detail: str) -> None:
+    async def _keep_request(
+        self, headers: Mapping[str, str], body: bytes | None, reason: str, detail: str
+    ) -> None:
         self._log.warning("request quarantined: %s", reason)
         await self._quarantine.put(self._quarantine.write_request(headers, body, reason, detail))
 

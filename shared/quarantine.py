@@ -46,7 +46,7 @@ class Quarantined(msgspec.Struct, frozen=True):
     attributes: dict[str, str]
     body: str
     truncated: bool
-    whole_request: bool
+    whole_request: bool = False
     event_type: str = ""
     subject: str = ""
 
@@ -76,19 +76,27 @@ class Quarantine:
     ) -> Create:
         """The write that keeps a message, for `put` or for a commit of one's own.
 
-        With `part`, the place of one event in a batch, it keeps that one: `event` is then the batch's event
-        cut down to it, and is what a replay sends. The same message makes the same key, so a redelivery
-        meets `AlreadyExists` with a key of kind `quarantine`; commit again without that write.
+        With `part`, the place of one event in a batch, it keeps that one: `event`, then required, is the
+        batch's event cut down to it, and what a replay sends. The same message makes the same key, so a
+        redelivery meets `AlreadyExists` with a key of kind `quarantine`; commit again without that write.
         """
-        if part is not None and event is None:
-            raise ValueError("a part of a batch is an event")
-        body = delivery.data if part is None else msgspec.json.encode(event)
-        return self._create(delivery, body, reason, detail, event, part, whole_request=False)
+        if part is not None:
+            delivery = msgspec.structs.replace(delivery, data=msgspec.json.encode(event))
+        kept = self._kept(delivery, reason, detail, part)
+        if event is not None:
+            kept = msgspec.structs.replace(kept, event_type=event.type, subject=event.subject)
+        return self._create(kept)
 
-    def write_request(self, headers: Mapping[str, str], body: bytes, reason: str, detail: str) -> Create:
-        """The same for a request that no message could be made of. Of its headers only `ce-id` is kept."""
-        delivery = Delivery(headers.get("ce-id", ""), body, {})
-        return self._create(delivery, body, reason, detail, None, None, whole_request=True)
+    def write_request(
+        self, headers: Mapping[str, str], body: bytes | None, reason: str, detail: str
+    ) -> Create:
+        """The same for a request that no message could be made of; without a body, one too long to read.
+
+        Of the headers only `ce-id` is kept.
+        """
+        kept = self._kept(Delivery(headers.get("ce-id", ""), body or b"", {}), reason, detail)
+        truncated = kept.truncated or body is None
+        return self._create(msgspec.structs.replace(kept, whole_request=True, truncated=truncated))
 
     async def put(self, write: Create) -> None:
         """Commits it alone; a message that is kept already is no error. Raises `Unavailable`."""
@@ -141,20 +149,13 @@ class Quarantine:
             raise NotFound("no_such_message", "There is no such message in the quarantine.")
         return doc
 
-    def _create(
-        self,
-        delivery: Delivery,
-        body: bytes,
-        reason: str,
-        detail: str,
-        event: CloudEvent | None,
-        part: int | None,
-        *,
-        whole_request: bool,
-    ) -> Create:
-        attributes, attributes_cut = _attributes(delivery.attributes)
-        kept = Quarantined(
-            id=_id(self._function, delivery, body, part),
+    def _create(self, kept: Quarantined) -> Create:
+        return Create(self._scope.key("quarantine", kept.id), to_body(kept))
+
+    def _kept(self, delivery: Delivery, reason: str, detail: str, part: int | None = None) -> Quarantined:
+        too_many = len(msgspec.json.encode(delivery.attributes)) > MAX_KEPT_ATTRIBUTE_BYTES
+        return Quarantined(
+            id=_id(self._function, delivery, part),
             reason=reason,
             detail=detail[:MAX_DETAIL_CHARS],
             function=self._function,
@@ -162,32 +163,22 @@ class Quarantine:
             message_id=delivery.message_id[:MAX_NAME_CHARS],
             topic=delivery.topic[:MAX_NAME_CHARS],
             subscription=delivery.subscription[:MAX_NAME_CHARS],
-            attributes=attributes,
-            body=base64.b64encode(body[:MAX_KEPT_BYTES]).decode(),
-            truncated=attributes_cut or len(body) > MAX_KEPT_BYTES,
-            whole_request=whole_request,
-            event_type=event.type if event else "",
-            subject=event.subject if event else "",
+            attributes={} if too_many else delivery.attributes,
+            body=base64.b64encode(delivery.data[:MAX_KEPT_BYTES]).decode(),
+            truncated=too_many or len(delivery.data) > MAX_KEPT_BYTES,
         )
-        return Create(self._scope.key("quarantine", kept.id), to_body(kept))
 
 
-def _id(function: str, delivery: Delivery, body: bytes, part: int | None) -> str:
+def _id(function: str, delivery: Delivery, part: int | None) -> str:
     """From what it is, so that a redelivery keeps nothing twice; random where nothing is known of it.
 
-    The body counts too: a publisher may use a message id twice.
+    The data counts too: a publisher may use a message id twice.
     """
-    if not delivery.message_id and not body:
+    if not delivery.message_id and not delivery.data:
         return new_id("qrn")
-    names = (function, delivery.topic, delivery.subscription, delivery.message_id, str(part))
-    digest = hashlib.sha256(msgspec.json.encode(names) + body).digest()
+    names = (function, delivery.topic, delivery.subscription, delivery.message_id, part)
+    digest = hashlib.sha256(msgspec.json.encode(names) + delivery.data).digest()
     return "qrn_" + base64.b32encode(digest[:16]).decode().rstrip("=").lower()
-
-
-def _attributes(attributes: Mapping[str, str]) -> tuple[dict[str, str], bool]:
-    """As they are, or none of them where they are more than Pub/Sub lets through."""
-    too_many = len(msgspec.json.encode(attributes)) > MAX_KEPT_ATTRIBUTE_BYTES
-    return ({}, True) if too_many else (dict(attributes), False)
 
 
 def _value(doc: Doc) -> Quarantined:
