@@ -31,8 +31,10 @@ class ListBus:
         self.published: list[tuple[str, Message]] = []
         self.failing: set[str] = set()
         self.slow = False
+        self.calls = 0
 
     async def publish(self, topic: str, messages: Sequence[Message]) -> None:
+        self.calls += 1
         if self.slow:
             await asyncio.Event().wait()
         if topic in self.failing:
@@ -109,17 +111,15 @@ async def test_a_commit_that_fails_publishes_nothing(world: World) -> None:
 
 
 async def test_a_commit_without_events_does_not_need_the_bus(world: World) -> None:
-    world.bus.slow = True
-    started = time.monotonic()
     await world.store.commit(world.change())
-    assert time.monotonic() - started < outbox.PUBLISH_SECONDS
+    assert world.bus.calls == 0
 
 
 async def test_the_commit_stands_and_the_reply_comes_when_the_bus_is_slow(world: World) -> None:
     world.bus.slow = True
     started = time.monotonic()
     (version, _) = await world.store.commit(world.change(), world.numbered(1))
-    assert 0.9 * outbox.PUBLISH_SECONDS < time.monotonic() - started < outbox.PUBLISH_SECONDS + 0.3
+    assert 0.9 * outbox.PUBLISH_SECONDS < time.monotonic() - started < 10 * outbox.PUBLISH_SECONDS
     doc = await world.store.tenant("t").get("things", "a")
     assert doc is not None
     assert doc.version == version
