@@ -72,6 +72,11 @@ class TooLarge(Error):
     title = "Too large"
 
 
+class UriTooLong(Error):
+    status = 414
+    title = "The address is too long"
+
+
 class UnsupportedMediaType(Error):
     status = 415
     title = "Unsupported media type"

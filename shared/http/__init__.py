@@ -65,6 +65,9 @@ class Call(Protocol):
     async def body(self) -> bytes:
         """The raw body, up to the route's limit."""
 
+    async def read(self, limit: int) -> bytes:
+        """The raw body, up to a limit that only the handler knows. 413, 400 `body_timeout`."""
+
 
 Handler = Callable[[Call], Awaitable[Response]]
 

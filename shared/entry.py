@@ -1,0 +1,117 @@
+"""What the entry points share: adapters for a backend, doors, and an app built on the first request."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shared.bus import Bus
+from shared.caller import CallerCheck, keys_of
+from shared.config import Config
+from shared.errors import Unavailable
+from shared.event_door import EventDoor, EventHandler, NotificationHandler
+from shared.http import Route
+from shared.http.app import App
+from shared.http.problem import problem
+from shared.http.reply import Reply
+from shared.identity import Verifier
+from shared.ids import Clock, new_id
+from shared.logs import AccessLog
+from shared.quarantine import Quarantine
+from shared.secrets import Secrets
+from shared.store import Query, Store
+
+_log = logging.getLogger(__name__)
+
+
+class Entry:
+    """Builds the app once, on the first request: the framework forks after import, and threads, clients and
+    loops do not survive that. Whoever comes meanwhile waits; after a failure the next request tries again.
+    """
+
+    def __init__(self, build: Callable[[], Awaitable[App]]) -> None:
+        self._build = build
+        self._app: App | None = None
+        self._building: asyncio.Task[App | None] | None = None
+
+    async def __call__(self, request: Request) -> Response:
+        app = self._app or await self._built()
+        return _not_ready() if app is None else await app(request)
+
+    async def _built(self) -> App | None:
+        if self._building is None:
+            self._building = asyncio.ensure_future(self._try())
+        # Shielded: a caller who goes away must not stop what the others wait for.
+        return await asyncio.shield(self._building)
+
+    async def _try(self) -> App | None:
+        try:
+            self._app = await self._build()
+        except Exception:  # noqa: BLE001 - whatever it is, the next request tries again
+            _log.exception("the function could not start")
+        finally:
+            self._building = None
+        return self._app
+
+
+def open_store(config: Config, queries: Iterable[Query]) -> Store:
+    """The documents. Each function passes the queries it declares."""
+    from shared.store.sqlite import SqliteStore  # noqa: PLC0415 - one backend is imported, not each
+
+    return SqliteStore(config.data_dir / "store.db", queries)
+
+
+def open_bus(config: Config) -> Bus:
+    from shared.bus.local import LocalBus  # noqa: PLC0415
+
+    return LocalBus(config.data_dir / "bus.db")
+
+
+def open_secrets(config: Config, clock: Clock) -> Secrets:
+    """Values are kept five minutes in memory."""
+    from shared.secrets.cached import CachedSecrets  # noqa: PLC0415
+    from shared.secrets.files import FileSecrets  # noqa: PLC0415
+
+    return CachedSecrets(FileSecrets(config.data_dir / "secrets", clock), clock)
+
+
+def event_door(
+    config: Config,
+    handlers: Mapping[str, EventHandler],
+    quarantine: Quarantine,
+    clock: Clock,
+    notifications: Mapping[str, NotificationHandler] | None = None,
+) -> EventDoor | None:
+    """None where this process serves HTTP only."""
+    if not config.serves_events:
+        return None
+    caller = CallerCheck(
+        config.events_issuer,
+        config.events_audience,
+        config.events_caller,
+        keys_of(config.events_keys),
+        clock,
+    )
+    log = logging.getLogger(f"functions.{config.function}")
+    return EventDoor(handlers, caller, quarantine, log=log, notifications=notifications)
+
+
+def make_app(
+    config: Config, store: Store, clock: Clock, routes: Sequence[Route], events: EventDoor | None
+) -> App:
+    return App(
+        routes,
+        verifier=Verifier(store, config.public_url, config.public_url, clock),
+        event_door=events,
+        serves_http=config.serves_http,
+        version=config.version,
+        access_log=AccessLog(clock, config.firestore_project),
+    )
+
+
+def _not_ready() -> Reply:
+    refusal = Unavailable("not_ready", "The service is not ready. Try again later.", retry_after_seconds=5)
+    request_id = new_id("req")
+    return Reply(problem(refusal, request_id), request_id, head=False, close=False)

@@ -1,0 +1,195 @@
+"""The door: what every request goes through, from its headers to its line in the log."""
+
+import asyncio
+import logging
+import os
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
+
+from starlette.requests import Request
+
+from shared.errors import Error, MethodNotAllowed, NotFound, Unauthenticated, Unavailable, UriTooLong
+from shared.http import PUBLIC, SIGNED_IN, Call, Handler, Response, Route, json_response
+from shared.http import headers as request_headers
+from shared.http.call import Disconnected, HttpCall
+from shared.http.limits import Limits
+from shared.http.problem import oauth_problem, problem
+from shared.http.reply import Reply
+from shared.http.router import Found, Router
+from shared.identity import Principal, authorization, bearer_token, require_scope
+from shared.logs import CONTEXT, Access, Context, redact, trace_of
+from shared.secrets import SecretUnusable
+
+ReadBody = Callable[[int], Awaitable[bytes]]
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_CLIENT_CLOSED = 499
+_MAX_LOGGED_PATH = 512
+
+_log = logging.getLogger(__name__)
+
+
+class TokenVerifier(Protocol):
+    """`shared.identity.Verifier`."""
+
+    async def verify(self, token: str) -> Principal: ...
+
+
+class EventHandling(Protocol):
+    """`shared.event_door.EventDoor`."""
+
+    async def handle(self, headers: Mapping[str, str], read_body: ReadBody) -> Response: ...
+
+
+class _Crash(Error):
+    status = 500
+    title = "Something is broken"
+
+
+class App:
+    """One function's doors: its routes where it serves HTTP, `POST /` where it has an event door, and
+    `GET /health` always. Called with a request, it answers; it raises nothing but cancellation.
+    """
+
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        *,
+        verifier: TokenVerifier,
+        event_door: EventHandling | None,
+        serves_http: bool,
+        version: str,
+        access_log: Callable[[Access], None],
+        limits: Limits | None = None,
+    ) -> None:
+        self._verifier = verifier
+        self._log_access = access_log
+        self._limits = limits or Limits()
+        self._slots = asyncio.Semaphore(self._limits.running)
+        self._waiting = 0
+        self._healthy = json_response({"status": "ok", "version": version})
+        self._health = Route("GET", "/health", self._say_healthy, PUBLIC)
+        doors = [self._health]
+        if event_door is not None:
+            doors.append(Route("POST", "/", _delivery(event_door), PUBLIC))
+        self._router = Router([*doors, *(routes if serves_http else ())])
+
+    async def __call__(self, request: Request) -> Reply:
+        started = time.perf_counter()
+        scope = request.scope
+        headers, refusal = request_headers.read(scope["headers"], self._limits)
+        call = HttpCall(scope, request.receive, headers, _request_id(headers), self._limits)
+        trace = trace_of(headers)
+        CONTEXT.set(Context(call.request_id, trace))
+        response = await self._answered(call, scope["raw_path"], refusal)
+        reply = Reply(response, call.request_id, head=call.method == "HEAD", close=call.leaves_much_unread)
+        principal = call.known_principal
+        self._log_access(
+            Access(
+                method=call.method,
+                path=redact(call.path[:_MAX_LOGGED_PATH]),
+                status=response.status,
+                seconds=time.perf_counter() - started,
+                request_id=call.request_id,
+                trace=trace,
+                tenant_id=principal.tenant_id if principal else "",
+                subject=principal.subject if principal else "",
+            )
+        )
+        return reply
+
+    async def _answered(self, call: HttpCall, raw_path: bytes, refusal: Error | None) -> Response:
+        found = self._router.find(raw_path)
+        try:
+            if refusal is not None:
+                raise refusal
+            if call.target_bytes > self._limits.max_target_bytes:
+                raise UriTooLong("uri_too_long", "The address is too long.")
+            return await self._handled(call, found)
+        except Disconnected:
+            return Response(_CLIENT_CLOSED)
+        except Error as error:
+            return _refused(call, error, found)
+        except SecretUnusable:
+            _log.exception("a secret is unusable")
+            again = Unavailable(
+                "not_ready", "The service is not ready. Try again later.", retry_after_seconds=5
+            )
+            return _refused(call, again, found)
+        except Exception:  # noqa: BLE001 - the last resort: a bug is logged once and answered
+            _log.exception("a request failed")
+            crash = _Crash("internal", "The request failed. It is logged under its request id.")
+            return _refused(call, crash, found)
+
+    async def _handled(self, call: HttpCall, found: Found | None) -> Response:
+        if found is None:
+            raise NotFound("not_found", "There is nothing here.")
+        operations, params = found
+        route = operations.by_method.get("GET" if call.method == "HEAD" else call.method)
+        if route is None:
+            allow = {"Allow": operations.allow}
+            raise MethodNotAllowed("method_not_allowed", f"Use {operations.allow}.", headers=allow)
+        call.enter(route, params)
+        if route is self._health:
+            return self._healthy
+        return await self._admitted(call, route)
+
+    async def _admitted(self, call: HttpCall, route: Route) -> Response:
+        """Runs it when its turn comes, for a bounded time; sheds it when too many wait already."""
+        if self._slots.locked() and self._waiting >= self._limits.waiting:
+            raise Unavailable("overloaded", "Too many requests at once. Try again.")
+        self._waiting += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self._waiting -= 1
+        deadline = asyncio.timeout(self._limits.handler_seconds)
+        try:
+            async with deadline:
+                return await self._run(call, route)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise Unavailable("timeout", "The request took too long. Try again.") from None
+        finally:
+            self._slots.release()
+
+    async def _run(self, call: HttpCall, route: Route) -> Response:
+        if route.requires != PUBLIC:
+            token = bearer_token(call.headers)
+            if token is None:
+                raise Unauthenticated("unauthenticated", "Send an access token as a Bearer token.")
+            principal = await self._verifier.verify(token)
+            call.admit(principal)
+            CONTEXT.set(Context(call.request_id, trace_of(call.headers), principal.tenant_id))
+            if route.requires != SIGNED_IN:
+                require_scope(principal, route.requires)
+        return await route.handler(call)
+
+    async def _say_healthy(self, call: Call) -> Response:
+        return self._healthy
+
+
+def _delivery(event_door: EventHandling) -> Handler:
+    async def take(call: Call) -> Response:
+        return await event_door.handle(call.headers, call.read)
+
+    return take
+
+
+def _refused(call: HttpCall, error: Error, found: Found | None) -> Response:
+    oauth = found is not None and any(route.oauth for route in found[0].by_method.values())
+    response = oauth_problem(error) if oauth else problem(error, call.request_id)
+    if error.status == 401 and "WWW-Authenticate" not in error.headers:
+        basic = oauth and (authorization(call.headers) or "").lower().startswith("basic")
+        response.headers["WWW-Authenticate"] = 'Basic realm="token"' if basic else "Bearer"
+    return response
+
+
+def _request_id(headers: Mapping[str, str]) -> str:
+    given = headers.get("x-request-id")
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        return given
+    return f"req_{os.urandom(12).hex()}"

@@ -1,0 +1,191 @@
+"""One request as a handler sees it, read no further than it is asked for."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.types import Receive, Scope
+
+from shared import strict_json
+from shared.audit import Actor
+from shared.errors import BadRequest, TooLarge, UnsupportedMediaType, invalid
+from shared.http import Route
+from shared.http.limits import Limits
+from shared.http.problem import wrong_field
+from shared.identity import Principal
+
+T = TypeVar("T")
+
+MAX_FIELDS = 100
+
+_UTF8 = re.compile(r';\s*charset="?utf-8"?\s*', re.IGNORECASE)
+_ADDRESS = re.compile(r"[0-9A-Fa-f:.]{2,45}")
+_CLOSE = {"Connection": "close"}
+
+
+class Disconnected(Exception):
+    """The client went away before its body had arrived."""
+
+
+class HttpCall:
+    """Implements `shared.http.Call`."""
+
+    __slots__ = (
+        "_body", "_limits", "_max_body_bytes", "_query_string", "_receive", "_trusted_principal",
+        "client_ip", "headers", "method", "params", "path", "request_id",
+    )  # fmt: skip
+
+    def __init__(
+        self, scope: Scope, receive: Receive, headers: Mapping[str, str], request_id: str, limits: Limits
+    ) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["raw_path"].decode("latin-1")
+        self.params: Mapping[str, str] = {}
+        self.headers = headers
+        self.request_id = request_id
+        self.client_ip = client_ip(headers, scope.get("client"), limits.trusted_hops)
+        self._query_string: bytes = scope["query_string"]
+        self._receive = receive
+        self._limits = limits
+        self._max_body_bytes = 0
+        self._body: bytes | None = None
+        self._trusted_principal: Principal | None = None
+
+    def enter(self, route: Route, params: Mapping[str, str]) -> None:
+        """Called once the route is known."""
+        self.params = params
+        self._max_body_bytes = route.max_body_bytes
+
+    def admit(self, principal: Principal) -> None:
+        """Called once the caller is verified."""
+        self._trusted_principal = principal
+
+    @property
+    def target_bytes(self) -> int:
+        return len(self.path) + len(self._query_string)
+
+    @property
+    def known_principal(self) -> Principal | None:
+        return self._trusted_principal
+
+    @property
+    def principal(self) -> Principal:
+        if self._trusted_principal is None:
+            raise LookupError("a PUBLIC route has no principal")
+        return self._trusted_principal
+
+    @property
+    def actor(self) -> Actor:
+        caller = self._trusted_principal
+        if caller is None:
+            return Actor("anonymous", self.client_ip, "", self.request_id)
+        kind = "user" if caller.session_id else "service_account"
+        return Actor(kind, caller.subject, caller.tenant_id, self.request_id)
+
+    def query(self, kind: type[T]) -> T:
+        known: tuple[str, ...] = getattr(kind, "__struct_encode_fields__", ())
+        fields: dict[str, str] = {}
+        for name, value in _pairs(self._query_string, "malformed_query"):
+            if name not in known:
+                raise invalid(f"?{name[:64]}", "unknown_parameter", "There is no such parameter.")
+            if name in fields:
+                raise invalid(f"?{name}", "repeated_parameter", "Give this parameter once.")
+            fields[name] = value
+        try:
+            return msgspec.convert(fields, kind, strict=False)
+        except msgspec.ValidationError as wrong:
+            raise wrong_field(wrong, query=True) from None
+
+    async def json(self, kind: type[T]) -> T:
+        self._require_type("application/json")
+        raw = await self.body()
+        try:
+            return strict_json.decode(raw, kind)
+        except strict_json.Malformed as malformed:
+            raise BadRequest("malformed_json", malformed.detail) from None
+        except msgspec.ValidationError as wrong:
+            raise wrong_field(wrong) from None
+
+    async def form(self) -> dict[str, str]:
+        self._require_type("application/x-www-form-urlencoded")
+        pairs = _pairs(await self.body(), "malformed_form")
+        if len(dict(pairs)) != len(pairs):
+            raise BadRequest("malformed_form", "A parameter comes twice.")
+        # RFC 6749 §3.2: a parameter without a value counts as omitted.
+        return {name: value for name, value in pairs if value}
+
+    async def body(self) -> bytes:
+        return await self.read(self._max_body_bytes)
+
+    async def read(self, limit: int) -> bytes:
+        """The body, if it has at most `limit` bytes and arrives in time."""
+        if self._body is None:
+            if self._declared() > limit:
+                raise _too_large(limit)
+            try:
+                async with asyncio.timeout(self._limits.body_seconds):
+                    self._body = await self._received(limit)
+            except TimeoutError:
+                detail = "The body did not arrive in time."
+                raise BadRequest("body_timeout", detail, headers=_CLOSE) from None
+        if len(self._body) > limit:
+            raise _too_large(limit)
+        return self._body
+
+    @property
+    def leaves_much_unread(self) -> bool:
+        """Whether more of a body is to come than is worth draining to keep the connection."""
+        if self._body is not None:
+            return False
+        return "transfer-encoding" in self.headers or self._declared() > self._limits.unread_bytes
+
+    async def _received(self, limit: int) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] != "http.request":
+                raise Disconnected
+            chunk: bytes = message.get("body", b"")
+            size += len(chunk)
+            if size > limit:
+                raise _too_large(limit)
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _declared(self) -> int:
+        length = self.headers.get("content-length", "")
+        return int(length) if length.isascii() and length.isdigit() and len(length) < 19 else 0
+
+    def _require_type(self, expected: str) -> None:
+        given = self.headers.get("content-type", "")
+        essence, separator, parameters = given.partition(";")
+        good = essence.strip().lower() == expected and (not separator or _UTF8.fullmatch(";" + parameters))
+        if not good or self.headers.get("content-encoding", "identity").lower() != "identity":
+            detail = f"Send the body as {expected} in UTF-8, not compressed."
+            raise UnsupportedMediaType("unsupported_media_type", detail)
+
+
+def client_ip(headers: Mapping[str, str], peer: Any, trusted_hops: int) -> str:
+    """The address that the outermost proxy of ours saw; further left anybody can write what he likes."""
+    hops = headers.get("x-forwarded-for", "").split(",") if trusted_hops else []
+    seen = hops[-trusted_hops].strip() if len(hops) >= trusted_hops > 0 else ""
+    if _ADDRESS.fullmatch(seen):
+        return seen
+    return str(peer[0]) if peer else ""
+
+
+def _pairs(raw: bytes, code: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
+    except ValueError:
+        detail = f"The parameters are not URL-encoded UTF-8, or more than {MAX_FIELDS}."
+        raise BadRequest(code, detail) from None
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge("body_too_large", f"The body has more than {limit} bytes.", headers=_CLOSE)

@@ -1,0 +1,22 @@
+"""What one request may cost."""
+
+import msgspec
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """`running` requests at once, `waiting` for their turn, the rest is shed.
+
+    `trusted_hops`: proxies of ours that each append the address they saw to `X-Forwarded-For`.
+    """
+
+    max_headers: int = 100
+    max_headers_bytes: int = 32_768
+    max_header_bytes: int = 8_192
+    max_target_bytes: int = 8_192
+    running: int = 64
+    waiting: int = 64
+    body_seconds: float = 10.0
+    handler_seconds: float = 30.0
+    trusted_hops: int = 1
+    unread_bytes: int = 65_536
+    """So much of a body that nobody read is worth draining to keep the connection."""

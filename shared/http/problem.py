@@ -1,0 +1,107 @@
+"""Refusals as bodies: RFC 9457 problem documents, and RFC 6749 §5.2 on the token endpoint."""
+
+import re
+
+import msgspec
+
+from shared.errors import Error, FieldError, Invalid, OAuthError
+from shared.http import Response
+
+PROBLEM = "application/problem+json"
+
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`(?: - at `(\$[^`]*)`)?", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*)`(?: - at `(\$[^`]*)`)?", re.DOTALL)
+_WRONG = re.compile(r"(.*?)(?: - at `(?:key in )?(\$[^`]*)`)?", re.DOTALL)
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
+_MAX_NAME = 64
+
+_OAUTH_ERRORS = {
+    401: "invalid_client",
+    403: "unauthorized_client",
+    429: "slow_down",
+    503: "temporarily_unavailable",
+}
+
+
+class _Field(msgspec.Struct, frozen=True):
+    path: str
+    code: str
+    detail: str
+
+
+class _Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[_Field] = []
+
+
+class _OAuthProblem(msgspec.Struct, frozen=True):
+    error: str
+    error_description: str
+
+
+def problem(error: Error, request_id: str) -> Response:
+    """`type` is `urn:energent:error:` and the code; `errors` names each wrong field."""
+    fields = [_Field(field.path, field.code, field.detail) for field in error.fields]
+    body = _Problem(
+        type=f"urn:energent:error:{error.code}",
+        title=error.title,
+        status=error.status,
+        detail=error.detail,
+        code=error.code,
+        request_id=request_id,
+        errors=fields,
+    )
+    return Response(error.status, msgspec.json.encode(body), PROBLEM, dict(error.headers))
+
+
+def oauth_problem(error: Error) -> Response:
+    """Any refusal in the vocabulary of RFC 6749; a wrong field is an `invalid_request`, which is 400."""
+    status = 400 if isinstance(error, Invalid) else error.status
+    code = error.code if isinstance(error, OAuthError) else _OAUTH_ERRORS.get(status, "invalid_request")
+    if status == 500:
+        code = "server_error"
+    body = msgspec.json.encode(_OAuthProblem(code, error.detail))
+    return Response(status, body, "application/json", dict(error.headers))
+
+
+def wrong_field(wrong: msgspec.ValidationError, *, query: bool = False) -> Invalid:
+    """A 422 from what msgspec says. A value is never repeated, a name only where it is the fault."""
+    message = str(wrong)
+    field = _unknown_or_missing(message) or _mistyped(message)
+    if query:
+        field = FieldError("?" + field.path[1:], field.code, field.detail)
+    return Invalid("invalid_field", field.detail, fields=(field,))
+
+
+def _unknown_or_missing(message: str) -> FieldError | None:
+    if found := _UNKNOWN.fullmatch(message):
+        return FieldError(_pointer(found[2], found[1]), "unknown_field", "There is no such field.")
+    if found := _MISSING.fullmatch(message):
+        return FieldError(_pointer(found[2], found[1]), "required", "This field is required.")
+    return None
+
+
+def _mistyped(message: str) -> FieldError:
+    found = _WRONG.fullmatch(message)
+    what, path = (found[1], found[2]) if found else ("", None)
+    pointer = _pointer(path)
+    if what.startswith("Invalid enum value"):
+        return FieldError(pointer, "invalid_value", "This is not one of the allowed values.")
+    if what.startswith("Expected ") and ", got " in what:
+        return FieldError(pointer, "invalid_type", f"{what}.")
+    if what.startswith("Expected "):
+        return FieldError(pointer, "invalid_value", f"{what}.")
+    return FieldError(pointer, "invalid_value", "This value is not valid.")
+
+
+def _pointer(path: str | None, last: str | None = None) -> str:
+    """`$.a[0].b` as `/a/0/b` (RFC 6901); a key of a map, which msgspec leaves out, as `*`."""
+    steps = [name or ("*" if index == "..." else index) for name, index in _STEP.findall(path or "")]
+    if last is not None:
+        steps.append(last[:_MAX_NAME])
+    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
