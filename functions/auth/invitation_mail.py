@@ -82,16 +82,17 @@ class InvitationMail:
 
     def _rendered(self, owner: Tenant, invitation: Invitation) -> bytes:
         token = self._links.text(InvitationLink(owner.id, invitation.id))
+        name = " ".join(owner.name.split())
         local, _, domain = invitation.email.rpartition("@")
         words = {
-            "tenant": owner.name,
+            "tenant": name,
             "role": invitation.role.replace("_", " "),
             "link": f"{self._public_url}/invitation#token={token}",
             "accept": f"{self._public_url}/v1/auth/invitations/accept",
             "expires": _day(invitation.expires_at),
         }
         mail = EmailMessage(policy=SMTPUTF8)
-        mail["Subject"] = f"Join {owner.name}"
+        mail["Subject"] = f"Join {name}"
         mail["From"] = _SENDER
         mail["To"] = Address(username=local, domain=domain)
         mail["Date"] = invitation.created_at

@@ -9,11 +9,12 @@ from functions.auth.domain.people import Invitation, Login, User
 from functions.auth.domain.roles import Role
 from functions.auth.invitation_mail import INVITATION, MailRequested
 from functions.auth.passwords import Passwords
-from functions.auth.records import Found, Listed
+from functions.auth.records import Found
 from shared import audit, tenant
 from shared.audit import Actor
 from shared.errors import Conflict, Forbidden, invalid
 from shared.event_door import Rejected
+from shared.http.pagination import Listing
 from shared.identity import Principal
 from shared.ids import Clock, new_id
 from shared.outbox import Outbox
@@ -51,8 +52,8 @@ class Invitations:
         await self._store.commit(*self._writes(principal.tenant_id, invitation, actor))
         return invitation
 
-    async def page(self, tenant_id: str, limit: int, cursor: str | None) -> Listed[Invitation]:
-        """Oldest first. Raises `Invalid` for a cursor that is not from such a list of this tenant."""
+    async def page(self, tenant_id: str, limit: int, cursor: str | None) -> Listing[Invitation]:
+        """Oldest first. Raises `BadRequest` `invalid_cursor`."""
         return await records.listed(self._store, tenant_id, records.INVITATIONS, Invitation, limit, cursor)
 
     async def invite_owner(self, tenant_id: str, actor: Actor) -> None:

@@ -11,7 +11,7 @@ from functions.auth.domain import client_id
 from functions.auth.service_accounts import ServiceAccounts, invalid_client
 from functions.auth.sessions import Sessions
 from functions.auth.tokens import Tokens
-from shared.errors import BadRequest
+from shared.errors import OAuthError
 
 
 class Client(msgspec.Struct, frozen=True):
@@ -27,28 +27,27 @@ class TokenEndpoint:
         self._service_accounts = service_accounts
 
     async def answer(self, form: Mapping[str, str], authorization: str | None, request_id: str) -> Tokens:
-        """Raises `BadRequest` and `Unauthenticated` with the codes of RFC 6749 §5.2."""
-        given = {name: value for name, value in form.items() if value}  # §3.2: without a value is omitted
-        client = _client(given, authorization)
-        grant, scope = given.get("grant_type"), given.get("scope")
+        """Raises `OAuthError` with the codes of RFC 6749 §5.2."""
+        client = _client(form, authorization)
+        grant, scope = form.get("grant_type"), form.get("scope")
         if grant == "refresh_token":
-            return await self._refresh(client, given.get("refresh_token"), scope, request_id)
+            return await self._refresh(client, form.get("refresh_token"), scope, request_id)
         if grant == "client_credentials":
             if client.id is None or client.secret is None:
                 raise invalid_client()
             return await self._service_accounts.token(client.id, client.secret, scope)
         if grant is None:
-            raise BadRequest("invalid_request", "grant_type is missing.")
-        raise BadRequest("unsupported_grant_type", "Use refresh_token or client_credentials.")
+            raise OAuthError(400, "invalid_request", "grant_type is missing.")
+        raise OAuthError(400, "unsupported_grant_type", "Use refresh_token or client_credentials.")
 
     async def _refresh(self, client: Client, token: str | None, scope: str | None, request_id: str) -> Tokens:
         """Refresh tokens belong to the first-party app, which has no secret and need not name itself."""
         if client.secret is not None:
             raise invalid_client()
         if client.id not in (None, client_id.APP):
-            raise BadRequest("invalid_grant", "The refresh token was issued to another client.")
+            raise OAuthError(400, "invalid_grant", "The refresh token was issued to another client.")
         if token is None:
-            raise BadRequest("invalid_request", "refresh_token is missing.")
+            raise OAuthError(400, "invalid_request", "refresh_token is missing.")
         return await self._sessions.refresh(token, scope, request_id)
 
 
@@ -60,7 +59,7 @@ def _client(form: Mapping[str, str], authorization: str | None) -> Client:
         return in_form
     basic = _basic(credentials.strip())
     if in_form.secret is not None or in_form.id not in (None, basic.id):
-        raise BadRequest("invalid_request", "Authenticate in one way: with Basic or in the form.")
+        raise OAuthError(400, "invalid_request", "Authenticate in one way: with Basic or in the form.")
     return basic
 
 

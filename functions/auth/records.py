@@ -4,7 +4,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from shared.errors import invalid
+from shared.http import pagination
+from shared.http.pagination import Listing
 from shared.store import Check, Create, Doc, Key, Query, Replace, Store, Version
 from shared.store.bodies import from_body, to_body
 
@@ -43,22 +44,13 @@ class Found(msgspec.Struct, Generic[T], frozen=True, gc=False):
         return Check(self.key, self.version)
 
 
-class Listed(msgspec.Struct, Generic[T], frozen=True):
-    """A part of a list; `cursor` leads to the next part, None: that was all."""
-
-    items: list[T]
-    cursor: str | None
-
-
 async def listed(
     store: Store, tenant_id: str, query: Query, kind: type[T], limit: int, cursor: str | None
-) -> Listed[T]:
-    """Raises `Invalid` for a cursor of another list, another tenant, or none of ours."""
-    try:
+) -> Listing[T]:
+    """Raises `BadRequest` `invalid_cursor` for one of another list, another tenant, or none of ours."""
+    with pagination.checked(cursor):
         page = await store.tenant(tenant_id).query(query, limit=limit, cursor=cursor)
-    except ValueError:
-        raise invalid("?cursor", "invalid_cursor", "Use the next_cursor of the page before.") from None
-    return Listed([from_body(doc.body, kind) for doc in page.docs], page.cursor)
+    return Listing([from_body(doc.body, kind) for doc in page.docs], page.cursor)
 
 
 def found(doc: Doc | None, kind: type[T]) -> Found[T] | None:

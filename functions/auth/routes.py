@@ -10,6 +10,7 @@ from functions.auth.sessions import Sessions
 from functions.auth.sign_in import SignIn
 from functions.auth.users import Users
 from shared.http import PUBLIC, SIGNED_IN, Call, Response, Route, json_response
+from shared.http.pagination import Paging
 from shared.identity import authorization
 from shared.ids import Clock
 
@@ -85,9 +86,9 @@ class _Handlers:
         return json_response(views.me(call.principal))
 
     async def users(self, call: Call) -> Response:
-        asked = call.query(views.PageQuery)
-        listed = await self._do.users.page(call.principal.tenant_id, asked.limit, asked.cursor)
-        return json_response(views.page(listed, views.user))
+        asked = call.query(Paging)
+        listing = await self._do.users.page(call.principal.tenant_id, asked.limit, asked.cursor)
+        return json_response(views.page(listing, views.user))
 
     async def user(self, call: Call) -> Response:
         user = await self._do.users.get(call.principal.tenant_id, call.params["user_id"])
@@ -99,10 +100,10 @@ class _Handlers:
         return json_response(views.invitation(invitation, self._do.clock()), 201)
 
     async def invitations(self, call: Call) -> Response:
-        asked = call.query(views.PageQuery)
-        listed = await self._do.invitations.page(call.principal.tenant_id, asked.limit, asked.cursor)
+        asked = call.query(Paging)
+        listing = await self._do.invitations.page(call.principal.tenant_id, asked.limit, asked.cursor)
         now = self._do.clock()
-        return json_response(views.page(listed, lambda invitation: views.invitation(invitation, now)))
+        return json_response(views.page(listing, lambda invitation: views.invitation(invitation, now)))
 
     async def create_service_account(self, call: Call) -> Response:
         asked = await call.json(views.ServiceAccountRequest)
@@ -112,7 +113,7 @@ class _Handlers:
         )
 
     async def service_accounts(self, call: Call) -> Response:
-        asked = call.query(views.PageQuery)
+        asked = call.query(Paging)
         tenant_id = call.principal.tenant_id
-        listed = await self._do.service_accounts.page(tenant_id, asked.limit, asked.cursor)
-        return json_response(views.page(listed, lambda account: views.service_account(account, tenant_id)))
+        listing = await self._do.service_accounts.page(tenant_id, asked.limit, asked.cursor)
+        return json_response(views.page(listing, lambda account: views.service_account(account, tenant_id)))

@@ -9,11 +9,11 @@ from functions.auth import records
 from functions.auth.domain import client_id as client_ids
 from functions.auth.domain import machines, people, roles
 from functions.auth.domain.machines import ServiceAccount
-from functions.auth.records import Listed
 from functions.auth.tokens import AccessTokens, Tokens
 from shared import audit, tenant
 from shared.audit import Actor
-from shared.errors import BadRequest, Unauthenticated
+from shared.errors import OAuthError
+from shared.http.pagination import Listing
 from shared.identity import Principal
 from shared.ids import Clock, new_id
 from shared.store import Store, Write
@@ -43,17 +43,16 @@ class ServiceAccounts:
         await self._store.commit(*made.writes)
         return made
 
-    async def page(self, tenant_id: str, limit: int, cursor: str | None) -> Listed[ServiceAccount]:
-        """Oldest first. Raises `Invalid` for a cursor that is not from such a list of this tenant."""
+    async def page(self, tenant_id: str, limit: int, cursor: str | None) -> Listing[ServiceAccount]:
+        """Oldest first. Raises `BadRequest` `invalid_cursor`."""
         query = records.SERVICE_ACCOUNTS
         return await records.listed(self._store, tenant_id, query, ServiceAccount, limit, cursor)
 
     async def token(self, client_id: str, secret: str, scope: str | None) -> Tokens:
         """Client credentials (RFC 6749 §4.4): one read, no write.
 
-        Raises `Unauthenticated` `invalid_client`, the same for an unknown id and a wrong secret;
-        `BadRequest` `unauthorized_client` where the secret is right and the tenant is not active, and
-        `invalid_scope`.
+        Raises `OAuthError`: `invalid_client`, the same for an unknown id and a wrong secret;
+        `unauthorized_client` where the secret is right and the tenant is not active; `invalid_scope`.
         """
         ids = client_ids.parse(client_id)
         if ids is None:
@@ -67,7 +66,7 @@ class ServiceAccounts:
         if account is None or owner is None or not machines.holds(account.value, secret):
             raise invalid_client()
         if owner.value.status != "active":
-            raise BadRequest("unauthorized_client", "The tenant of this client is not active.")
+            raise OAuthError(400, "unauthorized_client", "The tenant of this client is not active.")
         return self._access_tokens.issue(
             owner.value,
             account_id,
@@ -110,13 +109,8 @@ def make(
     return Made(account, secret, (records.create(key, account), recorded))
 
 
-def invalid_client() -> Unauthenticated:
-    """RFC 6749 §5.2, which asks for the challenge."""
-    return Unauthenticated(
-        "invalid_client",
-        "Client id and secret do not belong together.",
-        headers={"WWW-Authenticate": 'Basic realm="energent"'},
-    )
+def invalid_client() -> OAuthError:
+    return OAuthError(401, "invalid_client", "Client id and secret do not belong together.")
 
 
 def _new_secret() -> str:

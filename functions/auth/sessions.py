@@ -9,7 +9,7 @@ from functions.auth.records import Found
 from functions.auth.tokens import AccessTokens, Tokens
 from shared import audit, tenant
 from shared.audit import Actor
-from shared.errors import BadRequest, Forbidden
+from shared.errors import Forbidden, OAuthError
 from shared.identity import Principal
 from shared.ids import Clock
 from shared.outbox import Outbox
@@ -35,7 +35,7 @@ class Sessions:
     async def refresh(self, text: str, scope: str | None, request_id: str) -> Tokens:
         """A new access token and the session's newest refresh token.
 
-        Raises `BadRequest` `invalid_grant` for whatever is not the newest token or its predecessor, and
+        Raises `OAuthError` `invalid_grant` for whatever is not the newest token or its predecessor, and
         `invalid_scope`. Anything older than these ends the session: `security.refresh_token_reused`.
         """
         token = self._refresh_tokens.read(text)
@@ -126,5 +126,5 @@ class Sessions:
         )
 
 
-def _invalid_grant() -> BadRequest:
-    return BadRequest("invalid_grant", "The refresh token is no longer valid. Sign in again.")
+def _invalid_grant() -> OAuthError:
+    return OAuthError(400, "invalid_grant", "The refresh token is no longer valid. Sign in again.")

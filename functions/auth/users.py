@@ -2,8 +2,8 @@
 
 from functions.auth import records
 from functions.auth.domain.people import User
-from functions.auth.records import Listed
 from shared.errors import NotFound
+from shared.http.pagination import Listing
 from shared.ids import is_id
 from shared.store import Store
 
@@ -12,8 +12,8 @@ class Users:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def page(self, tenant_id: str, limit: int, cursor: str | None) -> Listed[User]:
-        """Oldest first. Raises `Invalid` for a cursor that is not from such a list of this tenant."""
+    async def page(self, tenant_id: str, limit: int, cursor: str | None) -> Listing[User]:
+        """Oldest first. Raises `BadRequest` `invalid_cursor`."""
         return await records.listed(self._store, tenant_id, records.USERS, User, limit, cursor)
 
     async def get(self, tenant_id: str, user_id: str) -> User:

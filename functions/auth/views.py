@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -11,22 +11,17 @@ from functions.auth.domain import client_id, people
 from functions.auth.domain.machines import ServiceAccount
 from functions.auth.domain.people import Invitation, User
 from functions.auth.domain.roles import Role
-from functions.auth.records import Listed
 from functions.auth.service_accounts import Made
+from shared.http.pagination import Listing
 from shared.identity import Principal
 
-T = TypeVar("T", bound=msgspec.Struct)
+T = TypeVar("T")
 V = TypeVar("V")
 
 Slug = Annotated[str, Meta(min_length=1, max_length=64)]
 Email = Annotated[str, Meta(min_length=3, max_length=254)]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Password = Annotated[str, Meta(min_length=1, max_length=1024)]
-
-
-class PageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    limit: Annotated[int, Meta(ge=1, le=100)] = 20
-    cursor: Annotated[str, Meta(min_length=1, max_length=2048)] | None = None
 
 
 class LoginRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,11 +44,6 @@ class InvitationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 class ServiceAccountRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
     scopes: Annotated[list[str], Meta(min_length=1, max_length=50)]
-
-
-class ListView(msgspec.Struct, Generic[V], frozen=True):
-    items: list[V]
-    next_cursor: str | None
 
 
 class MeView(msgspec.Struct, frozen=True):
@@ -102,8 +92,8 @@ class ServiceAccountMadeView(msgspec.Struct, frozen=True):
     created_at: datetime
 
 
-def page(listed: Listed[T], view: Callable[[T], V]) -> ListView[V]:
-    return ListView([view(item) for item in listed.items], listed.cursor)
+def page(listing: Listing[T], view: Callable[[T], V]) -> Listing[V]:
+    return Listing([view(item) for item in listing.items], listing.next_cursor)
 
 
 def me(principal: Principal) -> MeView:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Literal, get_args
 
-from shared.errors import BadRequest
+from shared.errors import OAuthError
 
 Role = Literal["owner", "admin", "member", "billing", "read_only", "operator"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -63,11 +63,11 @@ def exist_in(tenant_id: str, scopes: Collection[str]) -> bool:
 def narrowed(granted: Sequence[str], asked: str | None) -> tuple[str, ...]:
     """The scopes of a token: those asked for, or all where none are (RFC 6749 §3.3).
 
-    Raises `BadRequest` `invalid_scope` for one that is not granted.
+    Raises `OAuthError` `invalid_scope` for one that is not granted.
     """
     if asked is None:
         return tuple(granted)
     wanted = set(asked.split(" "))
     if not wanted <= set(granted):
-        raise BadRequest("invalid_scope", "A scope is unknown or was not granted.")
+        raise OAuthError(400, "invalid_scope", "A scope is unknown or was not granted.")
     return tuple(sorted(wanted))

@@ -12,7 +12,7 @@ from functions.auth.domain.refresh_token import RefreshToken
 from functions.auth.domain.session import ABSOLUTE_LIFETIME
 from functions.auth.tokens import Tokens
 from shared.audit import Actor
-from shared.errors import BadRequest, Error, Unauthenticated, Unavailable
+from shared.errors import Error, OAuthError, Unavailable
 from tests.unit.auth.suite import ACME, Suite, principal, running
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +30,7 @@ async def first(suite: Suite) -> Tokens:
 
 
 async def refused(suite: Suite, token: str | None, **form: str) -> str:
-    with pytest.raises(BadRequest) as refusal:
+    with pytest.raises(OAuthError) as refusal:
         await suite.refresh(token, **form)
     return refusal.value.code
 
@@ -106,7 +106,7 @@ async def test_after_a_sign_out_no_token_of_the_session_lives(suite: Suite, firs
     async def refresh(tokens: list[Tokens]) -> None:
         try:
             tokens.append(await suite.refresh(tokens[-1].refresh_token))
-        except BadRequest:
+        except OAuthError:
             return
 
     for _ in range(20):
@@ -175,9 +175,9 @@ async def test_another_client_cannot_use_the_token_and_its_owner_still_can(
     """R10"""
     client, secret = await suite.add_machine("usage:read")
     assert await refused(suite, first.refresh_token, client_id=client) == "invalid_grant"
-    with pytest.raises(Unauthenticated):
+    with pytest.raises(OAuthError):
         await suite.refresh(first.refresh_token, client_id=client, client_secret=secret)
-    with pytest.raises(Unauthenticated):
+    with pytest.raises(OAuthError):
         await suite.refresh(first.refresh_token, client_id="energent-app", client_secret="guess")
     assert (await suite.refresh(first.refresh_token, client_id="energent-app")).refresh_token
 

@@ -5,7 +5,7 @@ import pytest
 from functions.auth.domain import roles
 from functions.auth.domain.machines import grantable
 from functions.auth.domain.roles import PLATFORM_TENANT, ROLES, SCOPES, Role, may_grant, scopes_of
-from shared.errors import BadRequest, Forbidden, Invalid
+from shared.errors import Forbidden, Invalid, OAuthError
 
 TENANT = "tnt_1"
 
@@ -77,6 +77,6 @@ def test_a_token_has_the_scopes_asked_for_and_all_when_none_are() -> None:
 @pytest.mark.parametrize("asked", ["invoices:read", "usage:read invoices:read", "", " ", "usage:read  ", "*"])
 def test_a_wider_scope_than_granted_is_refused(asked: str) -> None:
     """R11"""
-    with pytest.raises(BadRequest) as refusal:
+    with pytest.raises(OAuthError) as refusal:
         roles.narrowed(("usage:read",), asked)
     assert refusal.value.code == "invalid_scope"

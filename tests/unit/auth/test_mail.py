@@ -1,0 +1,142 @@
+"""The invitation mail: rendered when it is sent, the same for each delivery of its event."""
+
+from email.message import EmailMessage
+
+import pytest
+
+from functions.auth.domain.email import canonical
+from functions.auth.invitation_mail import MailRequested
+from functions.auth.mailbox import MailboxFolder
+from shared.audit import Actor
+from shared.event_door import Rejected
+from tests.unit.auth.suite import ACME, PASSWORD, Suite, principal
+
+pytestmark = pytest.mark.anyio
+
+
+async def invited(suite: Suite, email: str = "bob@acme.test") -> MailRequested:
+    invitation = await suite.invitations.invite(principal("owner"), Actor("user", "u"), email, "read_only")
+    return MailRequested("invitation", invitation.id)
+
+
+def text(mail: EmailMessage, kind: str = "plain") -> str:
+    body = mail.get_body((kind,))
+    assert body is not None
+    content = body.get_content()
+    assert isinstance(content, str)
+    return content
+
+
+async def test_a_redelivered_request_overwrites_the_same_file_with_the_same_mail(suite: Suite) -> None:
+    asked = await invited(suite)
+    await suite.deliver("mail.requested", asked)
+    (first,) = suite.mailbox.iterdir()
+    content = first.read_bytes()
+    await suite.deliver("mail.requested", asked)
+    (second,) = suite.mailbox.iterdir()
+    assert (first, content) == (second, second.read_bytes())
+    assert first.name == "evt_1.eml"
+
+
+async def test_event_ids_that_are_no_file_names_are_no_way_out_of_the_folder(suite: Suite) -> None:
+    asked = await invited(suite)
+    for event_id in ("../../escaped", "/etc/passwd", "a\0b", "x" * 5000, ".."):
+        await suite.deliver("mail.requested", asked, event_id=event_id)
+    assert len(suite.mails()) == 5
+    assert not list(suite.folder.parent.rglob("*escaped*"))
+
+
+async def test_a_tenants_name_is_text_in_the_page_and_one_line_in_the_header(suite: Suite) -> None:
+    await suite.change_tenant(name="<b>Ac\u00e9me</b>\r\nBcc: eve@x.test")
+    await suite.deliver("mail.requested", await invited(suite))
+    (mail,) = suite.mails()
+    assert mail["Bcc"] is None
+    assert "<b>Ac" not in text(mail, "html")
+    assert "&lt;b&gt;Ac\u00e9me&lt;/b&gt;" in text(mail, "html")
+    assert "as read only" in text(mail)
+
+
+@pytest.mark.parametrize(
+    "email",
+    ["\u044f\u043d@\u043f\u0440\u0438\u043c\u0435\u0440.test", "o'neil+x@acme.test", "a&b{c}@acme.test"],
+)
+async def test_unusual_addresses_get_their_mail(suite: Suite, email: str) -> None:
+    await suite.deliver("mail.requested", await invited(suite, email))
+    (file,) = suite.mailbox.iterdir()
+    assert f"To: {canonical(email)}\r\n".encode() in file.read_bytes()
+
+
+async def test_nothing_is_sent_for_an_invitation_that_is_used_or_expired(suite: Suite) -> None:
+    token = await suite.invite("bob@acme.test")
+    late = await invited(suite, "eve@acme.test")
+    await suite.invitations.accept(token, PASSWORD, "Bob", "req_1")
+    suite.clock.move(8 * 86_400)
+    await suite.deliver_published("mail.requested")
+    await suite.deliver("mail.requested", late)
+    assert not suite.mailbox.exists()
+
+
+async def test_a_suspended_tenants_mail_is_sent(suite: Suite) -> None:
+    asked = await invited(suite)
+    await suite.set_status("suspended")
+    await suite.deliver("mail.requested", asked)
+    assert len(suite.mails()) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "tenant_id", "reason"),
+    [
+        ({"template": "invitation", "invitation_id": "inv_none"}, ACME, "unknown_invitation"),
+        ({"template": "invitation", "invitation_id": "../x"}, ACME, "unknown_invitation"),
+        ({"template": "invitation", "invitation_id": "inv_none"}, "tnt_none", "unknown_invitation"),
+        ({"template": "invitation", "invitation_id": "inv_none"}, "", "unknown_invitation"),
+        ({"template": "lottery", "invitation_id": "inv_none"}, ACME, "unknown_template"),
+        ({"template": "invitation"}, ACME, "invalid_data"),
+        ({"template": "invitation", "invitation_id": 7}, ACME, "invalid_data"),
+        (None, ACME, "invalid_data"),
+        ([], ACME, "invalid_data"),
+    ],
+)
+async def test_a_request_that_can_never_be_met_is_quarantined(
+    suite: Suite, data: object, tenant_id: str, reason: str
+) -> None:
+    with pytest.raises(Rejected) as rejected:
+        await suite.deliver("mail.requested", data, tenant_id)
+    assert rejected.value.reason == reason
+
+
+async def test_a_mail_is_whole_or_not_there(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        await MailboxFolder(suite.mailbox).send("evt_1", b"x")
+    assert list(suite.mailbox.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tenant.created",
+        "tenant.suspended",
+        "tenant.resumed",
+        "user.invited",
+        "user.created",
+        "session.revoked",
+    ],
+)
+async def test_what_passes_by_changes_nothing(suite: Suite, name: str) -> None:
+    before = list(suite.store.commits)
+    await suite.deliver(name, {"anything": True})
+    assert suite.store.commits == before
+
+
+async def test_a_sweep_publishes_what_a_silent_bus_left_over(suite: Suite) -> None:
+    suite.bus.down = True
+    await invited(suite)
+    assert suite.bus.messages == []
+    suite.bus.down = False
+    suite.clock.move(6)
+    await suite.deliver("outbox.sweep", None)
+    assert len(suite.bus.events("mail.requested")) == 1
