@@ -135,6 +135,7 @@ class Suite:
 
     async def assemble(self) -> None:
         keys = await KeyRoom(self.publishing, self.secrets, self.clock).ensure()
+        self.jwks = keys.jwks
         access_tokens = AccessTokens(keys.signer, ISSUER, self.clock)
         self.refresh_tokens = RefreshTokens(keys.refresh)
         self.links = InvitationLinks(keys.links)
