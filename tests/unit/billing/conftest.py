@@ -1,0 +1,24 @@
+"""Billing on a store of its own."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from shared.store.sqlite import SqliteStore
+from tests.unit.billing.world import QUERIES, World
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    found = SqliteStore(tmp_path / "store.db", QUERIES)
+    yield found
+    await found.close()
+
+
+@pytest.fixture
+async def world(store: SqliteStore) -> World:
+    """Acme, standard tier, active since 1 January 2026; it is noon on 15 March 2026."""
+    world = World(store)
+    await world.add_tenant()
+    return world
