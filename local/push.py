@@ -14,9 +14,8 @@ from shared.bus.tables import Leased
 from shared.envelope import PUBLISHED
 from shared.errors import Unavailable
 
-ACKNOWLEDGED = frozenset({"102", "200", "201", "204"})
-LEASE_MARGIN_SECONDS = 10.0
-STOP_SECONDS = 5.0
+ACKNOWLEDGED = frozenset({"200", "201", "204"})
+LEASE_MARGIN_SECONDS = 2.0
 RETRY_SECONDS = 1.0
 LONGEST_NAP_SECONDS = 60.0
 
@@ -43,6 +42,7 @@ class Pump:
         *,
         in_flight: int = 8,
         ack_deadline_seconds: float = 60.0,
+        stop_seconds: float = 5.0,
     ) -> None:
         self._push = push
         self._bus = bus
@@ -50,6 +50,7 @@ class Pump:
         self._tokens = tokens
         self._in_flight = in_flight
         self._ack_deadline_seconds = ack_deadline_seconds
+        self._stop_seconds = stop_seconds
         self._running: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
 
@@ -58,7 +59,7 @@ class Pump:
         self._woken.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`; then what is in flight has 5 s, and goes back to the bus after that."""
+        """Until `stop`; then what is in flight has a few seconds, and after that fails."""
         while not stop.is_set():
             try:
                 await self._step()
@@ -66,7 +67,7 @@ class Pump:
                 _log.error("the bus cannot be read: %s", outage)
                 await asyncio.sleep(RETRY_SECONDS)
         if self._running:
-            _, late = await asyncio.wait(self._running, timeout=STOP_SECONDS)
+            _, late = await asyncio.wait(self._running, timeout=self._stop_seconds)
             for delivery in late:
                 delivery.cancel()
             await asyncio.gather(*late, return_exceptions=True)

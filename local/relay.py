@@ -2,11 +2,8 @@
 
 import argparse
 import asyncio
-import json
-import logging
 import signal
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,6 +14,7 @@ import uvloop
 from local.push import Pump, Push
 from local.relay_identity import Tokens, ensure_keys
 from local.scheduler import publish_every
+from shared import logs
 from shared.bus import AUTH_EVENTS, BILLING_EVENTS, TENANT_EVENTS
 from shared.bus.local import LocalBus
 from shared.ids import utc_now
@@ -118,7 +116,7 @@ def options(arguments: Sequence[str] | None = None) -> Options:
     parser = argparse.ArgumentParser(
         prog="python -m local.relay",
         description="Pushes what is on the local bus to the functions' event doors (POST /) like Eventarc"
-        " and publishes what Cloud Scheduler would. A delivery is done with 102, 200, 201 or 204; after five"
+        " and publishes what Cloud Scheduler would. A delivery is done with 200, 201 or 204; after five"
         " failures a message is a dead letter. Ends on SIGTERM or SIGINT.",
     )
     add = parser.add_argument
@@ -179,18 +177,6 @@ def _positive(text: str) -> float:
     return seconds
 
 
-class _JsonLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        entry = {
-            "severity": record.levelname,
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            entry["stack"] = self.formatException(record.exc_info)
-        return json.dumps(entry)
-
-
 async def _main(chosen: Options) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -199,9 +185,7 @@ async def _main(chosen: Options) -> None:
 
 
 def main() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_JsonLines())
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logs.configure()
     uvloop.run(_main(options()))
 
 

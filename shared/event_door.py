@@ -10,9 +10,10 @@ import msgspec
 from shared import envelope, events
 from shared.caller import CallerCheck
 from shared.envelope import BadEnvelope, Delivery
-from shared.errors import Error, Forbidden, TooLarge, Unauthenticated, Unavailable
+from shared.errors import BadRequest, TooLarge, Unavailable
 from shared.events import CloudEvent
 from shared.http import Response
+from shared.logs import CONTEXT, trace_of
 from shared.quarantine import Quarantine
 
 T = TypeVar("T")
@@ -53,7 +54,8 @@ def data_of(event: CloudEvent, kind: type[T]) -> T:
 
 
 class EventDoor:
-    """Answers 204 (done, or quarantined), 503 (an outage or a bug: send it again), 401 or 403 (bad caller).
+    """204: done, or quarantined. Raises `Unauthenticated` and `Forbidden` for a bad caller, `Unavailable` for
+    an outage or a bug, so that the message comes again; nothing else is ever answered to a message.
 
     `handlers` go by the event's short name, `notifications` by the attribute `eventType` of messages that
     are no CloudEvents (Secret Manager's).
@@ -77,31 +79,33 @@ class EventDoor:
         self._handler_seconds = handler_seconds
 
     async def handle(self, headers: Mapping[str, str], read_body: ReadBody) -> Response:
-        """`headers` have lower-case names. Nothing is read or written for a caller who is not the sender."""
+        """`headers` have lower-case names. For a bad caller nothing is read or written.
+
+        `read_body` takes a limit and raises `TooLarge` over it, `BadRequest` for a body that does not come;
+        what else it raises passes through.
+        """
+        self._caller.check(headers)
+        body = await _read(read_body)
         try:
-            self._caller.check(headers)
             async with asyncio.timeout(self._handler_seconds):
-                await self._take(headers, read_body)
-        except (Unauthenticated, Forbidden) as refusal:
-            self._log.warning("event refused: %s", refusal.code)
-            return _problem(refusal)
+                await self._take(headers, body)
         except Unavailable as outage:
             self._log.warning("event put off: %s", outage)
-            return _AGAIN
+            raise
         except Exception:  # noqa: BLE001 - a bug: logged with its stack, and the message comes again
             self._log.exception("event failed")
-            return _AGAIN
+            raise Unavailable("event_failed", "Send it again.") from None
         return Response(204)
 
-    async def _take(self, headers: Mapping[str, str], read_body: ReadBody) -> None:
-        body: bytes | None = None
+    async def _take(self, headers: Mapping[str, str], body: bytes | None) -> None:
         try:
-            body = await read_body(MAX_BODY_BYTES)
+            if body is None:
+                raise BadEnvelope("too_large", f"The body has more than {MAX_BODY_BYTES} bytes.")
             delivery = envelope.parse(headers, body, MAX_BODY_BYTES)
-        except TooLarge:
-            await self._keep_request(headers, body, "too_large", f"Over {MAX_BODY_BYTES} bytes.")
         except BadEnvelope as bad:
-            await self._keep_request(headers, body, bad.reason, bad.detail)
+            self._log.warning("request quarantined: %s", bad.reason)
+            kept = self._quarantine.write_request(headers, body, bad.reason, bad.detail)
+            await self._quarantine.put(kept)
         else:
             await self._deliver(delivery)
 
@@ -113,6 +117,7 @@ class EventDoor:
                 self._log.info("notification %s", delivery.attributes["eventType"])
                 return await notification(delivery)
             event = envelope.event_of(delivery)
+            _log_under(event)
             await self._handler(event)(event, delivery)
         except (BadEnvelope, Rejected) as never:
             self._log.warning("event quarantined: %s, message %s", never.reason, delivery.message_id)
@@ -124,21 +129,20 @@ class EventDoor:
             raise Rejected("unknown_type", "No handler for this type of event, or not in this version.")
         return handler
 
-    async def _keep_request(
-        self, headers: Mapping[str, str], body: bytes | None, reason: str, detail: str
-    ) -> None:
-        self._log.warning("request quarantined: %s", reason)
-        await self._quarantine.put(self._quarantine.write_request(headers, body, reason, detail))
+
+def _log_under(event: CloudEvent) -> None:
+    """From here on log lines carry the event's tenant, and the trace of whoever published it."""
+    context = CONTEXT.get()
+    if context is not None:
+        trace = trace_of({"traceparent": event.traceparent or ""}) or context.trace
+        CONTEXT.set(msgspec.structs.replace(context, tenant_id=event.subject, trace=trace))
 
 
-def _problem(error: Error) -> Response:
-    """Problem details (RFC 9457) of fixed words: nothing of the request is in it."""
-    return Response(
-        error.status,
-        msgspec.json.encode({"title": error.title, "status": error.status, "code": error.code}),
-        "application/problem+json",
-        {"WWW-Authenticate": "Bearer"} if error.status == 401 else {},
-    )
-
-
-_AGAIN = _problem(Unavailable("try_again", "Send it again."))
+async def _read(read_body: ReadBody) -> bytes | None:
+    """None for a body over the limit."""
+    try:
+        return await read_body(MAX_BODY_BYTES)
+    except TooLarge:
+        return None
+    except BadRequest:
+        raise Unavailable("body_incomplete", "Send it again.") from None
