@@ -35,7 +35,7 @@ LATE = "def late():\n    "
 
 ARROWS = [
     (NOTHING_IMPORTS_MAIN, "functions.tenants.lifecycle", "import functions.tenants.main"),
-    (NOTHING_IMPORTS_MAIN, "local.suite", "import functions.auth.main"),
+    (NOTHING_IMPORTS_MAIN, "local.suite", "import functions.tenants.main"),
     (DOORS, "functions.tenants.lifecycle", "import functions.tenants.routes"),
     (DOORS, "functions.tenants.lifecycle", "import functions.tenants.events"),
     (DOORS, "functions.tenants.routes", "import functions.tenants.events"),

@@ -11,11 +11,11 @@ from functions.tenants import records
 from functions.tenants.domain import contract, lifecycle, operations, slugs
 from functions.tenants.domain.lifecycle import Reason, Standing
 from functions.tenants.provisioning import step_requested
-from functions.tenants.records import TenantPage
 from functions.tenants.transition import Transitions, changed, standing
 from shared import audit
 from shared.audit import Actor
 from shared.errors import Conflict
+from shared.http.pagination import Listing
 from shared.identity import Principal
 from shared.ids import Clock, new_id
 from shared.outbox import Outbox
@@ -76,9 +76,9 @@ class Lifecycle:
             raise records.tenant_not_found()
         return (await records.tenant(self._store, tenant_id)).value
 
-    async def page(self, limit: int, cursor: str | None) -> TenantPage:
-        """Oldest first."""
-        return await records.page_of_tenants(self._store, limit, cursor)
+    async def listed(self, limit: int, cursor: str | None) -> Listing[Tenant]:
+        """Oldest first. Raises BadRequest for a cursor that is not of this list."""
+        return await records.listed(self._store, limit, cursor)
 
     async def suspend(self, tenant_id: str, reason: Reason, actor: Actor) -> Tenant:
         """Raises NotFound, Conflict."""

@@ -9,6 +9,7 @@ import msgspec
 from functions.tenants.domain.operations import Operation
 from shared import tenant as tenants
 from shared.errors import NotFound
+from shared.http.pagination import Listing, checked
 from shared.ids import is_id
 from shared.store import Create, Doc, Key, Query, Replace, Store, Version
 from shared.store.bodies import from_body, stamp, to_body
@@ -32,11 +33,6 @@ class Found(msgspec.Struct, Generic[T], frozen=True):
     def replace(self, value: T) -> Replace:
         """The write that succeeds only if nobody was faster."""
         return Replace(self.key, to_body(value), self.version)
-
-
-class TenantPage(msgspec.Struct, frozen=True):
-    tenants: list[Tenant]
-    cursor: str | None
 
 
 def new_tenant(store: Store, tenant: Tenant) -> Create:
@@ -80,9 +76,11 @@ async def tenant_and_operation(
     return _found(tenant_doc, Tenant), _found(operation_doc, Operation)
 
 
-async def page_of_tenants(store: Store, limit: int, cursor: str | None) -> TenantPage:
-    page = await store.platform().query(OLDEST_FIRST, limit=limit, cursor=cursor)
-    return TenantPage([from_body(doc.body, Tenant) for doc in page.docs], page.cursor)
+async def listed(store: Store, limit: int, cursor: str | None) -> Listing[Tenant]:
+    """Oldest first. Raises BadRequest for a cursor that is not of this list."""
+    with checked(cursor):
+        page = await store.platform().query(OLDEST_FIRST, limit=limit, cursor=cursor)
+    return Listing([from_body(doc.body, Tenant) for doc in page.docs], page.cursor)
 
 
 async def overdue_operations(store: Store, before: datetime) -> AsyncIterator[tuple[str, str]]:

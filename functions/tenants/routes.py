@@ -1,14 +1,13 @@
 """The HTTP door of tenants: a request becomes a use-case, a tenant becomes JSON."""
 
 from datetime import date, datetime
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta
 
 from functions.tenants.domain.lifecycle import Reason
 from functions.tenants.lifecycle import Lifecycle, TenantRequest
 from shared.http import SIGNED_IN, Call, Response, Route, json_response
+from shared.http.pagination import Listing, Paging
 from shared.tenant import Isolation, Status, Tenant
 from shared.tiers import LIMITS, Limits, Tier
 
@@ -31,16 +30,6 @@ class TenantView(msgspec.Struct, frozen=True):
     updated_at: datetime
 
 
-class TenantListView(msgspec.Struct, frozen=True):
-    items: list[TenantView]
-    next_cursor: str | None
-
-
-class PageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    limit: Annotated[int, Meta(ge=1, le=100)] = 20
-    cursor: Annotated[str, Meta(min_length=1, max_length=2048)] | None = None
-
-
 class SuspendRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: Reason
 
@@ -53,10 +42,10 @@ class Handlers:
         tenant = await self._lifecycle.create(await call.json(TenantRequest), call.actor)
         return json_response(_view(tenant), 201, {"Location": f"/v1/tenants/{tenant.id}"})
 
-    async def page(self, call: Call) -> Response:
-        query = call.query(PageQuery)
-        page = await self._lifecycle.page(query.limit, query.cursor)
-        return json_response(TenantListView([_view(tenant) for tenant in page.tenants], page.cursor))
+    async def listed(self, call: Call) -> Response:
+        asked = call.query(Paging)
+        found = await self._lifecycle.listed(asked.limit, asked.cursor)
+        return json_response(Listing([_view(tenant) for tenant in found.items], found.next_cursor))
 
     async def get(self, call: Call) -> Response:
         return json_response(_view(await self._lifecycle.get(call.params["tenant_id"], call.principal)))
@@ -74,7 +63,7 @@ class Handlers:
 def table(lifecycle: Lifecycle) -> tuple[Route, ...]:
     on = Handlers(lifecycle)
     return (
-        Route("GET", "/v1/tenants", on.page, READ),
+        Route("GET", "/v1/tenants", on.listed, READ),
         Route("POST", "/v1/tenants", on.create, WRITE),
         Route("GET", "/v1/tenants/{tenant_id}", on.get, SIGNED_IN),
         Route("POST", "/v1/tenants/{tenant_id}/suspend", on.suspend, WRITE),

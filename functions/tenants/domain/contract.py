@@ -12,7 +12,7 @@ _LOCAL_MAX = 64
 _ADDRESS_MAX = 254
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_ADDRESS = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@{_LABEL}(?:\.{_LABEL})+")
+ADDRESS = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@{_LABEL}(?:\.{_LABEL})+")
 
 
 def start(wanted: date | None, today: date) -> date:
@@ -30,7 +30,7 @@ def start(wanted: date | None, today: date) -> date:
 
 def owner_email(text: str) -> str:
     """An address as RFC 5321 §4.1.2 has it, without quotes and address literals, in ASCII. Raises Invalid."""
-    match = _ADDRESS.fullmatch(text)
+    match = ADDRESS.fullmatch(text)
     if match is None or len(match[1]) > _LOCAL_MAX or len(text) > _ADDRESS_MAX:
         raise invalid("/owner_email", "invalid_email", "This is not an e-mail address.")
     return text
@@ -38,6 +38,6 @@ def owner_email(text: str) -> str:
 
 def name(text: str) -> str:
     """What people read: printable, without outer spaces. Raises Invalid."""
-    if not text.isprintable() or text != text.strip():
+    if not text or not text.isprintable() or text != text.strip():
         raise invalid("/name", "invalid_name", "Use printable characters without spaces around them.")
     return text

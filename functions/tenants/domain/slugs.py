@@ -4,7 +4,7 @@ import re
 
 from shared.errors import invalid
 
-_SLUG = re.compile(r"[a-z][a-z0-9-]{1,38}[a-z0-9]")
+SLUG = re.compile(r"[a-z][a-z0-9-]{1,38}[a-z0-9]")
 
 # fmt: off
 RESERVED = frozenset(
@@ -25,7 +25,7 @@ RESERVED = frozenset(
 
 def checked(text: str) -> str:
     """The slug itself: 3 to 40 of a-z, 0-9 and inner hyphens, a letter first. Raises Invalid."""
-    if _SLUG.fullmatch(text) is None:
+    if SLUG.fullmatch(text) is None:
         raise invalid(
             "/slug",
             "invalid_slug",
