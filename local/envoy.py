@@ -11,6 +11,10 @@ MAX_HEADER_KIB = 60
 KEEP_ALIVE_SECONDS = 1
 """Below the functions' own 2 s, so that no request meets a connection which is just being closed."""
 
+_NOBODY = {"address_prefix": "255.255.255.255", "prefix_len": 32}
+"""An address range that no client has. An empty list would mean Envoy's default, private networks: clients
+there may set deadlines and retries by `x-envoy-` headers."""
+
 _TYPES = "type.googleapis.com/envoy.extensions"
 _CONNECTION_MANAGER = "filters.network.http_connection_manager"
 _PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -25,7 +29,7 @@ def listener(
         stat_prefix="gateway",
         codec_type="HTTP1",
         use_remote_address=True,
-        internal_address_config={"unix_sockets": False},
+        internal_address_config={"cidr_ranges": [_NOBODY]},
         normalize_path=True,
         merge_slashes=False,
         path_with_escaped_slashes_action="KEEP_UNCHANGED",
