@@ -12,8 +12,6 @@ SHOWN_AT_ONCE = 40
 MAX_READ_BYTES = 262_144
 MAX_LINE_CHARS = 300
 
-_STANDARD = frozenset({"severity", "message", "time", "timestamp", "logger", "logging.googleapis.com/trace"})
-
 
 class Tail:
     """Follows one file from where it ends now."""
@@ -74,12 +72,24 @@ def _gateway(entry: Mapping[str, Any]) -> str:
 
 
 def _function(entry: Mapping[str, Any]) -> str:
+    """Message, how long it took, whose tenant it was, and the last line of a stack."""
     severity = str(entry.get("severity", "INFO"))
     if severity == "DEBUG":
         return ""
-    details = " ".join(f"{name}={value}" for name, value in entry.items() if name not in _STANDARD)
     message = str(entry.get("message", "")).splitlines() or [""]
     text = escape(message[0][:MAX_LINE_CHARS])
     style = STYLES.get(severity)
-    shown = f"[{style}]{severity} {text}[/]" if style else text
-    return f"{shown} [dim]{escape(details[:MAX_LINE_CHARS])}[/]" if details else shown
+    shown = [f"[{style}]{severity} {text}[/]" if style else text]
+    stack = str(entry.get("stack_trace", "")).splitlines()[-1:]
+    for detail in (_milliseconds(entry.get("httpRequest")), entry.get("tenant_id"), *stack):
+        if detail:
+            shown.append(f"[dim]{escape(str(detail)[:MAX_LINE_CHARS])}[/]")
+    return " ".join(shown)
+
+
+def _milliseconds(request: Any) -> str:
+    latency = request.get("latency") if isinstance(request, dict) else None
+    try:
+        return f"{float(str(latency).removesuffix('s')) * 1000:.1f} ms"
+    except ValueError:
+        return ""

@@ -43,8 +43,15 @@ def test_a_flood_is_cut_and_the_rest_is_counted(tmp_path: Path) -> None:
     ("line", "shown"),
     [
         ("plain [text]", r"plain \[text]"),
-        ('{"severity":"INFO","message":"signed in","tenant":"tnt_1"}', "signed in [dim]tenant=tnt_1[/]"),
-        ('{"severity":"ERROR","message":"broken\\nTraceback"}', "[bold red]ERROR broken[/]"),
+        ('{"severity":"INFO","message":"signed in","tenant_id":"tnt_1"}', "signed in [dim]tnt_1[/]"),
+        (
+            '{"severity":"INFO","message":"GET /x 200","httpRequest":{"latency":"0.001234s"}}',
+            "GET /x 200 [dim]1.2 ms[/]",
+        ),
+        (
+            '{"severity":"ERROR","message":"broken\\nmore","stack_trace":"Traceback\\nKeyError: x"}',
+            "[bold red]ERROR broken[/] [dim]KeyError: x[/]",
+        ),
         ('{"severity":"DEBUG","message":"noise"}', ""),
         ('{"message":7}', "7"),
         ("[1, true]", "[1, true]"),
