@@ -1,12 +1,13 @@
 """What the token service offers (OpenID Connect Discovery 1.0 §3, RFC 8414 §2)."""
 
-from typing import Any
+import msgspec
 
 from functions.auth.domain.roles import SCOPES
 
 
-def metadata(issuer: str) -> dict[str, Any]:
-    return {
+def metadata(issuer: str) -> bytes:
+    """As JSON."""
+    offered = {
         "issuer": issuer,
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "token_endpoint": f"{issuer}/oauth2/token",
@@ -17,3 +18,4 @@ def metadata(issuer: str) -> dict[str, Any]:
         "id_token_signing_alg_values_supported": ["ES256"],
         "scopes_supported": sorted(SCOPES),
     }
+    return msgspec.json.encode(offered)

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from functions.auth import discovery, views
+from functions.auth import views
 from functions.auth.invitations import Invitations
 from functions.auth.oauth import TokenEndpoint
 from functions.auth.service_accounts import ServiceAccounts
@@ -19,7 +19,7 @@ _FIVE_MINUTES = {"Cache-Control": "public, max-age=300"}
 
 
 class UseCases(msgspec.Struct, frozen=True):
-    """What the routes lead to. `jwks` is the key set as it is published, `issuer` the public address."""
+    """What the routes lead to. `jwks` and `metadata` are JSON as it is published."""
 
     sign_in: SignIn
     sessions: Sessions
@@ -28,7 +28,7 @@ class UseCases(msgspec.Struct, frozen=True):
     users: Users
     service_accounts: ServiceAccounts
     jwks: bytes
-    issuer: str
+    metadata: bytes
     clock: Clock
 
 
@@ -55,7 +55,7 @@ class _Handlers:
     def __init__(self, use_cases: UseCases) -> None:
         self._do = use_cases
         self._jwks = Response(200, use_cases.jwks, headers=_FIVE_MINUTES)
-        self._metadata = json_response(discovery.metadata(use_cases.issuer), headers=_FIVE_MINUTES)
+        self._metadata = Response(200, use_cases.metadata, headers=_FIVE_MINUTES)
 
     async def jwks(self, call: Call) -> Response:
         return self._jwks

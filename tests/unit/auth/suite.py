@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from functions.auth import events, records, routes
+from functions.auth import discovery, events, records, routes
 from functions.auth.domain import client_id
 from functions.auth.domain.one_time_link import InvitationLink, InvitationLinks
 from functions.auth.domain.people import User
@@ -160,7 +160,7 @@ class Suite:
                 users=self.users,
                 service_accounts=self.service_accounts,
                 jwks=keys.jwks,
-                issuer=ISSUER,
+                metadata=discovery.metadata(ISSUER),
                 clock=self.clock,
             )
         )
