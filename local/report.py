@@ -1,5 +1,6 @@
 """What the runner tells: a table for a person, a file for a program."""
 
+import shlex
 from collections.abc import Mapping
 
 import msgspec
@@ -49,12 +50,13 @@ def show(console: Console, ready: Ready, layout: Layout, data_dir: str) -> None:
         log = server.log.replace(str(layout.root), data_dir, 1)
         table.add_row(name, server.url or "–", str(server.pid), log)
     console.print(table)
+    typed = shlex.quote(data_dir)
     usage = "usage --tenant tnt_… --meter agent_minutes --quantity 3"
     hints = {
         "API": ready.gateway,
-        "a first token": f"curl -s -K {data_dir}/operator.curl",
+        "a first token": f"curl -s -K {typed}/operator.curl",
         "e-mails": f"{data_dir}/mailbox/",
-        "publish usage": f".venv/bin/python -m local.publish --data-dir {data_dir} {usage}",
+        "publish usage": f".venv/bin/python -m local.publish --data-dir {typed} {usage}",
         "stop": "Ctrl-C",
     }
     console.print()
