@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import os
 import random
 import sqlite3
 import time
@@ -197,6 +198,7 @@ class LocalBus:
 
 
 def _connect(path: Path, lock_seconds: float) -> _Handles:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     db = sqlite3.connect(path, timeout=lock_seconds, isolation_level=None, check_same_thread=False)
     lock = FileLock(path.with_name(f"{path.name}.lock"), lock_seconds)
     try:

@@ -1,6 +1,7 @@
 """The consuming side of the local bus: leases, growing delays, dead letters, damage. Tests move the clock."""
 
 import asyncio
+import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -226,6 +227,12 @@ async def test_done_messages_leave_the_file_and_their_ids_are_not_used_again(bus
         await bus.ack(leased)
         ids.add(leased.message_id)
     assert len(ids) == 3
+
+
+async def test_only_its_owner_reads_the_file(bus: LocalBus, tmp_path: Path) -> None:
+    await publish(bus, b"one")
+    assert stat.S_IMODE((tmp_path / "bus.db").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "bus.db-wal").stat().st_mode) == 0o600
 
 
 async def test_a_file_that_is_no_bus_makes_it_unavailable(tmp_path: Path) -> None:

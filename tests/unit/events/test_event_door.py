@@ -17,6 +17,7 @@ from shared.event_door import EventDoor, Rejected, data_of, ignored, noted
 from shared.events import CloudEvent
 from shared.http import Response
 from shared.http.problem import problem
+from shared.logs import CONTEXT, Context
 from shared.quarantine import Quarantine, Quarantined
 from shared.store import Stale
 from shared.store.sqlite import SqliteStore
@@ -35,20 +36,24 @@ class World:
     """A door with one handler, whose behaviour a test sets, over a store of its own."""
 
     def __init__(self, folder: Path) -> None:
-        clock = Time()
+        self.clock = Time()
         self.store = SqliteStore(folder / "store.db", quarantine.QUERIES)
-        self.shelf = Quarantine(self.store, clock, "billing")
+        self.shelf = Quarantine(self.store, self.clock, "billing")
         self.handled: list[tuple[CloudEvent, Delivery]] = []
         self.notified: list[Delivery] = []
         self.behaviour: Callable[[CloudEvent], Awaitable[None]] | None = None
         self.bodies_read = 0
-        self.door = EventDoor(
+        self.caller = check(folder / "jwks.json", self.clock)
+        self.door = self.make_door()
+
+    def make_door(self, handler_seconds: float = 25.0) -> EventDoor:
+        return EventDoor(
             {"tenant.created": self._handle, "tenant.resumed": ignored},
-            check(folder / "jwks.json", clock),
+            self.caller,
             self.shelf,
             log=logging.getLogger("door"),
             notifications={"SECRET_ROTATE": self._notify, "TOPIC_CONFIGURED": noted},
-            handler_seconds=0.2,
+            handler_seconds=handler_seconds,
         )
 
     async def send(
@@ -283,6 +288,7 @@ async def test_a_handler_that_takes_too_long_is_stopped_and_the_message_comes_ag
             ended.set()
 
     world.behaviour = hang
+    world.door = world.make_door(handler_seconds=0.05)
     assert (await world.send()).status == 503
     assert ended.is_set()
 
@@ -348,6 +354,22 @@ async def test_the_same_event_twice_at_once_is_handled_twice_and_both_are_answer
     responses = await asyncio.gather(world.send(), world.send())
     assert [response.status for response in responses] == [204, 204]
     assert len(world.handled) == 2
+
+
+async def test_what_a_handler_logs_carries_the_events_tenant_and_trace(world: World) -> None:
+    seen = []
+
+    async def look(event: CloudEvent) -> None:
+        seen.append(CONTEXT.get())
+
+    world.behaviour = look
+    CONTEXT.set(Context("req_1", "0" * 31 + "1"))
+    await world.send()
+    await world.send(data=encoded(event_bytes(traceparent=f"00-{'a' * 32}-{'b' * 16}-01")))
+    assert seen == [
+        Context("req_1", "0" * 31 + "1", "tnt_acme"),
+        Context("req_1", "a" * 32, "tnt_acme"),
+    ]
 
 
 async def test_secrets_of_the_request_are_neither_logged_nor_kept(
