@@ -83,25 +83,28 @@ class App:
         call = HttpCall(scope, request.receive, headers, _request_id(headers), self._limits)
         trace = trace_of(headers)
         CONTEXT.set(Context(call.request_id, trace))
-        response = await self._answered(call, scope["raw_path"], refusal)
+        found = self._router.find(scope["raw_path"])
+        response = await self._answered(call, found, refusal)
         reply = Reply(response, call.request_id, head=call.method == "HEAD", close=call.leaves_much_unread)
+        self._log(call, found, response.status, time.perf_counter() - started, trace)
+        return reply
+
+    def _log(self, call: HttpCall, found: Found | None, status: int, seconds: float, trace: str) -> None:
         principal = call.known_principal
         self._log_access(
             Access(
                 method=call.method,
-                path=redact(call.path[:_MAX_LOGGED_PATH]),
-                status=response.status,
-                seconds=time.perf_counter() - started,
+                path=_loggable(call, found),
+                status=status,
+                seconds=seconds,
                 request_id=call.request_id,
                 trace=trace,
                 tenant_id=principal.tenant_id if principal else "",
                 subject=principal.subject if principal else "",
             )
         )
-        return reply
 
-    async def _answered(self, call: HttpCall, raw_path: bytes, refusal: Error | None) -> Response:
-        found = self._router.find(raw_path)
+    async def _answered(self, call: HttpCall, found: Found | None, refusal: Error | None) -> Response:
         try:
             if refusal is not None:
                 raise refusal
@@ -114,10 +117,7 @@ class App:
             return _refused(call, error, found)
         except SecretUnusable:
             _log.exception("a secret is unusable")
-            again = Unavailable(
-                "not_ready", "The service is not ready. Try again later.", retry_after_seconds=5
-            )
-            return _refused(call, again, found)
+            return _refused(call, _not_ready(), found)
         except Exception:  # noqa: BLE001 - the last resort: a bug is logged once and answered
             _log.exception("a request failed")
             crash = _Crash("internal", "The request failed. It is logged under its request id.")
@@ -186,6 +186,18 @@ def _refused(call: HttpCall, error: Error, found: Found | None) -> Response:
         basic = oauth and (authorization(call.headers) or "").lower().startswith("basic")
         response.headers["WWW-Authenticate"] = 'Basic realm="token"' if basic else "Bearer"
     return response
+
+
+def _not_ready() -> Unavailable:
+    detail = "The service is not ready. Try again later."
+    return Unavailable("not_ready", detail, retry_after_seconds=5)
+
+
+def _loggable(call: HttpCall, found: Found | None) -> str:
+    """The path, cleaned where a client chose a part of it."""
+    if found is not None and not found[1]:
+        return call.path
+    return redact(call.path[:_MAX_LOGGED_PATH])
 
 
 def _request_id(headers: Mapping[str, str]) -> str:

@@ -9,8 +9,8 @@ from shared.http import Response
 
 PROBLEM = "application/problem+json"
 
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`(?: - at `(\$[^`]*)`)?", re.DOTALL)
-_MISSING = re.compile(r"Object missing required field `(.*)`(?: - at `(\$[^`]*)`)?", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`(?: - at `(\$[^`]*)`)?", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*?)`(?: - at `(\$[^`]*)`)?", re.DOTALL)
 _WRONG = re.compile(r"(.*?)(?: - at `(?:key in )?(\$[^`]*)`)?", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 _MAX_NAME = 64
