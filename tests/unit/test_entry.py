@@ -1,0 +1,113 @@
+"""The entry point: one app, built on the first request."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from starlette.requests import Request
+
+from shared import config as settings
+from shared.entry import Entry, make_app, open_secrets
+from shared.http import PUBLIC, Call, Response, Route, json_response
+from shared.http.app import App
+from tests.documents import Documents
+from tests.tokens import Time
+from tests.unit.test_config import GOOD
+
+
+async def _fine(call: Call) -> Response:
+    return json_response("fine")
+
+
+class Builder:
+    """Builds an app when it is let, and counts."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self.failure: Exception | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self) -> App:
+        self.times += 1
+        await self.gate.wait()
+        if self.failure is not None:
+            raise self.failure
+        config = settings.load(GOOD | {"DOORS": "http"}, "auth")
+        return make_app(config, Documents(), Time(), [Route("GET", "/x", _fine, PUBLIC)], None)
+
+
+def _request() -> Request:
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b""}
+
+    scope: dict[str, object] = {
+        "type": "http",
+        "method": "GET",
+        "path": "/x",
+        "raw_path": b"/x",
+        "query_string": b"",
+        "headers": [],
+        "client": None,
+    }
+    return Request(scope, receive)
+
+
+def test_fifty_first_requests_build_one_app(capfd: pytest.CaptureFixture[str]) -> None:
+    async def story() -> None:
+        builder = Builder()
+        entry = Entry(builder)
+        assert builder.times == 0
+        answers = await asyncio.gather(*(entry(_request()) for _ in range(50)))
+        assert {answer.status_code for answer in answers} == {200}
+        assert builder.times == 1
+
+    asyncio.run(story())
+    assert len(capfd.readouterr().out.splitlines()) == 50
+
+
+def test_a_failed_start_is_503_for_those_who_waited_and_tried_again_by_the_next(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """S1."""
+
+    async def story() -> None:
+        builder = Builder()
+        builder.failure = OSError("no disk")
+        entry = Entry(builder)
+        answers = await asyncio.gather(*(entry(_request()) for _ in range(50)))
+        assert {answer.status_code for answer in answers} == {503}
+        assert {answer.headers["retry-after"] for answer in answers} == {"5"}
+        assert builder.times == 1
+        builder.failure = None
+        assert (await entry(_request())).status_code == 200
+        assert builder.times == 2
+
+    asyncio.run(story())
+    assert [record.message for record in caplog.records] == ["the function could not start"]
+
+
+def test_a_first_caller_who_goes_away_stops_nothing() -> None:
+    async def story() -> None:
+        builder = Builder()
+        builder.gate.clear()
+        entry = Entry(builder)
+        first, second = (asyncio.ensure_future(entry(_request())) for _ in range(2))
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.sleep(0)
+        builder.gate.set()
+        assert (await second).status_code == 200
+        assert builder.times == 1
+
+    asyncio.run(story())
+
+
+def test_secrets_live_in_the_data_folder(tmp_path: Path) -> None:
+    async def story() -> None:
+        config = settings.load(GOOD | {"DATA_DIR": str(tmp_path)}, "auth")
+        secrets = open_secrets(config, Time())
+        assert await secrets.add("key", b"value") == 1
+        assert (tmp_path / "secrets" / "key" / "1").exists()
+
+    asyncio.run(story())
