@@ -6,7 +6,8 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from shared.errors import Unavailable
@@ -14,6 +15,9 @@ from shared.store import StoreError
 
 SCHEMA_VERSION = 1
 LOCK_SECONDS = 1.5
+
+_LOCK_PAUSE_SECONDS = 0.00005
+_GATE_PAUSE_SECONDS = 0.0003
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS docs (
@@ -43,10 +47,10 @@ class WriteLock:
 
     def acquire(self, deadline: float) -> bool:
         """False when it is not free by `deadline`, a time on the monotonic clock."""
-        if not _until(deadline, lambda: _flocked(self._gate)):
+        if not _until(deadline, _GATE_PAUSE_SECONDS, lambda: _flocked(self._gate)):
             return False
         try:
-            return _until(deadline, lambda: _flocked(self._lock))
+            return _until(deadline, _LOCK_PAUSE_SECONDS, lambda: _flocked(self._lock))
         finally:
             fcntl.flock(self._gate, fcntl.LOCK_UN)
 
@@ -67,9 +71,17 @@ class StoreFile:
         self._preparing = threading.Lock()
         self._prepared = False
 
-    def lock(self) -> WriteLock:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+    def write_lock(self) -> WriteLock:
         return WriteLock(self._path)
+
+    @contextmanager
+    def checkpoint_lock(self) -> Iterator[bool]:
+        """False where another process carries the log over already."""
+        descriptor = _opened(self._path.with_name(self._path.name + ".checkpoint"))
+        try:
+            yield _flocked(descriptor)
+        finally:
+            os.close(descriptor)
 
     def connection(self, *, read_only: bool) -> sqlite3.Connection:
         """Raises Damaged, Unavailable, sqlite3.Error, OSError."""
@@ -83,18 +95,13 @@ class StoreFile:
         return connection
 
     def _prepare(self) -> None:
-        lock = self.lock()
-        try:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(self.write_lock()) as lock:
             if not lock.acquire(time.monotonic() + LOCK_SECONDS):
                 raise locked()
             os.close(_opened(self._path))
-            connection = _connected(self._path)
-            try:
+            with closing(_connected(self._path)) as connection:
                 self._make_schema(connection)
-            finally:
-                connection.close()
-        finally:
-            lock.close()
 
     def _make_schema(self, connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -121,7 +128,7 @@ def begin(connection: sqlite3.Connection, deadline: float) -> bool:
             raise
         return True
 
-    return _until(deadline, begun)
+    return _until(deadline, _GATE_PAUSE_SECONDS, begun)
 
 
 def locked() -> Unavailable:
@@ -150,6 +157,7 @@ def _connected(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA cache_size = -16000")
+    connection.execute("PRAGMA wal_autocheckpoint = 32000")
     return connection
 
 
@@ -165,9 +173,9 @@ def _flocked(descriptor: int) -> bool:
     return True
 
 
-def _until(deadline: float, attempt: Callable[[], bool]) -> bool:
+def _until(deadline: float, pause_seconds: float, attempt: Callable[[], bool]) -> bool:
     while not attempt():
         if time.monotonic() >= deadline:
             return False
-        time.sleep(random.uniform(0.0002, 0.0008))  # noqa: S311 - jitter
+        time.sleep(pause_seconds * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
     return True

@@ -14,7 +14,9 @@ _MAX_BATCH_PATHS = 2_000
 _MAX_WAITING_QUERIES = 1_000
 
 _ONE = "SELECT path, body, rev, maker FROM docs WHERE path = ?"
-_MANY = "SELECT path, body, rev, maker FROM docs WHERE path IN (SELECT value FROM json_each(?))"
+_MANY = (
+    "SELECT d.path, d.body, d.rev, d.maker FROM json_each(?) AS k CROSS JOIN docs AS d ON d.path = k.value"
+)
 
 Found = tuple[str, str, str, str | None]
 """Path, body, revision, maker (None where that is the revision)."""

@@ -7,18 +7,22 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from shared.store import Unknown, Version
+from shared.store.sqlite.checkpoints import Checkpoints
 from shared.store.sqlite.decide import Commit, Row, changes, needs_body
-from shared.store.sqlite.file import LOCK_SECONDS, StoreFile, WriteLock, begin, locked
+from shared.store.sqlite.file import LOCK_SECONDS, StoreFile, begin, locked
 from shared.store.sqlite.thread import BatchThread, Job
 
 _MAX_WAITING_BYTES = 64_000_000
 _MAX_BATCH_BYTES = 8_000_000
 _COMMIT_BYTES = 2_000
 
-_VERSIONS = "SELECT path, '', rev, maker FROM docs WHERE path IN (SELECT value FROM json_each(?))"
-_BODIES = "SELECT path, body, rev, maker FROM docs WHERE path IN (SELECT value FROM json_each(?))"
+_LOAD = """
+SELECT d.path, d.body, d.rev, d.maker FROM json_each(?) AS k CROSS JOIN docs AS d ON d.path = k.value
+UNION ALL
+SELECT d.path, '', d.rev, d.maker FROM json_each(?) AS k CROSS JOIN docs AS d ON d.path = k.value
+"""
 _DELETE = "DELETE FROM docs WHERE path IN (SELECT value FROM json_each(?))"
-_ROWS_AT_ONCE = (64, 8, 1)
+_ROWS_AT_ONCE = (64, 16, 4, 2, 1)
 
 Versions = list[Version | None]
 _Batch = list[Job[Commit, Versions]]
@@ -40,35 +44,43 @@ class Writer(BatchThread[Commit, Versions]):
 
     def __init__(self, file: StoreFile) -> None:
         self._file = file
-        self._lock: WriteLock | None = None
-        self._connection: sqlite3.Connection | None = None
+        self._tools: _Tools | None = None
         super().__init__("store-writer", max_waiting=_MAX_WAITING_BYTES, max_batch=_MAX_BATCH_BYTES)
 
     async def commit(self, commit: Commit) -> Versions:
         return await self.ask(commit, _COMMIT_BYTES + sum(map(len, commit.texts)))
 
     def _work(self, batch: _Batch) -> None:
-        connection = self._connection = self._connection or self._file.connection(read_only=False)
-        lock = self._lock = self._lock or self._file.lock()
+        tools = self._tools = self._tools or _Tools(self._file)
         deadline = batch[0].since + LOCK_SECONDS
-        if not lock.acquire(deadline):
+        if not tools.lock.acquire(deadline):
             _give_up(batch)
             return
         try:
-            if begin(connection, deadline):
+            if begin(tools.connection, deadline):
                 self._drain(batch)
-                _transact(connection, batch)
+                tools.checkpoints.count(_transact(tools.connection, batch))
             else:
                 _give_up(batch)
         finally:
-            lock.release()
+            tools.lock.release()
 
     def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        if self._lock is not None:
-            self._lock.close()
-        self._connection = self._lock = None
+        if self._tools is not None:
+            self._tools.close()
+        self._tools = None
+
+
+class _Tools:
+    def __init__(self, file: StoreFile) -> None:
+        self.connection = file.connection(read_only=False)
+        self.lock = file.write_lock()
+        self.checkpoints = Checkpoints(file)
+
+    def close(self) -> None:
+        self.connection.close()
+        self.lock.close()
+        self.checkpoints.close()
 
 
 def _give_up(batch: _Batch) -> None:
@@ -79,7 +91,8 @@ def _give_up(batch: _Batch) -> None:
             job.answer = locked()
 
 
-def _transact(connection: sqlite3.Connection, batch: _Batch) -> None:
+def _transact(connection: sqlite3.Connection, batch: _Batch) -> int:
+    """Returns how many documents changed."""
     rows = _loaded(connection, batch)
     changed: dict[str, Row | None] = {}
     for job in batch:
@@ -96,16 +109,15 @@ def _transact(connection: sqlite3.Connection, batch: _Batch) -> None:
         connection.execute("COMMIT")
     except sqlite3.Error as failure:
         raise Unknown(str(failure)) from failure
+    return len(changed)
 
 
 def _loaded(connection: sqlite3.Connection, batch: _Batch) -> dict[str, Row | None]:
     bodies = {write.key.path for job in batch for write in job.request.writes if needs_body(write)}
     paths = {write.key.path for job in batch for write in job.request.writes}
     rows: dict[str, Row | None] = dict.fromkeys(paths)
-    for statement, wanted in ((_BODIES, bodies), (_VERSIONS, paths - bodies)):
-        if wanted:
-            found = connection.execute(statement, (_json(wanted),)).fetchall()
-            rows.update((path, Row(body, rev, maker)) for path, body, rev, maker in found)
+    found = connection.execute(_LOAD, (_json(bodies), _json(paths - bodies))).fetchall()
+    rows.update((path, Row(body, rev, maker)) for path, body, rev, maker in found)
     return rows
 
 
