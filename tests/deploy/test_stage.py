@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -126,7 +126,7 @@ def test_a_folder_is_replaced_as_a_whole(tree: Path, tmp_path: Path) -> None:
 
 def test_two_stagers_at_once_both_succeed(tree: Path, tmp_path: Path) -> None:
     def run() -> None:
-        for _ in range(10):
+        for _ in range(5):
             stage.stage(["auth", "billing"], tmp_path / "build", root=tree)
 
     with ThreadPoolExecutor(2) as pool:
@@ -235,7 +235,8 @@ def _serving(folder: Path, target: str, tmp_path: Path) -> Iterator[str]:
         _wait_for(port, server, log)
         yield f"http://127.0.0.1:{port}"
     finally:
-        os.killpg(server.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
         server.wait()
 
 
