@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import logging
+import time
 from datetime import datetime
 
 import httpx
@@ -18,6 +19,8 @@ ACKNOWLEDGED = frozenset({"200", "201", "204"})
 LEASE_MARGIN_SECONDS = 2.0
 RETRY_SECONDS = 1.0
 LONGEST_NAP_SECONDS = 60.0
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +34,11 @@ class Push(msgspec.Struct, frozen=True):
 
 
 class Pump:
-    """One subscription's deliveries, several in flight."""
+    """One subscription's deliveries, several in flight.
+
+    While nobody answers at all, it tries with one delivery now and then, as Pub/Sub's push backoff does:
+    otherwise a function that restarts would cost every message that waits one of its attempts.
+    """
 
     def __init__(
         self,
@@ -53,6 +60,8 @@ class Pump:
         self._stop_seconds = stop_seconds
         self._running: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
+        self._pause_seconds = 0.0
+        self._paused_until = 0.0
 
     def wake(self) -> None:
         """Something changed on the bus."""
@@ -75,9 +84,12 @@ class Pump:
     async def _step(self) -> None:
         """Starts what is due, or waits until something may be."""
         self._woken.clear()
-        free = self._in_flight - len(self._running)
+        free = (1 if self._pause_seconds else self._in_flight) - len(self._running)
+        pause = self._paused_until - time.monotonic()
         seconds: float | None = LONGEST_NAP_SECONDS
-        if free:
+        if pause > 0:
+            seconds = pause
+        elif free > 0:
             lease_seconds = self._ack_deadline_seconds + LEASE_MARGIN_SECONDS
             leased = await self._bus.lease(self._push.subscription, free, lease_seconds)
             for delivery in leased:
@@ -133,8 +145,19 @@ class Pump:
         except TimeoutError:
             return "timeout"
         except httpx.HTTPError as failure:
+            self._pause()
             return type(failure).__name__
+        self._pause_seconds = 0.0
         return str(response.status_code)
+
+    def _pause(self) -> None:
+        """Deliveries that fail together count once."""
+        now = time.monotonic()
+        if now >= self._paused_until:
+            self._pause_seconds = min(
+                max(2 * self._pause_seconds, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS
+            )
+            self._paused_until = now + self._pause_seconds
 
 
 def headers(leased: Leased, token: str) -> dict[str, str]:

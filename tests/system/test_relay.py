@@ -212,6 +212,23 @@ async def test_a_function_that_is_not_there_yet_gets_everything_later(data_dir: 
     assert sorted(server.datas) == datas
 
 
+async def test_a_function_that_restarts_costs_hardly_a_message_its_attempts(data_dir: Path) -> None:
+    """With delays of 0.02 s five attempts are over in 0.3 s, and the function is away for longer."""
+    server = EventServer()
+    url = await server.start()
+    await server.stop()
+    async with relaying(data_dir, f"--billing={url}") as bus:
+        datas = await publish(bus, 200)
+        await asyncio.sleep(1.5)
+        await server.start(int(url.rpartition(":")[2]))
+        await until_empty(bus)
+        assert await bus.dead_letters() == []
+    await server.stop()
+    assert sorted(server.datas) == sorted(datas)
+    attempts = [push.body["deliveryAttempt"] for push in server.pushes]
+    assert sum(attempt > 1 for attempt in attempts) <= 20
+
+
 async def test_several_deliveries_are_in_flight_and_no_more_than_allowed(data_dir: Path) -> None:
     gate = asyncio.Event()
 
