@@ -1,0 +1,56 @@
+"""Entry point and composition root of billing."""
+
+import os
+
+import functions_framework.aio
+from starlette.requests import Request
+from starlette.responses import Response
+
+from functions.billing import events, records, routes
+from functions.billing.closing import Closing
+from functions.billing.domain.catalogue import EXAMPLE
+from functions.billing.invoices import Invoices
+from functions.billing.subscriptions import Subscriptions
+from functions.billing.tenants import KnownTenants
+from functions.billing.usage import Recorder
+from functions.billing.usage_report import UsageReports
+from shared import entry, logs, outbox, quarantine
+from shared.config import load
+from shared.entry import Entry
+from shared.http.app import App
+from shared.ids import utc_now
+from shared.outbox import Outbox, PublishingStore
+from shared.quarantine import Quarantine
+
+CONFIG = load(os.environ, "billing")
+QUERIES = records.QUERIES + outbox.QUERIES + quarantine.QUERIES
+
+
+async def _build() -> App:
+    bus = entry.open_bus(CONFIG)
+    store = PublishingStore(entry.open_store(CONFIG, QUERIES), bus)
+    try:
+        sent = Outbox(store, bus, utc_now, "billing")
+        set_aside = Quarantine(store, utc_now, "billing")
+        handlers = events.table(
+            Recorder(store, set_aside, utc_now, EXAMPLE.meters, KnownTenants(store, utc_now).has),
+            Subscriptions(store, utc_now, EXAMPLE.currency),
+            Closing(store, sent, EXAMPLE, utc_now),
+            sent,
+        )
+        door = entry.event_door(CONFIG, handlers, set_aside, utc_now)
+        table = routes.table(UsageReports(store, utc_now, EXAMPLE.meters), Invoices(store))
+        return entry.make_app(CONFIG, store, utc_now, table, door)
+    except BaseException:
+        await store.close()
+        await bus.close()
+        raise
+
+
+ENTRY = Entry(_build)
+logs.configure(CONFIG.firestore_project)
+
+
+@functions_framework.aio.http
+async def billing_handler(request: Request) -> Response:
+    return await ENTRY(request)
