@@ -86,33 +86,36 @@ class StoreFile:
     def connection(self, *, read_only: bool) -> sqlite3.Connection:
         """Raises Damaged, Unavailable, sqlite3.Error, OSError."""
         with self._preparing:
-            if not self._prepared:
-                self._prepare()
-                self._prepared = True
-        connection = _connected(self._path)
-        if read_only:
-            connection.execute("PRAGMA query_only = ON")
+            connection = _connected(self._path) if self._prepared else self._prepare()
+            self._prepared = True
+        connection.execute(f"PRAGMA query_only = {read_only}")
         return connection
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with closing(self.write_lock()) as lock:
             if not lock.acquire(time.monotonic() + LOCK_SECONDS):
                 raise locked()
-            os.close(_opened(self._path))
-            with closing(_connected(self._path)) as connection:
+            if not self._path.exists():  # to close a file that is in use would undo SQLite's locks on it
+                os.close(_opened(self._path))
+            connection = _connected(self._path)
+            try:
                 self._make_schema(connection)
+            except BaseException:
+                connection.close()
+                raise
+        return connection
 
     def _make_schema(self, connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version not in (0, SCHEMA_VERSION):
-            raise Damaged(f"{self._path} has schema version {version}; this program reads {SCHEMA_VERSION}")
+            raise Damaged(f"{self._path} has schema {version}; this program knows {SCHEMA_VERSION}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("BEGIN IMMEDIATE")
-        connection.execute(_TABLE)
-        for statement in self._indexes:
+        for statement in (_TABLE, *self._indexes):
             connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        if version != SCHEMA_VERSION:
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
 
 

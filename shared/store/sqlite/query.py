@@ -94,7 +94,8 @@ def _beyond(query: Query, collection: str, after: Position) -> _Condition:
     path = f"{collection}/{after.id}"
     if query.order is None:
         return f"path {sign} ?", [path]
-    return f"({_value(query.order)}, path) {sign} (?, ?)", [hidden(after.order), path]
+    column, value = _value(query.order), hidden(after.order)
+    return f"{column} {sign}= ? AND (path {sign} ? OR {column} {sign} ?)", [value, path, value]
 
 
 def _indexed(query: Query) -> list[str]:

@@ -131,3 +131,12 @@ async def names(scope: Scope, query: Query, **how: Any) -> list[str]:
             return met
         assert page.docs
         cursor = page.cursor
+
+
+def typed(value: object) -> object:
+    """With the types in it, since True == 1."""
+    if isinstance(value, dict):
+        return {name: typed(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [typed(item) for item in value]
+    return type(value), value

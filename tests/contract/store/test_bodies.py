@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from shared.store import MAX_DOCUMENT_BYTES, Add, Create, DocumentTooLarge, Replace, Scope, Store, Update
-from tests.contract.store.harness import marker
+from tests.contract.store.harness import marker, typed
 
 pytestmark = pytest.mark.anyio
 
@@ -23,15 +23,6 @@ FAITHFUL: list[dict[str, Any]] = [
     {"": "empty name", "a.b": 1, "$": 2, "with space": 3, "é": 4, '"': 5, "nul\0": 6, "0": 7},
     {"list": [None, True, False, 0, 1, "1", {"a": [1, {"b": "c"}]}]},
 ]
-
-
-def typed(value: object) -> object:
-    """With the types in it, since True == 1."""
-    if isinstance(value, dict):
-        return {name: typed(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [typed(item) for item in value]
-    return type(value), value
 
 
 @pytest.mark.parametrize("body", FAITHFUL)

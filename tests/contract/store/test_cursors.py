@@ -37,7 +37,7 @@ async def test_a_walk_meets_what_stays_exactly_once_while_others_come_and_go(
 ) -> None:
     stay = {f"s{i:03}": {"at": i // 3} for i in range(60)}
     await fill(store, scope, stay)
-    chance = random.Random(7)  # noqa: S311 - a fixed course
+    chance = random.Random(7)
     present: list[Key] = []
     met: list[str] = []
     cursor = None

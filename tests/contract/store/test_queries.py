@@ -120,7 +120,7 @@ async def test_strings_are_ordered_by_their_bytes(store: Store, scope: Scope) ->
         "😀",
     ]
     shuffled = list(enumerate(texts))
-    random.Random(1).shuffle(shuffled)  # noqa: S311 - a fixed order
+    random.Random(1).shuffle(shuffled)
     await fill(store, scope, {f"n{i}": {"at": text} for i, text in shuffled})
     assert await names(scope, OLDEST, limit=3) == [f"n{i}" for i in range(len(texts))]
     for low in range(len(texts)):
