@@ -69,11 +69,17 @@ class Processes:
     def watchdog_pid(self) -> int:
         return self._watchdog.pid
 
-    async def start(self, server: Server) -> None:
-        """Returns when the server is up. Raises `ServerFailed`."""
-        process = await self._spawn(server)
-        await _until_ready(server, process, self._pace.start_seconds)
-        self._keepers.append(asyncio.create_task(self._keep(server, process), name=server.name))
+    async def start(self, *servers: Server) -> None:
+        """All at once; returns when all are up. Raises `ServerFailed` for the first that does not come up."""
+        failures: list[ServerFailed] = []
+        try:
+            async with asyncio.TaskGroup() as group:
+                for server in servers:
+                    group.create_task(self._start(server))
+        except* ServerFailed as failed:
+            failures += [failure for failure in failed.exceptions if isinstance(failure, ServerFailed)]
+        if failures:
+            raise failures[0]
 
     async def run(self) -> None:
         """Keeps the servers running until it is cancelled. Raises `ServerFailed` when one dies too often."""
@@ -96,6 +102,11 @@ class Processes:
         await asyncio.gather(*(process.wait() for process in running))
         await asyncio.gather(*self._keepers, return_exceptions=True)
         await asyncio.to_thread(_stop_watchdog, self._watchdog)
+
+    async def _start(self, server: Server) -> None:
+        process = await self._spawn(server)
+        await _until_ready(server, process, self._pace.start_seconds)
+        self._keepers.append(asyncio.create_task(self._keep(server, process), name=server.name))
 
     async def _keep(self, server: Server, process: asyncio.subprocess.Process) -> None:
         crashes: list[float] = []

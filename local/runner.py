@@ -94,9 +94,9 @@ class Runner:
 
     async def _start(self) -> None:
         self._progress("starting " + ", ".join(self._functions))
-        await asyncio.gather(*(self._processes.start(server) for server in self._functions.values()))
+        await self._processes.start(*self._functions.values())
         self._progress("starting " + ", ".join(self._others))
-        await asyncio.gather(*(self._processes.start(server) for server in self._others.values()))
+        await self._processes.start(*self._others.values())
 
     async def _follow_logs(self) -> None:
         files = {server.name: server.log for server in (*self._functions.values(), *self._others.values())}

@@ -26,7 +26,7 @@ from shared.events import CloudEvent
 T = TypeVar("T")
 
 REPOSITORY = Path(__file__).parents[1]
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 
 
 class Suite:
@@ -139,13 +139,20 @@ def running(folder: Path, *flags: str) -> Iterator[Suite]:
             text=True,
         )
     try:
-        until(lambda: ready_file.exists() or runner.poll() is not None, "the suite to start", START_SECONDS)
-        assert runner.poll() is None, output.read_text()
+        _until_started(runner, ready_file, output)
         yield Suite(runner, ready_file)
     finally:
         if runner.poll() is None:
             runner.terminate()
         runner.wait(30)
+
+
+def _until_started(runner: "subprocess.Popen[str]", ready_file: Path, output: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not ready_file.exists():
+        waiting = runner.poll() is None and time.monotonic() < deadline
+        assert waiting, f"the suite does not start; it said:\n{output.read_text()}"
+        time.sleep(0.05)
 
 
 def until(condition: Callable[[], bool], what: str, seconds: float) -> None:

@@ -62,9 +62,9 @@ async def _processes(told: Told, pace: Pace | None = None) -> AsyncIterator[Proc
         await processes.stop()
 
 
-def _server(tmp_path: Path, code: str, *arguments: str, ready_url: str = "") -> Server:
+def _server(tmp_path: Path, code: str, *arguments: str, name: str = "dummy", ready_url: str = "") -> Server:
     return Server(
-        name="dummy",
+        name=name,
         command=(sys.executable, "-S", "-c", textwrap.dedent(code), *arguments),
         cwd=tmp_path,
         env={"PATH": os.defpath},
@@ -114,8 +114,8 @@ async def test_nothing_is_left_after_stop_even_of_a_process_that_will_not_go(tmp
     async with _processes(Told(), Pace(stop_seconds=0.3)) as processes:
         await processes.start(_web_server(tmp_path, reservation.port))
         polite = processes.pids["dummy"]
-        await processes.start(_server(tmp_path, STUBBORN))
-        stubborn = processes.pids["dummy"]
+        await processes.start(_server(tmp_path, STUBBORN, name="stubborn"))
+        stubborn = processes.pids["stubborn"]
         watchdog = processes.watchdog_pid
         assert _alive(polite)
         assert _alive(stubborn)
@@ -133,6 +133,14 @@ async def test_a_server_that_ends_while_it_starts_is_reported_with_its_last_word
         )
         with pytest.raises(ServerFailed, match=r"(?s)dummy ended with exit code 1.*ENVIRONMENT is missing"):
             await processes.start(broken)
+
+
+async def test_one_server_that_does_not_come_up_ends_the_wait_for_the_others(tmp_path: Path) -> None:
+    broken = _server(tmp_path, "raise SystemExit(1)", ready_url="http://127.0.0.1:9/")
+    waiting = _server(tmp_path, "import time; time.sleep(600)", name="slow", ready_url="http://127.0.0.1:9/")
+    async with _processes(Told()) as processes:
+        with pytest.raises(ServerFailed, match="exit code 1"):
+            await asyncio.wait_for(processes.start(waiting, broken), 10)
 
 
 async def test_a_server_that_dies_five_times_is_given_up_on(tmp_path: Path) -> None:
