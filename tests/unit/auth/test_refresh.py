@@ -13,6 +13,7 @@ from functions.auth.domain.session import ABSOLUTE_LIFETIME
 from functions.auth.tokens import Tokens
 from shared.audit import Actor
 from shared.errors import Error, OAuthError, Unavailable
+from shared.tenant import Status
 from tests.unit.auth.suite import ACME, Suite, principal, running
 
 pytestmark = pytest.mark.anyio
@@ -249,3 +250,14 @@ async def test_a_changed_tier_is_in_the_next_token(suite: Suite, first: Tokens) 
     await suite.change_tenant(tier="premium")
     second = await suite.refresh(first.refresh_token)
     assert (await suite.verifier.verify(second.access_token)).tier == "premium"
+
+
+@pytest.mark.parametrize("status", ["provisioning", "suspended", "failed"])
+async def test_a_tenant_that_is_not_active_refreshes_nothing(
+    suite: Suite, first: Tokens, status: Status
+) -> None:
+    """T10: whatever its floor is."""
+    await suite.change_tenant(status=status)
+    assert await refused(suite, first.refresh_token) == "invalid_grant"
+    await suite.change_tenant(status="active")
+    assert (await suite.refresh(first.refresh_token)).refresh_token

@@ -259,3 +259,19 @@ async def test_a_user_document_never_holds_the_hash(suite: Suite) -> None:
     assert doc is not None
     assert from_body(doc.body, User) == user
     assert "argon2" not in str(doc.body)
+
+
+async def test_the_hash_verified_for_nobody_costs_what_a_real_one_costs() -> None:
+    """L2"""
+    seen = []
+
+    class Watched(Passwords):
+        def _matches(self, known: str, password: str) -> bool:
+            seen.append(argon2.extract_parameters(known))
+            return super()._matches(known, password)
+
+    passwords = Watched(workers=1, waiting=0)
+    assert not await passwords.verify(None, PASSWORD)
+    assert await passwords.verify(await passwords.hash(PASSWORD), PASSWORD)
+    passwords.close()
+    assert seen[0] == seen[1]

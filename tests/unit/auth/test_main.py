@@ -1,0 +1,87 @@
+"""The entry point, put together from its environment."""
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import httpx
+import pytest
+from starlette.requests import Request
+
+from functions.auth.operators import Operators
+from shared.ids import utc_now
+from shared.store.sqlite import SqliteStore
+
+pytestmark = pytest.mark.anyio
+
+MAIN = "functions.auth.main"
+
+
+@pytest.fixture
+def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    settings = {
+        "BACKEND": "embedded",
+        "DOORS": "both",
+        "ENVIRONMENT": "test",
+        "PUBLIC_URL": "http://127.0.0.1:8080",
+        "DATA_DIR": str(tmp_path),
+        "EVENTS_KEYS": f"file:{tmp_path}/jwks.json",
+        "EVENTS_ISSUER": "http://127.0.0.1/local-relay",
+        "EVENTS_AUDIENCE": "http://127.0.0.1:8081",
+        "EVENTS_CALLER": "relay@local.invalid",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("shared.logs.configure", lambda project: None)
+    sys.modules.pop(MAIN, None)
+    yield importlib.import_module(MAIN)
+    sys.modules.pop(MAIN, None)
+
+
+def client(main: ModuleType) -> httpx.AsyncClient:
+    async def serve(scope: Any, receive: Any, send: Any) -> None:
+        reply = await main.auth_handler(Request(scope, receive))
+        await reply(scope, receive, send)
+
+    return httpx.AsyncClient(transport=httpx.ASGITransport(serve), base_url="http://127.0.0.1:8080")
+
+
+async def test_the_function_makes_its_keys_signs_an_operator_in_and_knows_it_again(
+    main: ModuleType, tmp_path: Path
+) -> None:
+    store = SqliteStore(tmp_path / "store.db", ())
+    credentials = await Operators(store, utc_now).bootstrap()
+    await store.close()
+    async with client(main) as http:
+        form = {"grant_type": "client_credentials"}
+        tokens = (await http.post("/oauth2/token", data=form, auth=credentials)).json()
+        me = await http.get("/v1/me", headers={"Authorization": f"Bearer {tokens['access_token']}"})
+        assert (me.json()["tenant_id"], me.json()["roles"]) == ("platform", ["operator"])
+        assert len((await http.get("/.well-known/jwks.json")).json()["keys"]) == 1
+        assert (await http.post("/", json={})).status_code == 401
+
+
+async def test_a_start_that_fails_is_tried_again_with_the_next_request(
+    main: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S1"""
+    async with client(main) as http:
+        with monkeypatch.context() as broken:
+            broken.setattr(main, "KeyRoom", lambda *arguments: None)
+            refused = await http.get("/v1/me")
+            assert (refused.status_code, refused.json()["code"]) == (503, "not_ready")
+        assert (await http.get("/health")).status_code == 200
+
+
+def test_a_missing_setting_stops_the_start_with_its_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("BACKEND", raising=False)
+    sys.modules.pop(MAIN, None)
+    with pytest.raises(SystemExit) as stopped:
+        importlib.import_module(MAIN)
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err == "auth: BACKEND is not set\n"
