@@ -64,6 +64,17 @@ def test_a_killed_function_is_restarted_on_its_port(suite: Suite) -> None:
     assert suite.url("tenants") == url
 
 
+def test_a_new_tenant_is_provisioned_by_the_cluster_stand_in_over_the_topics(suite: Suite) -> None:
+    headers = {"authorization": f"Bearer {suite.operator_token()}"}
+    tenant = {"slug": "run-test", "name": "Run test", "tier": "basic", "owner_email": "owner@example.com"}
+    created = httpx.post(f"{suite.gateway}/v1/tenants", headers=headers, json=tenant)
+    assert created.status_code == 201, created.text
+    url = f"{suite.gateway}/v1/tenants/{created.json()['id']}"
+    until(lambda: httpx.get(url, headers=headers).json()["status"] == "active", "the tenant to be active", 20)
+    suite.wait_drained()
+    assert list((suite.data_dir / "mailbox").iterdir())
+
+
 def test_the_event_door_is_shut_behind_the_gateway(suite: Suite) -> None:
     forged = {"ce-id": "1", "ce-type": "google.cloud.pubsub.topic.v1.messagePublished", "ce-source": "x"}
     answer = httpx.post(suite.gateway, headers=forged, json={"message": {"data": ""}})
