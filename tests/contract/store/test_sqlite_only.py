@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import resource
 import sqlite3
 import stat
 import time
@@ -224,6 +225,33 @@ async def test_nobody_else_on_the_machine_can_read_the_files(path: Path) -> None
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
     assert "store.db-wal" in modes
     assert set(modes.values()) == {0o600}
+
+
+@contextmanager
+def disk_full() -> Iterator[None]:
+    """No file may grow beyond 400 kB."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_a_full_disk_makes_commits_unavailable_and_never_half_done(sqlite: SqliteStore) -> None:
+    """B35, D10: reads go on, and so do commits when there is room again."""
+    scope = sqlite.tenant("t")
+    await sqlite.commit(Add(scope.key("counters", "c"), {"n": 1}), marker(sqlite))
+    with disk_full():
+        with pytest.raises(Unavailable):
+            await sqlite.commit(
+                Create(scope.key("things", "large"), {"text": "x" * 900_000}),
+                Add(scope.key("counters", "c"), {"n": 1}),
+            )
+        doc = await scope.get("counters", "c")
+        assert doc is not None
+        assert doc.body == {"n": 1}
+    await sqlite.commit(Add(scope.key("counters", "c"), {"n": 1}), marker(sqlite))
+    docs = await sqlite.read(scope.key("counters", "c"), scope.key("things", "large"))
+    assert [doc and doc.body for doc in docs] == [{"n": 2}, None]
 
 
 async def test_an_unexpected_fault_reaches_its_callers_and_the_next_commit_works(
