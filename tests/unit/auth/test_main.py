@@ -67,12 +67,21 @@ async def test_the_function_makes_its_keys_signs_an_operator_in_and_knows_it_aga
 async def test_a_start_that_fails_is_tried_again_with_the_next_request(
     main: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """S1"""
+    """S1: and what the failed one had opened is closed."""
+    closed = []
+
+    class Closing(SqliteStore):
+        async def close(self) -> None:
+            closed.append(self)
+            await super().close()
+
     async with client(main) as http:
         with monkeypatch.context() as broken:
+            broken.setattr("shared.store.sqlite.SqliteStore", Closing)
             broken.setattr(main, "KeyRoom", lambda *arguments: None)
             refused = await http.get("/v1/me")
             assert (refused.status_code, refused.json()["code"]) == (503, "not_ready")
+            assert len(closed) == 1
         assert (await http.get("/health")).status_code == 200
 
 
