@@ -36,7 +36,9 @@ class Screen:
     def chapter(self, title: str) -> None:
         self._number += 1
         self._chapter = title
-        self.console.print(f"\n[bold cyan]{self._number:>2}  {title}[/]  [dim]{self.seconds:.0f} s[/]")
+        self.console.print(
+            f"\n[bold cyan]{self._number:>2}  {title}[/]  [dim]{self.seconds:.0f} s[/]", soft_wrap=True
+        )
 
     @property
     def seconds(self) -> float:
@@ -68,3 +70,7 @@ class Screen:
     @property
     def failed(self) -> list[Check]:
         return [check for check in self.checks if not check.holds]
+
+
+def yes(fact: bool) -> str:
+    return "yes" if fact else "no"

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from os import kill
+from os import killpg
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -108,9 +108,7 @@ class World:
     def kill_function(self, name: str) -> int:
         """`kill -9`, master and workers. Returns the process id that is gone."""
         pid = int(self.ready["functions"][name]["pid"])
-        for child in _children(pid):
-            kill(child, signal.SIGKILL)
-        kill(pid, signal.SIGKILL)
+        killpg(pid, signal.SIGKILL)
         return pid
 
     async def mail_to(self, address: str) -> str:
@@ -153,7 +151,17 @@ async def running(data_dir: Path) -> AsyncIterator[World]:
     with tempfile.TemporaryDirectory() as scratch:
         ready_file = Path(scratch) / "ready.json"
         runner = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "local.run", "--port", "0", "--fresh", "--no-logs"),
+            *(
+                sys.executable,
+                "-m",
+                "local.run",
+                "--port",
+                "0",
+                "--fresh",
+                "--no-logs",
+                "--tick-seconds",
+                "0",
+            ),
             *("--data-dir", str(data_dir), "--ready-file", str(ready_file)),
         )
         try:
@@ -179,10 +187,3 @@ async def _ready(path: Path, runner: asyncio.subprocess.Process) -> dict[str, An
     except (FileNotFoundError, ValueError):
         return None
     return ready
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except FileNotFoundError:
-        return []
