@@ -1,17 +1,21 @@
 """A handler's `Response` as Starlette sends it, with the headers that every answer has."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from starlette.responses import Response as StarletteResponse
 
 from shared.http import Response
+
+Header = tuple[bytes, bytes]
 
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _NO_STORE = (b"cache-control", b"no-store")
 _HTML = (
     (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
+    _NO_STORE,
 )
+_OTHER = (_NO_STORE,)
 _WITHOUT_BODY = (204, 304)
 
 
@@ -24,12 +28,11 @@ class Reply(StarletteResponse):
         if response.status not in _WITHOUT_BODY:
             headers.append((b"content-type", _content_type(response.content_type)))
             headers.append((b"content-length", b"%d" % len(body)))
-        if response.content_type.startswith("text/html"):
-            headers.extend(_HTML)
+        defaults = _HTML if response.content_type.startswith("text/html") else _OTHER
         if response.headers:
-            _extend(headers, response.headers)
+            _extend(headers, response.headers, defaults)
         else:
-            headers.append(_NO_STORE)
+            headers.extend(defaults)
         if close and "Connection" not in response.headers:
             headers.append((b"connection", b"close"))
         self.status_code = response.status
@@ -38,14 +41,14 @@ class Reply(StarletteResponse):
         self.background = None
 
 
-def _extend(headers: list[tuple[bytes, bytes]], more: Mapping[str, str]) -> None:
+def _extend(headers: list[Header], more: Mapping[str, str], defaults: Iterable[Header]) -> None:
+    """`more`, and those defaults that it does not name itself."""
     names = set()
     for name, value in more.items():
         lower = name.lower().encode("latin-1")
         names.add(lower)
         headers.append((lower, _one_line(value)))
-    if b"cache-control" not in names:
-        headers.append(_NO_STORE)
+    headers.extend(default for default in defaults if default[0] not in names)
 
 
 def _content_type(content_type: str) -> bytes:

@@ -126,6 +126,17 @@ def test_html_has_a_charset_and_a_policy() -> None:
     assert answer.headers["cache-control"] == "no-store"
 
 
+def test_a_page_may_have_a_policy_of_its_own() -> None:
+    async def page(call: Call) -> Response:
+        headers = {"Content-Security-Policy": "sandbox", "Cache-Control": "private"}
+        return Response(200, b"<p>hi</p>", "text/html", headers)
+
+    answer = Door(Route("GET", "/page", page, PUBLIC)).ask("GET", "/page")
+    assert answer.headers["content-security-policy"] == "sandbox"
+    assert answer.headers["cache-control"] == "private"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+
+
 def test_an_echoed_value_cannot_begin_another_header() -> None:
     """H15."""
     answer = DOOR.ask("GET", "/poisoned", [("x-value", "/a\r\nSet-Cookie: a=b\x00é")])

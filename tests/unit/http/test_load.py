@@ -7,6 +7,7 @@ import pytest
 from shared.errors import Conflict
 from shared.http import PUBLIC, SIGNED_IN, Call, Response, Route
 from shared.http.limits import Limits
+from shared.logs import CONTEXT, Context
 from tests.door import Door
 
 LIMITS = Limits(running=2, waiting=3, handler_seconds=5)
@@ -126,6 +127,21 @@ def test_a_path_that_holds_a_secret_is_cleaned(path: str) -> None:
     DOOR.log.clear()
     DOOR.ask("GET", path)
     assert "[redacted]" in DOOR.log[0].path
+
+
+def test_what_a_handler_logs_belongs_to_its_request() -> None:
+    seen: list[Context | None] = []
+
+    async def handler(call: Call) -> Response:
+        seen.append(CONTEXT.get())
+        return Response(204)
+
+    door = Door(Route("GET", "/open", handler, PUBLIC), Route("GET", "/me", handler, SIGNED_IN))
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    for path in ("/open", "/me"):
+        headers = [("x-request-id", "req-12345"), ("authorization", "Bearer good")]
+        door.ask("GET", path, [*headers, ("x-cloud-trace-context", trace)])
+    assert seen == [Context("req-12345", trace), Context("req-12345", trace, "tnt_acme")]
 
 
 def test_a_long_path_is_cut() -> None:
