@@ -22,6 +22,8 @@ CHECKS = (
     "allow_header_conformance",
 )
 EXAMPLES = 25
+METHODS = ("get", "put", "post", "delete", "options", "patch", "trace")
+"""Without QUERY, which Envoy's parser does not know: it answers 400 before it looks at the route."""
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +44,11 @@ def test_no_request_makes_a_5xx_or_an_answer_that_the_contract_does_not_know(
         "owner": lambda: customers.take_on(suite).access_token,
         "operator": suite.operator_token,
     }[caller]()
+    config = tmp_path / "schemathesis.toml"
+    config.write_text(f"[phases.coverage]\nunexpected-methods = {list(METHODS)}\n")
+    st = str(Path(sys.executable).parent / "st")
     command = [
-        *(str(Path(sys.executable).parent / "st"), "run", str(spec_file), "--url", suite.gateway),
+        *(st, "--config-file", str(config), "run", str(spec_file), "--url", suite.gateway),
         *("--checks", ",".join(CHECKS), "--max-examples", str(EXAMPLES), "--seed", "1"),
         *("--phases", "examples,coverage,fuzzing", "--generation-database", "none"),
         *("--warnings", "off", "--continue-on-failure", "--no-shrink"),
