@@ -201,7 +201,7 @@ async def test_text_that_grows_in_json_is_replayed_or_refused_but_no_error(world
 async def test_a_whole_request_is_not_replayed(world: World) -> None:
     write = world.shelf.write_request({"ce-id": "17"}, b"[1]", "bad", "It is bad.")
     await world.shelf.put(write)
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict, match="not all of a message"):
         await world.shelf.replay(write.key.id, world.outbox, OPERATOR)
 
 
