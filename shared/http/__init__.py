@@ -40,7 +40,10 @@ class Call(Protocol):
     headers: Mapping[str, str]
     """Lower-case names; a doubled header was refused before."""
     request_id: str
-    client_ip: str
+
+    @property
+    def client_ip(self) -> str:
+        """The address that the outermost proxy of ours saw."""
 
     @property
     def principal(self) -> Principal:

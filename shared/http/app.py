@@ -14,6 +14,7 @@ from shared.errors import Error, MethodNotAllowed, NotFound, Unauthenticated, Un
 from shared.http import PUBLIC, SIGNED_IN, Call, Handler, Response, Route, json_response
 from shared.http import headers as request_headers
 from shared.http.call import Disconnected, HttpCall
+from shared.http.deadlines import Deadlines, TimedOut
 from shared.http.limits import Limits
 from shared.http.problem import oauth_problem, problem
 from shared.http.reply import Reply
@@ -69,6 +70,7 @@ class App:
         self._limits = limits or Limits()
         self._slots = asyncio.Semaphore(self._limits.running)
         self._waiting = 0
+        self._deadlines = Deadlines(self._limits.handler_seconds)
         self._healthy = json_response({"status": "ok", "version": version})
         self._health = Route("GET", "/health", self._say_healthy, PUBLIC)
         doors = [self._health]
@@ -138,20 +140,16 @@ class App:
 
     async def _admitted(self, call: HttpCall, route: Route) -> Response:
         """Runs it when its turn comes, for a bounded time; sheds it when too many wait already."""
-        if self._slots.locked() and self._waiting >= self._limits.waiting:
+        if self._waiting >= self._limits.waiting and self._slots.locked():
             raise Unavailable("overloaded", "Too many requests at once. Try again.")
         self._waiting += 1
         try:
             await self._slots.acquire()
         finally:
             self._waiting -= 1
-        deadline = asyncio.timeout(self._limits.handler_seconds)
         try:
-            async with deadline:
-                return await self._run(call, route)
-        except TimeoutError:
-            if not deadline.expired():
-                raise
+            return await self._deadlines.run(self._run(call, route))
+        except TimedOut:
             raise Unavailable("timeout", "The request took too long. Try again.") from None
         finally:
             self._slots.release()

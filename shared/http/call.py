@@ -34,8 +34,8 @@ class HttpCall:
     """Implements `shared.http.Call`."""
 
     __slots__ = (
-        "_body", "_limits", "_max_body_bytes", "_query_string", "_receive", "_trusted_principal",
-        "client_ip", "headers", "method", "params", "path", "request_id",
+        "_body", "_limits", "_max_body_bytes", "_peer", "_query_string", "_receive", "_trusted_principal",
+        "headers", "method", "params", "path", "request_id",
     )  # fmt: skip
 
     def __init__(
@@ -46,7 +46,7 @@ class HttpCall:
         self.params: Mapping[str, str] = {}
         self.headers = headers
         self.request_id = request_id
-        self.client_ip = client_ip(headers, scope.get("client"), limits.trusted_hops)
+        self._peer = scope.get("client")
         self._query_string: bytes = scope["query_string"]
         self._receive = receive
         self._limits = limits
@@ -62,6 +62,10 @@ class HttpCall:
     def admit(self, principal: Principal) -> None:
         """Called once the caller is verified."""
         self._trusted_principal = principal
+
+    @property
+    def client_ip(self) -> str:
+        return client_ip(self.headers, self._peer, self._limits.trusted_hops)
 
     @property
     def target_bytes(self) -> int:
