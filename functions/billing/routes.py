@@ -1,10 +1,8 @@
 """The HTTP door of billing: a request becomes a use-case, usage and invoices become JSON or a page."""
 
 from datetime import datetime
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta
 
 from functions.billing import invoice_page
 from functions.billing.accept import prefers_html
@@ -13,6 +11,7 @@ from functions.billing.domain.invoices import Invoice, Line, Party
 from functions.billing.invoices import Invoices
 from functions.billing.usage_report import UsageReports
 from shared.http import Call, Response, Route, json_response
+from shared.http.pagination import Listing, Paging
 
 
 class UsageQuery(
@@ -21,11 +20,6 @@ class UsageQuery(
     since: str | None = None
     until: str | None = None
     meter: str | None = None
-
-
-class PageQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    limit: Annotated[int, Meta(ge=1, le=100)] = 20
-    cursor: Annotated[str, Meta(min_length=1, max_length=2048)] | None = None
 
 
 class SummaryView(msgspec.Struct, frozen=True):
@@ -37,11 +31,6 @@ class SummaryView(msgspec.Struct, frozen=True):
     total_minor: int
     total: str
     finalized_at: datetime
-
-
-class SummaryListView(msgspec.Struct, frozen=True):
-    items: list[SummaryView]
-    next_cursor: str | None
 
 
 class LineView(msgspec.Struct, frozen=True):
@@ -85,9 +74,9 @@ class Handlers:
         return json_response(report)
 
     async def page(self, call: Call) -> Response:
-        query = call.query(PageQuery)
+        query = call.query(Paging)
         page = await self._invoices.page(call.principal.tenant_id, query.limit, query.cursor)
-        return json_response(SummaryListView([_summary(invoice) for invoice in page.items], page.next_cursor))
+        return json_response(Listing([_summary(invoice) for invoice in page.items], page.next_cursor))
 
     async def get(self, call: Call) -> Response:
         invoice = await self._invoices.get(call.principal.tenant_id, call.params["invoice_id"])

@@ -22,3 +22,11 @@ async def world(store: SqliteStore) -> World:
     world = World(store)
     await world.add_tenant()
     return world
+
+
+@pytest.fixture
+async def march(world: World) -> World:
+    """January and February are closed, without usage; it is 15 March."""
+    await world.close("2026-02")
+    assert len(await world.invoices()) == 1
+    return world

@@ -12,8 +12,10 @@ import pytest
 from functions.billing import routes
 from functions.billing.accept import prefers_html
 from functions.billing.invoices import Invoices
-from shared.errors import Invalid, NotFound
+from shared.errors import BadRequest, Invalid, NotFound
 from shared.http import Response
+from shared.http.reply import Reply
+from shared.store import Create
 from tests.unit.billing.world import ACME, NOON, World, used
 
 pytestmark = pytest.mark.anyio
@@ -93,6 +95,35 @@ async def test_usage_of_one_meter_between_two_days_without_the_last(world: World
     assert found["totals"] == [{"meter": "agent_minutes", "quantity": "3", "events": 1}]
 
 
+async def test_counters_past_the_first_page_count(world: World) -> None:
+    """B14: 92 days, two meters, eight shards: 1472 documents."""
+    scope = world.store.tenant(ACME)
+    days = [
+        (datetime(2025, 12, 15, tzinfo=UTC) + timedelta(days=number)).date().isoformat()
+        for number in range(92)
+    ]
+    names = [
+        (meter, day, shard)
+        for meter in ("agent_minutes", "workflow_runs")
+        for day in days
+        for shard in range(8)
+    ]
+    await world.store.commit(
+        *(
+            Create(
+                scope.key("usage", f"{meter}.{day}.{shard}"),
+                {"meter": meter, "day": day, "shard": shard, "s0": 250_000, "n0": 1},
+            )
+            for meter, day, shard in names
+        )
+    )
+    found = await usage(world, **{"from": days[0], "to": "2026-03-17"})
+    assert found["totals"] == [
+        {"meter": meter, "quantity": "184", "events": 736} for meter in ("agent_minutes", "workflow_runs")
+    ]
+    assert [day["quantity"] for day in found["days"]] == ["2"] * 184
+
+
 async def test_all_shards_count(world: World) -> None:
     """B14"""
     for number in range(40):
@@ -166,7 +197,7 @@ async def test_a_cursor_of_another_tenant_or_of_nobody_is_refused(world: World) 
     stolen = msgspec.json.decode((await get(world, "/v1/invoices", query={"limit": 1})).body)["next_cursor"]
     other = World(world.store, "tnt_other")
     for cursor in (stolen, "x", "💥"):
-        with pytest.raises(Invalid):
+        with pytest.raises(BadRequest):
             await get(other, "/v1/invoices", query={"cursor": cursor})
 
 
@@ -209,6 +240,8 @@ async def test_the_page_may_load_nothing_but_its_own_style(world: World) -> None
     policy = response.headers["Content-Security-Policy"]
     assert policy.startswith(f"default-src 'none'; style-src 'sha256-{digest}';")
     assert response.content_type == "text/html; charset=utf-8"
+    sent = [name for name, _ in Reply(response, "req_1", head=False, close=False).raw_headers]
+    assert len(sent) == len(set(sent)), "a header of the page comes twice"
     assert not re.search(r"style=|src=|href=|<script|<link|javascript:", text)
 
 

@@ -155,6 +155,14 @@ class World:
         (only,) = await self.invoices()
         return only
 
+    async def lines(self) -> list[tuple[str, str, str | None, int, int]]:
+        """Kind, period, meter, micro-units and cents of each line of the newest invoice."""
+        newest = (await self.invoices())[-1]
+        return [
+            (line.kind, line.period, line.meter, line.quantity_micro, line.amount_minor)
+            for line in newest.lines
+        ]
+
     async def quarantined(self) -> list[Quarantined]:
         return (await self.quarantine.list(1000)).items
 
