@@ -21,7 +21,8 @@ from shared.store.sqlite.writer import Writer
 class SqliteStore(Adapter):
     """Made inside of a running event loop, which it then belongs to; never before a fork.
 
-    SQLite is called in three threads: one writes, one reads by path, one runs queries. The file is opened,
+    Beside the file stand SQLite's own two, and three empty ones to lock (`.gate`, `.lock`, `.checkpoint`).
+    SQLite is called in four threads: one writes, one reads by path, one runs queries, one checkpoints. The file is opened,
     and made, with the first call; a file that is no store raises `sqlite.file.Damaged` from every call.
     """
 

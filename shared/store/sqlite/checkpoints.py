@@ -38,12 +38,12 @@ class Checkpoints:
         self._thread.join()
 
     def _run(self) -> None:
-        try:
-            with closing(self._file.connection(read_only=False)) as connection:
-                while self._wanted.get():
+        while self._wanted.get():
+            try:
+                with closing(self._file.connection(read_only=False)) as connection:
                     self._carry_over(connection)
-        except (sqlite3.Error, OSError) as failure:
-            _log.warning("checkpoints are left to the commits: %r", failure)
+            except (sqlite3.Error, OSError) as failure:
+                _log.warning("the log was not carried over: %r", failure)
 
     def _carry_over(self, connection: sqlite3.Connection) -> None:
         with self._file.checkpoint_lock() as mine:

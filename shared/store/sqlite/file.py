@@ -148,7 +148,7 @@ def is_damage(failure: sqlite3.Error) -> bool:
 
 def is_sqlite_failure(failure: Exception) -> bool:
     """Whether it came from the file or the machine, and not from a wrong call."""
-    return isinstance(failure, sqlite3.OperationalError | sqlite3.DatabaseError) and _code(failure) != 0
+    return isinstance(failure, sqlite3.Error) and _code(failure) != 0
 
 
 def _code(failure: sqlite3.Error) -> int:

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -18,55 +19,58 @@ _MANY = (
     "SELECT d.path, d.body, d.rev, d.maker FROM json_each(?) AS k CROSS JOIN docs AS d ON d.path = k.value"
 )
 
+R = TypeVar("R")
+A = TypeVar("A")
+
 Found = tuple[str, str, str, str | None]
 """Path, body, revision, maker (None where that is the revision)."""
 
 
-class PointReader(BatchThread[Sequence[str], list[Found | None]]):
+class _Reader(BatchThread[R, A]):
+    def __init__(self, name: str, file: StoreFile, *, max_waiting: int, max_batch: int) -> None:
+        self._file = file
+        self._opened: sqlite3.Connection | None = None
+        super().__init__(name, max_waiting=max_waiting, max_batch=max_batch)
+
+    def _connection(self) -> sqlite3.Connection:
+        self._opened = self._opened or self._file.connection(read_only=True)
+        return self._opened
+
+    def _disconnect(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+        self._opened = None
+
+
+class PointReader(_Reader[Sequence[str], list[Found | None]]):
     """Every batch is one statement, and so one state of the whole store."""
 
     def __init__(self, file: StoreFile) -> None:
-        self._file = file
-        self._connection: sqlite3.Connection | None = None
-        super().__init__("store-reader", max_waiting=_MAX_WAITING_PATHS, max_batch=_MAX_BATCH_PATHS)
+        super().__init__("store-reader", file, max_waiting=_MAX_WAITING_PATHS, max_batch=_MAX_BATCH_PATHS)
 
     async def read(self, paths: Sequence[str]) -> list[Found | None]:
         return await self.ask(paths, len(paths))
 
     def _work(self, batch: list[Job[Sequence[str], list[Found | None]]]) -> None:
-        connection = self._connection = self._connection or self._file.connection(read_only=True)
         paths = list({path for job in batch for path in job.request})
         if len(paths) == 1:
-            found = connection.execute(_ONE, paths).fetchall()
+            found = self._connection().execute(_ONE, paths).fetchall()
         else:
-            found = connection.execute(_MANY, (msgspec.json.encode(paths).decode(),)).fetchall()
+            found = self._connection().execute(_MANY, (msgspec.json.encode(paths).decode(),)).fetchall()
         by_path = {row[0]: row for row in found}
         for job in batch:
             job.answer = [by_path.get(path) for path in job.request]
 
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
 
-
-class QueryReader(BatchThread[Statement, list[Found]]):
+class QueryReader(_Reader[Statement, list[Found]]):
     """One query at a time, where it keeps nobody waiting who knows a path."""
 
     def __init__(self, file: StoreFile) -> None:
-        self._file = file
-        self._connection: sqlite3.Connection | None = None
-        super().__init__("store-queries", max_waiting=_MAX_WAITING_QUERIES, max_batch=1)
+        super().__init__("store-queries", file, max_waiting=_MAX_WAITING_QUERIES, max_batch=1)
 
     async def run(self, statement: Statement) -> list[Found]:
         return await self.ask(statement, 1)
 
     def _work(self, batch: list[Job[Statement, list[Found]]]) -> None:
-        connection = self._connection = self._connection or self._file.connection(read_only=True)
         for job in batch:
-            job.answer = connection.execute(job.request.sql, job.request.values).fetchall()
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
+            job.answer = self._connection().execute(job.request.sql, job.request.values).fetchall()

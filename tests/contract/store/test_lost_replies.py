@@ -144,16 +144,35 @@ async def test_a_document_that_changed_before_the_lost_reply_was_noticed_still_t
         await store.commit(Replace(key, {}, str(version)), marker(store))
 
 
-async def test_an_outbox_entry_that_was_swept_before_the_second_try_makes_no_second_commit(
+async def test_a_document_that_is_gone_before_the_second_try_does_not_make_it_somebody_elses_commit(
     harness: Harness, store: Store, scope: Scope
 ) -> None:
+    gone, kept = scope.key("things", "gone"), scope.key("things", "kept")
+    other = harness.open()
+
+    async def meddle() -> None:
+        await other.commit(Delete(gone))
+
+    harness.lose_next_replies(store, 1, meddle)
+    await store.commit(Create(gone, {}), Add(scope.key("things", "sum"), {"n": 5}), Create(kept, {}))
+    docs = await store.read(gone, kept, scope.key("things", "sum"))
+    assert [doc and doc.body for doc in docs] == [None, {}, {"n": 5}]
+
+
+@pytest.mark.parametrize("also", ["add", "replace"])
+async def test_an_outbox_entry_that_is_swept_before_the_second_try_makes_no_second_commit(
+    harness: Harness, store: Store, scope: Scope, also: str
+) -> None:
     entry = store.platform().key("outbox", "auth-0", "entries", "e1")
+    key = scope.key("things", "x")
+    (version,) = await store.commit(Create(key, {"n": 1}))
     other = harness.open()
 
     async def sweep() -> None:
         await other.commit(Delete(entry))
 
+    write = Add(key, {"n": 5}) if also == "add" else Replace(key, {"n": 6}, str(version))
     harness.lose_next_replies(store, 1, sweep)
-    await store.commit(Create(entry, {}), Add(scope.key("things", "sum"), {"n": 5}), marker(store))
-    docs = await store.read(entry, scope.key("things", "sum"))
-    assert [doc and doc.body for doc in docs] == [None, {"n": 5}]
+    await store.commit(Create(entry, {}), write, marker(store))
+    docs = await store.read(entry, key)
+    assert [doc and doc.body for doc in docs] == [None, {"n": 6}]

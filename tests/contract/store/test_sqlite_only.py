@@ -135,6 +135,7 @@ async def test_more_than_can_wait_is_refused_at_once(path: Path, sqlite: SqliteS
         assert len([task for task in tasks if task.done()]) < 10
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     refused = [isinstance(outcome, Unavailable) for outcome in outcomes]
+    assert refused == [number >= 75 - sum(refused) for number in range(75)]
     assert 0 < sum(refused) < 10
     docs = await sqlite.read(*(scope.key("things", f"n{i}") for i in range(75)))
     assert [doc is None for doc in docs] == refused
