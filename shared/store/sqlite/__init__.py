@@ -22,8 +22,8 @@ class SqliteStore(Adapter):
     """Made inside of a running event loop, which it then belongs to; never before a fork.
 
     Beside the file stand SQLite's own two, and three empty ones to lock (`.gate`, `.lock`, `.checkpoint`).
-    SQLite is called in four threads: one writes, one reads by path, one runs queries, one checkpoints. The file is opened,
-    and made, with the first call; a file that is no store raises `sqlite.file.Damaged` from every call.
+    SQLite is called in four threads: one writes, one reads by path, one runs queries, one checkpoints.
+    The file is opened, and made, with the first call; one that is no store raises `Damaged` from every call.
     """
 
     def __init__(self, path: Path | str, queries: Iterable[Query]) -> None:
