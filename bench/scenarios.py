@@ -10,7 +10,7 @@ import msgspec
 
 from bench import load, traffic
 from bench.load import NextRequest
-from bench.server import Running, pinned, reference, worker_pss_mb
+from bench.server import Running, pinned, reference, worker_cpu_seconds, worker_pss_mb
 from bench.traffic import Seeded
 from local import suite
 from local.ports import Reservation
@@ -91,17 +91,21 @@ async def _references(scratch: Path, seconds: float, say: Say) -> list[Figure]:
         say(f"reference: {name} ...")
         port = _free_port()
         request = load.request("GET", path, {})
-        async with pinned(reference(port, scratch), port):
+        async with pinned(reference(port, scratch), port) as running:
             measured = await load.run(port, seconds, traffic.same(request, CONNECTIONS))
+            cpu = worker_cpu_seconds(running.pid) / len(measured.latencies_ms)
         figures.append(Figure(f"reference: framework, {name}", f"{measured.rate:,.0f} req/s"))
+        figures.append(Figure(f"reference: framework, {name}, CPU each", f"{cpu * 1e6:,.0f} µs"))
     return figures
 
 
 async def _rate(rate: Rate, seeded: Seeded, seconds: float) -> list[Figure]:
     port = seeded.options.ports[rate.function]
-    async with pinned(suite.function(seeded.options, rate.function), port):
+    async with pinned(suite.function(seeded.options, rate.function), port) as running:
         await _first_answer(port)
+        before = worker_cpu_seconds(running.pid)
         measured = await load.run(port, seconds, rate.connections(seeded))
+        cpu = worker_cpu_seconds(running.pid) - before
     wrong = {status: count for status, count in measured.statuses.items() if status != rate.expect}
     if wrong:
         raise SystemExit(f"{rate.name}: expected {rate.expect} only, got also {wrong}")
@@ -110,6 +114,7 @@ async def _rate(rate: Rate, seeded: Seeded, seconds: float) -> list[Figure]:
     return [
         _figure(rate.name, found, rate.target, rate.unit, at_least=True),
         _figure(f"{rate.name}, p95", p95, 50, "ms", at_least=False),
+        Figure(f"{rate.name}, CPU each", f"{cpu * 1e6 / len(measured.latencies_ms):,.0f} µs"),
     ]
 
 

@@ -86,12 +86,24 @@ async def _accepting(port: int, process: subprocess.Popen[bytes], server: Server
     raise SystemExit(f"{server.name} does not start; see {server.log}")
 
 
+def worker_cpu_seconds(pid: int) -> float:
+    """CPU time that the workers below a gunicorn master have used so far."""
+    ticks = 0
+    for worker in _workers(pid):
+        fields = Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def worker_pss_mb(pid: int) -> float:
     """Proportional set size of the worker processes below a gunicorn master, in MB."""
-    workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     total_kb = 0
-    for worker in workers:
+    for worker in _workers(pid):
         for line in Path(f"/proc/{worker}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
                 total_kb += int(line.split()[1])
     return total_kb * 1024 / 1e6
+
+
+def _workers(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
