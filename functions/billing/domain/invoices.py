@@ -101,7 +101,7 @@ def close(
         subscription,
         billed={**subscription.billed, **readings},
         last_closed=period,
-        closed_at=max(at, subscription.closed_at or at),
+        closed_at=at,
     )
     if not lines:
         return None, closed
