@@ -12,7 +12,8 @@ T = TypeVar("T")
 
 def stamp(at: datetime) -> str:
     """An aware time as RFC 3339 in UTC with six decimals always, so that text order is time order."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    utc = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return f"{utc.isoformat(timespec='microseconds')[:-6]}Z"
 
 
 def to_body(value: msgspec.Struct) -> Body:
@@ -27,8 +28,11 @@ def from_body(body: Body, kind: type[T]) -> T:
 
 
 def _stamped(value: Any) -> Any:
-    if isinstance(value, dict):
+    kind = type(value)
+    if kind is str:
+        return value
+    if kind is dict:
         return {name: _stamped(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_stamped(item) for item in value]
-    return stamp(value) if isinstance(value, datetime) else value
+    if kind is datetime:
+        return stamp(value)
+    return [_stamped(item) for item in value] if kind in (list, tuple) else value
