@@ -8,133 +8,67 @@ import asyncio
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from shared.errors import Unavailable
-from shared.store.paths import collection_name, escaped, unescaped
+from shared.store.documents import (
+    MAX_COMMIT_BYTES,
+    MAX_DOCUMENT_BYTES,
+    MAX_WRITES,
+    Add,
+    AlreadyExists,
+    Body,
+    Check,
+    Create,
+    Delete,
+    Doc,
+    DocumentTooLarge,
+    Key,
+    OutOfRange,
+    Replace,
+    Stale,
+    StoreError,
+    Unknown,
+    Update,
+    Version,
+    Write,
+)
+from shared.store.paths import collection_name, escaped
+
+__all__ = (
+    "MAX_COMMIT_BYTES",
+    "MAX_DOCUMENT_BYTES",
+    "MAX_WRITES",
+    "ROOT_COLLECTIONS",
+    "Add",
+    "AlreadyExists",
+    "Body",
+    "Check",
+    "Create",
+    "Delete",
+    "Doc",
+    "DocumentTooLarge",
+    "Key",
+    "OutOfRange",
+    "Page",
+    "Query",
+    "Replace",
+    "Scope",
+    "Stale",
+    "Store",
+    "StoreError",
+    "Unknown",
+    "Update",
+    "Version",
+    "Write",
+    "until_not_stale",
+)
 
 T = TypeVar("T")
 
-Version = str
-"""Opaque; a new one for each write of a document."""
-
-Body = dict[str, Any]
-"""JSON without floats: str, bool, None, 64-bit int, list and dict with string keys."""
-
-MAX_DOCUMENT_BYTES = 1_000_000
-MAX_WRITES = 2_000
-MAX_COMMIT_BYTES = 9_000_000
 ROOT_COLLECTIONS = frozenset({"tenants", "slugs", "keyring", "stripe_customers", "outbox", "quarantine"})
-
-
-class StoreError(Exception):
-    """The family of what a store can say."""
-
-
-class Stale(StoreError):
-    """A document is not at the version the write was made for (or is gone): read again, decide again."""
-
-
-class AlreadyExists(StoreError):
-    """A `Create` met a document that somebody else made. `key` is that document's."""
-
-    def __init__(self, key: "Key") -> None:
-        super().__init__(key.path)
-        self.key = key
-
-
-class Unknown(StoreError):
-    """Raised inside of adapters only: nobody knows whether the commit happened."""
-
-
-class DocumentTooLarge(StoreError):
-    """A body over `MAX_DOCUMENT_BYTES`, or a commit over `MAX_WRITES` or `MAX_COMMIT_BYTES`."""
-
-
-class OutOfRange(StoreError):
-    """An `Add` would leave 64 bits."""
-
-
-class Key(msgspec.Struct, frozen=True, gc=False):
-    """Where a document lives. Made by a `Scope` only; `path` has its ids escaped."""
-
-    path: str
-
-    @property
-    def collection(self) -> str:
-        """The path of the collection, e.g. `tenants/tnt_1/users`."""
-        return self.path.rpartition("/")[0]
-
-    @property
-    def kind(self) -> str:
-        """The collection's own name, e.g. `users`."""
-        return self.path.rsplit("/", 2)[-2]
-
-    @property
-    def id(self) -> str:
-        """The document's own id, unescaped."""
-        return unescaped(self.path.rpartition("/")[2])
-
-
-class Doc(msgspec.Struct, frozen=True, gc=False):
-    """A document as it was read."""
-
-    key: Key
-    body: Body
-    version: Version
-
-
-class Create(msgspec.Struct, frozen=True, gc=False):
-    """Fails with `AlreadyExists` where a document stands."""
-
-    key: Key
-    body: Body
-
-
-class Replace(msgspec.Struct, frozen=True, gc=False):
-    """The whole body anew, if the document is at `if_version`."""
-
-    key: Key
-    body: Body
-    if_version: Version
-
-
-class Update(msgspec.Struct, frozen=True, gc=False):
-    """Sets the named top-level fields and keeps the others, if the document is at `if_version`."""
-
-    key: Key
-    fields: Body
-    if_version: Version
-
-
-class Delete(msgspec.Struct, frozen=True, gc=False):
-    """With a version: only that one. Without: whatever stands there, and nothing is fine too."""
-
-    key: Key
-    if_version: Version | None = None
-
-
-class Add(msgspec.Struct, frozen=True, gc=False):
-    """Adds to top-level integers, sets `fields`, makes the document if need be.
-
-    What is absent or no integer counts as 0. No field is both added to and set.
-    """
-
-    key: Key
-    amounts: dict[str, int]
-    fields: Body = msgspec.field(default_factory=dict)
-
-
-class Check(msgspec.Struct, frozen=True, gc=False):
-    """Writes nothing; the commit fails with `Stale` unless the document is at `if_version`."""
-
-    key: Key
-    if_version: Version
-
-
-Write = Create | Replace | Update | Delete | Add | Check
 
 
 class Query(msgspec.Struct, frozen=True):
