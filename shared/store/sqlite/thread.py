@@ -39,7 +39,8 @@ class BatchThread(ABC, Generic[R, A]):
 
     def __init__(self, name: str, *, max_waiting: int, max_batch: int) -> None:
         self._loop = asyncio.get_running_loop()
-        self._inbox: SimpleQueue[Job[R, A] | None] = SimpleQueue()
+        self._inbox: SimpleQueue[list[Job[R, A]] | None] = SimpleQueue()
+        self._asked: list[Job[R, A]] = []
         self._max_waiting = max_waiting
         self._max_batch = max_batch
         self._waiting = 0
@@ -55,13 +56,22 @@ class BatchThread(ABC, Generic[R, A]):
             raise Unavailable("store_busy", "The store has too much to do. Try again.")
         self._waiting += weight
         job: Job[R, A] = Job(request, weight, self._loop.create_future())
-        self._inbox.put(job)
+        if not self._asked:
+            self._loop.call_soon(self._hand_over)
+        self._asked.append(job)
         return await job.future
+
+    def _hand_over(self) -> None:
+        """What one turn of the loop has asked, at once: each waking of the thread costs the loop its core."""
+        if self._asked:
+            self._inbox.put(self._asked)
+            self._asked = []
 
     async def close(self) -> None:
         """Finishes what waits, then ends the thread."""
         if not self._closing:
             self._closing = True
+            self._hand_over()
             self._inbox.put(None)
         await asyncio.shield(self._ended)
         self._thread.join()
@@ -79,23 +89,23 @@ class BatchThread(ABC, Generic[R, A]):
         weight = sum(job.weight for job in batch)
         while self._going and weight < self._max_batch:
             try:
-                job = self._inbox.get_nowait()
+                jobs = self._inbox.get_nowait()
             except Empty:
                 return
-            if job is None:
+            if jobs is None:
                 self._going = False
             else:
-                batch.append(job)
-                weight += job.weight
+                batch.extend(jobs)
+                weight += sum(job.weight for job in jobs)
 
     def _run(self) -> None:
         batch: list[Job[R, A]] = []
         while self._going or batch:
             if not batch:
-                job = self._inbox.get()
-                if job is None:
+                jobs = self._inbox.get()
+                if jobs is None:
                     break
-                batch.append(job)
+                batch.extend(jobs)
             self._drain(batch)
             self._work_safely(batch)
             answered = [job for job in batch if job.answer is not None]
