@@ -29,10 +29,10 @@ def from_body(body: Body, kind: type[T]) -> T:
 
 def _stamped(value: Any) -> Any:
     kind = type(value)
-    if kind is str:
-        return value
-    if kind is dict:
-        return {name: _stamped(item) for name, item in value.items()}
     if kind is datetime:
         return stamp(value)
-    return [_stamped(item) for item in value] if kind in (list, tuple) else value
+    if kind is dict:
+        return {name: item if type(item) is str else _stamped(item) for name, item in value.items()}
+    if kind is list or kind is tuple:
+        return [item if type(item) is str else _stamped(item) for item in value]
+    return value
