@@ -40,17 +40,26 @@ class Invitations:
     async def invite(self, principal: Principal, actor: Actor, email: str, role: Role) -> Invitation:
         """The mail leaves by event. Somebody with an open invitation may be invited again.
 
-        Raises `Invalid`, `Forbidden` `role_not_grantable`, `Conflict` `user_exists`.
+        Raises `Invalid`, `Forbidden` `role_not_grantable`, `Conflict` `user_exists`, and what
+        `standing.of_caller` raises.
         """
         address = email_rules.canonical(email)
         if not roles.may_grant(role, principal.tenant_id, principal.roles, principal.scopes):
             raise Forbidden("role_not_grantable", "Nobody can give a role above their own.")
-        login_key = records.login_key(self._store, principal.tenant_id, people.login_id(address))
-        if (await self._store.read(login_key))[0] is not None:
-            raise _user_exists()
-        invitation = people.invite(new_id("inv"), address, role, actor.id, self._clock())
-        await self._store.commit(*self._writes(principal.tenant_id, invitation, actor))
-        return invitation
+
+        async def attempt() -> Invitation:
+            tenant_doc, login_doc = await self._store.read(
+                tenant.key(self._store, principal.tenant_id),
+                records.login_key(self._store, principal.tenant_id, people.login_id(address)),
+            )
+            owner = standing.of_caller(tenant_doc, principal)
+            if login_doc is not None:
+                raise _user_exists()
+            invitation = people.invite(new_id("inv"), address, role, actor.id, self._clock())
+            await self._store.commit(*self._writes(owner.value.id, invitation, actor), owner.check())
+            return invitation
+
+        return await until_not_stale(attempt)
 
     async def page(self, tenant_id: str, limit: int, cursor: str | None) -> Listing[Invitation]:
         """Oldest first. Raises `BadRequest` `invalid_cursor`."""

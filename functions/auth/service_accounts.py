@@ -5,7 +5,7 @@ import os
 
 import msgspec
 
-from functions.auth import records
+from functions.auth import records, standing
 from functions.auth.domain import client_id as client_ids
 from functions.auth.domain import machines, people, roles
 from functions.auth.domain.machines import ServiceAccount
@@ -16,7 +16,7 @@ from shared.errors import OAuthError
 from shared.http.pagination import Listing
 from shared.identity import Principal
 from shared.ids import Clock, new_id
-from shared.store import Store, Write
+from shared.store import Store, Write, until_not_stale
 from shared.tenant import Tenant
 
 
@@ -35,13 +35,20 @@ class ServiceAccounts:
         self._clock = clock
 
     async def create(self, principal: Principal, actor: Actor, name: str, scopes: list[str]) -> Made:
-        """Raises `Invalid`, and `Forbidden` `scope_not_grantable` for more than the creator has."""
+        """Raises `Invalid`, `Forbidden` `scope_not_grantable` for more than the creator has, and what
+        `standing.of_caller` raises.
+        """
         granted = machines.grantable(scopes, principal.scopes, principal.tenant_id)
-        made = make(
-            self._store, principal.tenant_id, people.display_name(name), granted, (), actor, self._clock
-        )
-        await self._store.commit(*made.writes)
-        return made
+        shown_name = people.display_name(name)
+
+        async def attempt() -> Made:
+            tenant_doc = (await self._store.read(tenant.key(self._store, principal.tenant_id)))[0]
+            owner = standing.of_caller(tenant_doc, principal)
+            made = make(self._store, owner.value.id, shown_name, granted, (), actor, self._clock)
+            await self._store.commit(*made.writes, owner.check())
+            return made
+
+        return await until_not_stale(attempt)
 
     async def page(self, tenant_id: str, limit: int, cursor: str | None) -> Listing[ServiceAccount]:
         """Oldest first. Raises `BadRequest` `invalid_cursor`."""

@@ -154,6 +154,7 @@ async def test_a_new_account_gets_no_more_than_its_creator_has(suite: Suite) -> 
     assert refused.value.code == "scope_not_grantable"
     with pytest.raises(Forbidden):
         await suite.service_accounts.create(principal("operator"), actor, "x", ["platform:tenants:read"])
+    await suite.add_tenant("platform", "platform")
     made = await suite.service_accounts.create(
         principal("operator", "platform"), actor, " x ", ["platform:tenants:read"]
     )
