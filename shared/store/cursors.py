@@ -12,14 +12,16 @@ from shared.store import Query
 Operand = str | int | bool
 
 
-class Position(msgspec.Struct, frozen=True, array_like=True):
+class Position(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The last document of a page: its order field (None where a query goes by id) and its escaped id."""
 
     order: str | Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None
     id: str
 
 
-class _Cursor(msgspec.Struct, frozen=True, array_like=True):
+class _Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """More members than these are refused unread, so nothing is ever nested deeper."""
+
     query: str
     position: Position
 

@@ -133,8 +133,16 @@ async def test_a_broken_cursor_is_refused_whatever_is_broken_about_it(store: Sto
         "A" * 10_000, base64.urlsafe_b64encode(b"[" * 5000).decode(),
         forged(None), forged([None, "n1"]), forged([True, "n1"]), forged([1.5, "n1"]),
         forged([2**63, "n1"]), forged([10**400, "n1"]), forged([1]), forged([1, 2]),
-        forged([[1], "n1"]), forged(["\ud800", "n1"]), forged([1, "\ud800"]), forged({"order": 1}),
+        forged([[1], "n1"]), forged([*decoded[1], 1]),
+        forged(["\ud800", "n1"]), forged([1, "\ud800"]), forged({"order": 1}),
     ]  # fmt: skip
+    deep = [
+        b'["a",["b","c"],' + b"[" * 1500,
+        b'["a",["b","c",' + b"[" * 1500,
+        b'["a",["b","c"],{"a":' + b'{"a":' * 5000,
+        b'["a",["b","c"],' + b"[" * 5000 + b"]" * 5001,
+    ]
+    broken += [base64.urlsafe_b64encode(raw).decode().rstrip("=") for raw in deep]
     for text in broken:
         with pytest.raises(ValueError, match="cursor"):
             await scope.query(OLDEST, cursor=text)

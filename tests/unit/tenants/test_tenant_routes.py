@@ -1,5 +1,6 @@
 """Tenants through their HTTP door, with real tokens."""
 
+import base64
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -209,5 +210,10 @@ async def test_a_list_joins_at_its_cursor(world: World, door: Door) -> None:
     rest = (await door.ask("GET", f"/v1/tenants?limit=1&cursor={first['next_cursor']}")).json()
     assert [item["id"] for item in first["items"] + rest["items"]] == ["platform", made.id]
     assert rest["next_cursor"] is None
-    broken = await door.ask("GET", "/v1/tenants?cursor=broken")
-    assert (broken.status_code, broken.json()["code"]) == (400, "invalid_cursor")
+
+
+async def test_a_cursor_that_is_none_is_the_clients_mistake(door: Door) -> None:
+    deep = base64.urlsafe_b64encode(b'["a",["b","c"],' + b"[" * 1500).decode().rstrip("=")
+    for cursor in ("broken", deep):
+        answer = await door.ask("GET", f"/v1/tenants?cursor={cursor}")
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_cursor")
