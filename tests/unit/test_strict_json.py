@@ -184,6 +184,10 @@ def _documents(draw: st.DrawFn) -> bytes:
 @given(_documents())
 @example(b'{"a":1,"a":"\\u003a"}')
 @example(b'{"":0,"":":"}')
+@example(b'{"a":1,"a":"\\u003A"}')
+@example(b'{"a":1,"a":"\\\\u003a"}')
+@example(b'{"a":1,"a":"\\\\\\u003a"}')
+@example(b'{"a":"\\\\\\\\u003a\\u003A\\\\\\u003a:\\u003a\\u003b"}')
 def test_it_agrees_with_a_slow_reference(raw: bytes) -> None:
     try:
         expected = _reference(raw)
