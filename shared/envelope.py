@@ -1,6 +1,7 @@
 """Every shape in which Pub/Sub, Eventarc and Secret Manager hand over a message, made one `Delivery`."""
 
 import binascii
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, TypeVar
@@ -15,6 +16,10 @@ T = TypeVar("T")
 
 PUBLISHED = "google.cloud.pubsub.topic.v1.messagePublished"
 MAX_NAME_CHARS = 256
+MAX_EVENT_BYTES = 1_100_000
+"""A megabyte of data and what is round it: reading blocks the loop, longest where it is all `{}`."""
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 _HEADER_ATTRIBUTES = {
     "eventtype": "eventType",
@@ -99,20 +104,30 @@ def parse(headers: Mapping[str, str], body: bytes, limit: int) -> Delivery:
 
 
 def event_of(delivery: Delivery) -> CloudEvent:
-    """The event in the message's data, its time in UTC. Raises `BadEnvelope`."""
+    """The event in the message's data, its time in UTC; a `traceparent` that is none is dropped.
+
+    Raises `BadEnvelope`.
+    """
     if not delivery.data:
         raise BadEnvelope("no_data", "The message has no data.")
+    if len(delivery.data) > MAX_EVENT_BYTES:
+        raise BadEnvelope("too_large", f"The event has more than {MAX_EVENT_BYTES} bytes.")
     event = _strictly(delivery.data, CloudEvent, "event")
     if event.specversion != "1.0":
         raise BadEnvelope("event_bad_field", "specversion is not 1.0.")
-    for name in ("id", "source", "type"):
+    for name in ("id", "source", "type", "datacontenttype"):
         if not 1 <= len(getattr(event, name)) <= MAX_NAME_CHARS:
             raise BadEnvelope("event_bad_field", f"{name} does not have 1 to {MAX_NAME_CHARS} characters.")
     if event.subject and not is_id(event.subject):
         raise BadEnvelope("event_bad_field", "subject is no id.")
     if event.datacontenttype.partition(";")[0].strip().lower() != "application/json":
         raise BadEnvelope("event_bad_field", "datacontenttype is not application/json.")
-    return msgspec.structs.replace(event, time=_utc(event.time, "event_bad_field"))
+    is_trace = _TRACEPARENT.fullmatch(event.traceparent or "")
+    return msgspec.structs.replace(
+        event,
+        time=_utc(event.time, "event_bad_field"),
+        traceparent=event.traceparent if is_trace else None,
+    )
 
 
 def _structured(body: bytes) -> Delivery:

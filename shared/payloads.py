@@ -43,12 +43,13 @@ class StatusReported(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class UsageEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One use of one meter. (tenant, `source`, `id`) names it for ever.
 
+    `time` is RFC 3339 with a zone; digits beyond microseconds are cut, never rounded up into the next month.
     `quantity` is a JSON integer or a decimal string with at most six places, above 0. `source` defaults to
     the envelope's.
     """
 
     id: str
-    time: datetime
+    time: str
     meter: str
     quantity: int | str
     source: str = ""

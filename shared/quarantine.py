@@ -12,7 +12,7 @@ from shared.audit import Actor
 from shared.bus import Message
 from shared.envelope import Delivery
 from shared.errors import Conflict, NotFound
-from shared.events import CloudEvent
+from shared.events import CloudEvent, to_message
 from shared.ids import Clock, new_id
 from shared.outbox import Outbox
 from shared.store import AlreadyExists, Create, Delete, Doc, Query, Store, until_not_stale
@@ -77,11 +77,13 @@ class Quarantine:
         """The write that keeps a message, for `put` or for a commit of one's own.
 
         With `part`, the place of one event in a batch, it keeps that one: `event`, then required, is the
-        batch's event cut down to it, and what a replay sends. The same message makes the same key, so a
-        redelivery meets `AlreadyExists` with a key of kind `quarantine`; commit again without that write.
+        batch's event cut down to it, and what a replay sends, with attributes of its own. The same message
+        makes the same key, so a redelivery meets `AlreadyExists` with a key of kind `quarantine`; commit
+        again without that write.
         """
-        if part is not None:
-            delivery = msgspec.structs.replace(delivery, data=msgspec.json.encode(event))
+        if part is not None and event is not None:
+            alone = to_message(event)
+            delivery = msgspec.structs.replace(delivery, data=alone.data, attributes=alone.attributes)
         kept = self._kept(delivery, reason, detail, part)
         if event is not None:
             kept = msgspec.structs.replace(kept, event_type=event.type, subject=event.subject)

@@ -11,7 +11,7 @@ from functions.billing.closing import Closing
 from functions.billing.domain.catalogue import EXAMPLE
 from functions.billing.invoices import Invoices
 from functions.billing.subscriptions import Subscriptions
-from functions.billing.tenants import KnownTenants
+from functions.billing.tenants import BilledTenants
 from functions.billing.usage import Recorder
 from functions.billing.usage_report import UsageReports
 from shared import entry, logs, outbox, quarantine
@@ -33,7 +33,7 @@ async def _build() -> App:
         sent = Outbox(store, bus, utc_now, "billing")
         set_aside = Quarantine(store, utc_now, "billing")
         handlers = events.table(
-            Recorder(store, set_aside, utc_now, EXAMPLE.meters, KnownTenants(store, utc_now).has),
+            Recorder(store, set_aside, utc_now, EXAMPLE.meters, BilledTenants(store, utc_now).check),
             Subscriptions(store, utc_now, EXAMPLE.currency),
             Closing(store, sent, EXAMPLE, utc_now),
             sent,

@@ -1,31 +1,36 @@
-"""Which tenants exist, as the usage path needs to know it: cheaply, and right away for a new one."""
+"""Whose usage is taken, as the usage path needs to know it: cheaply, and right away for a new tenant."""
 
 from datetime import timedelta
 
+from functions.billing.domain import subscriptions
 from shared import tenant
 from shared.cache import Cache, CacheLimits
-from shared.errors import NotFound
+from shared.event_door import Rejected
 from shared.ids import Clock
 from shared.store import Store
+from shared.store.bodies import from_body
+from shared.tenant import Tenant
 
 LIMITS = CacheLimits(ttl=timedelta(seconds=30), stale=timedelta(minutes=5), size=10_000)
 
 
-class KnownTenants:
-    """Keeps that a tenant exists for 30 seconds; that one does not is never kept."""
+class BilledTenants:
+    """Keeps for 30 seconds that a tenant is billed; that one is not is never kept: it may be activated."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._cache: Cache[str, bool] = Cache("tenants", self._fetch, clock, LIMITS)
 
-    async def has(self, tenant_id: str) -> bool:
-        try:
-            return await self._cache.get(tenant_id)
-        except NotFound:
-            return False
+    async def check(self, tenant_id: str) -> None:
+        """Raises `Rejected` for a tenant that is unknown or not billed (yet), `Unavailable`."""
+        if not tenant_id:
+            raise Rejected("unknown_tenant", "The event has no subject.")
+        await self._cache.get(tenant_id)
 
     async def _fetch(self, tenant_id: str) -> bool:
         (doc,) = await self._store.read(tenant.key(self._store, tenant_id))
         if doc is None:
-            raise NotFound("no_such_tenant", "There is no such tenant.")
+            raise Rejected("unknown_tenant", "The subject is no tenant.")
+        if not subscriptions.is_billed(tenant_id, from_body(doc.body, Tenant).status):
+            raise Rejected("tenant_not_billed", "The tenant was never activated, or is the platform itself.")
         return True

@@ -15,7 +15,17 @@ from shared.events import CloudEvent
 from shared.ids import Clock
 from shared.payloads import UsageBatch, UsageEvent
 from shared.quarantine import Quarantine
-from shared.store import AlreadyExists, Create, DocumentTooLarge, Key, OutOfRange, Scope, Store, Write
+from shared.store import (
+    MAX_COMMIT_BYTES,
+    AlreadyExists,
+    Create,
+    DocumentTooLarge,
+    Key,
+    OutOfRange,
+    Scope,
+    Store,
+    Write,
+)
 from shared.store.bodies import stamp
 
 MAX_EVENTS = 500
@@ -35,6 +45,7 @@ class _Message:
         self.raws = _raws(event)
         self.uses: dict[Key, Use] = {}
         self.set_aside: dict[Key, Create] = {}
+        self._bytes_set_aside = 0
 
     def count(self, key: Key, use: Use, part: int) -> None:
         """To be counted, unless an event before it in the message has its name: the same is dropped."""
@@ -46,11 +57,24 @@ class _Message:
             self.refuse(part, _conflict())
 
     def refuse(self, part: int, refused: Refused) -> None:
-        """The part becomes a message of its own in the quarantine, so that it can be sent again alone."""
-        alone = b'{"events":[%b]}' % bytes(self.raws[part])
-        event = msgspec.structs.replace(self._event, data=msgspec.Raw(alone))
-        write = self._quarantine.write(self._delivery, refused.reason, refused.detail, event, part=part)
+        """The part becomes a message of its own in the quarantine, so that it can be sent again alone.
+
+        Raises `DocumentTooLarge` once all of them are too much for one commit.
+        """
+        whole = self._event
+        alone = CloudEvent(
+            id=whole.id,
+            source=whole.source,
+            type=whole.type,
+            time=whole.time,
+            subject=whole.subject,
+            data=msgspec.Raw(b'{"events":[%b]}' % bytes(self.raws[part])),
+        )
+        write = self._quarantine.write(self._delivery, refused.reason, refused.detail, alone, part=part)
         self.set_aside[write.key] = write
+        self._bytes_set_aside += len(msgspec.json.encode(write.body))
+        if self._bytes_set_aside > MAX_COMMIT_BYTES:
+            raise DocumentTooLarge(f"more than {MAX_COMMIT_BYTES} bytes to set aside")
 
     def drop(self, key: Key, *, is_same: bool) -> None:
         """It stands in the store: counted before, or a different event under a name that is taken."""
@@ -69,20 +93,28 @@ class Recorder:
         quarantine: Quarantine,
         clock: Clock,
         meters: Collection[str],
-        is_known_tenant: Callable[[str], Awaitable[bool]],
+        check_tenant: Callable[[str], Awaitable[None]],
     ) -> None:
         self._store = store
         self._quarantine = quarantine
         self._clock = clock
         self._meters = meters
-        self._is_known_tenant = is_known_tenant
+        self._check_tenant = check_tenant
 
     async def record(self, event: CloudEvent, delivery: Delivery) -> None:
         """Raises `Rejected` where no event of the message can be looked at on its own, `Unavailable`."""
         message = _Message(event, delivery, self._quarantine)
-        if not event.subject or not await self._is_known_tenant(event.subject):
-            raise Rejected("unknown_tenant", "The subject is no tenant.")
+        await self._check_tenant(event.subject)
         scope = self._store.tenant(event.subject)
+        try:
+            self._look_at_each(message, event, scope)
+            await self._commit(message, scope)
+        except OutOfRange:
+            raise Rejected("usage_counter_full", "A counter would leave 64 bits.") from None
+        except DocumentTooLarge:
+            raise Rejected("too_large", "Too much to set aside event by event.") from None
+
+    def _look_at_each(self, message: _Message, event: CloudEvent, scope: Scope) -> None:
         for part, raw in enumerate(message.raws):
             try:
                 use = self._use(raw, event.source)
@@ -90,12 +122,6 @@ class Recorder:
                 message.refuse(part, refused)
             else:
                 message.count(records.event_key(scope, event.subject, use.source, use.id), use, part)
-        try:
-            await self._commit(message, scope)
-        except OutOfRange:
-            raise Rejected("usage_counter_full", "A counter would leave 64 bits.") from None
-        except DocumentTooLarge:
-            raise Rejected("too_large", "Too much to set aside event by event.") from None
 
     def _use(self, raw: msgspec.Raw, envelope_source: str) -> Use:
         try:

@@ -1,5 +1,6 @@
 """Usage events: which are accepted, and which counter field each one adds to."""
 
+import re
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,10 @@ MAX_AHEAD = timedelta(minutes=5)
 MAX_AGE = timedelta(days=92)
 MAX_NAME_CHARS = 256
 SHARDS = 8
+
+_BEYOND_MICROSECONDS = re.compile(r"(?<=\.[0-9]{6})[0-9]+")
+_LONG_CHARS = len("2026-10-31T23:59:59.999999Z")
+"""What is no longer has no more than microseconds."""
 
 
 class Refused(Exception):
@@ -44,7 +49,7 @@ def accept(
     event_id: str,
     meter: str,
     quantity: int | str,
-    time: datetime,
+    time: str,
     *,
     meters: Collection[str],
     now: datetime,
@@ -58,7 +63,7 @@ def accept(
         quantity_micro = quantities.micro(quantity)
     except quantities.BadQuantity as wrong:
         raise Refused("usage_bad_quantity", f"The quantity is {wrong}.") from None
-    return Use(source, event_id, meter, quantity_micro, _in_window(time, now))
+    return Use(source, event_id, meter, quantity_micro, _in_window(_read(time), now))
 
 
 def counter(use: Use) -> Counter:
@@ -68,6 +73,15 @@ def counter(use: Use) -> Counter:
 def quarter(time: datetime) -> int:
     """The quarter-hour of the UTC day, 0 to 95: every time zone's midnight begins one."""
     return time.hour * 4 + time.minute // 15
+
+
+def _read(time: str) -> datetime:
+    try:
+        if len(time) > _LONG_CHARS:
+            time = _BEYOND_MICROSECONDS.sub("", time)
+        return msgspec.convert(time, datetime)
+    except msgspec.ValidationError:
+        raise Refused("usage_bad_time", "The time is not RFC 3339.") from None
 
 
 def _in_window(time: datetime, now: datetime) -> datetime:

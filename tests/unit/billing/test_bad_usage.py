@@ -7,14 +7,27 @@ from typing import Any
 import msgspec
 import pytest
 
-from functions.billing.usage import MAX_DATA_BYTES
-from shared.events import CloudEvent
+from functions.billing.usage import MAX_DATA_BYTES, Recorder
+from shared.envelope import Delivery
+from shared.event_door import Rejected
+from shared.events import CloudEvent, make
+from shared.quarantine import Quarantine
 from shared.store import Create
 from tests.unit.billing.world import NOON, World, used
 
 pytestmark = pytest.mark.anyio
 
 MARCH = ("agent_minutes", "2026-03")
+
+
+class CountingQuarantine(Quarantine):
+    """Counts the writes that are made."""
+
+    written = 0
+
+    def write(self, *arguments: Any, **more: Any) -> Create:
+        self.written += 1
+        return super().write(*arguments, **more)
 
 
 @pytest.mark.parametrize(
@@ -71,8 +84,14 @@ async def test_of_two_different_events_of_one_name_in_a_message_the_first_counts
         ({"time": "2025-03-15T12:00:00Z"}, "usage_too_old"),
         ({"time": "0001-01-01T00:00:00+23:59"}, "usage_too_old"),
         ({"time": "9999-12-31T23:59:59-23:59"}, "usage_in_future"),
-        ({"time": "0000-01-01T00:00:00Z"}, "usage_bad_shape"),
-        ({"time": "2025-12-31T23:59:60Z"}, "usage_bad_shape"),
+        ({"time": "0000-01-01T00:00:00Z"}, "usage_bad_time"),
+        ({"time": "2025-12-31T23:59:60Z"}, "usage_bad_time"),
+        ({"time": "2026-03-15T11:00:00.1234567"}, "usage_bad_time"),
+        ({"time": "2026-03-15T11:00:00.1234567xZ"}, "usage_bad_time"),
+        ({"time": "2026-03-15"}, "usage_bad_time"),
+        ({"time": "1773576000"}, "usage_bad_time"),
+        ({"time": ""}, "usage_bad_time"),
+        ({"time": "." + "0" * 100}, "usage_bad_time"),
         ({"time": 1773576000}, "usage_bad_shape"),
     ],
     ids=str,
@@ -111,6 +130,41 @@ async def test_what_was_set_aside_counts_once_when_it_is_sent_again(world: World
     assert len(await world.quarantined()) == 2
 
 
+async def test_what_is_set_aside_carries_no_extension_of_the_message(world: World) -> None:
+    """Or a message of 500 bad events would make each of them as large as itself."""
+    event = make(
+        "usage.recorded",
+        event_id="m",
+        source="//acme/agents",
+        subject=world.tenant_id,
+        time=NOON,
+        data={"events": [used("bad", -1)]},
+    )
+    long = msgspec.structs.replace(event, traceparent="x" * 50_000, datacontenttype="y" * 50_000)
+    await world.deliver_event(long, "m")
+    (kept,) = await world.quarantined()
+    body = msgspec.json.decode(base64.b64decode(kept.body), type=CloudEvent)
+    assert body == msgspec.structs.replace(event, data=body.data)
+
+
+async def test_more_than_a_commit_can_set_aside_is_quarantined_whole_without_making_it_all(
+    world: World,
+) -> None:
+    event = make(
+        "usage.recorded",
+        event_id="x" * 200_000,
+        source="//acme/agents",
+        subject=world.tenant_id,
+        time=NOON,
+        data={"events": [used(f"bad {number}", -1) for number in range(500)]},
+    )
+    counting = CountingQuarantine(world.store, world.now, "billing")
+    recorder = Recorder(world.store, counting, world.now, world.catalogue.meters, world.billed.check)
+    with pytest.raises(Rejected, match="too_large"):
+        await recorder.record(event, Delivery("m", b"", {}))
+    assert counting.written < 50
+
+
 @pytest.mark.parametrize("subject", ["tnt_nobody", ""])
 async def test_usage_of_an_unknown_tenant_is_quarantined_as_it_came(world: World, subject: str) -> None:
     """P16, B12"""
@@ -132,8 +186,9 @@ async def test_usage_of_an_unknown_tenant_is_quarantined_as_it_came(world: World
         [used("a")],
         used("a"),
         {"events": [used("a" * MAX_DATA_BYTES)]},
+        msgspec.Raw(b'{"events":[' + b"{}," * 300_000 + b"{}]}"),
     ],
-    ids=["null", "empty", "none", "501", "no list", "more", "list", "single", "large"],
+    ids=["null", "empty", "none", "501", "no list", "more", "list", "single", "large", "many"],
 )
 async def test_a_message_that_is_no_batch_is_quarantined_whole(world: World, data: Any) -> None:
     await world.deliver("usage.recorded", data)

@@ -81,7 +81,9 @@ def test_quarter_hours_are_half_open(time: str, quarter: int) -> None:
 def test_an_event_counts_on_its_utc_day() -> None:
     """B7"""
     time = datetime(2026, 4, 1, 1, 30, tzinfo=timezone(timedelta(hours=2)))
-    use = metering.accept("s", "i", "m", 1, time, meters={"m"}, now=datetime(2026, 4, 1, tzinfo=UTC))
+    use = metering.accept(
+        "s", "i", "m", 1, time.isoformat(), meters={"m"}, now=datetime(2026, 4, 1, tzinfo=UTC)
+    )
     assert metering.counter(use) == metering.Counter("m", "2026-03-31")
     assert use == Use("s", "i", "m", 1_000_000, datetime(2026, 3, 31, 23, 30, tzinfo=UTC))
 
@@ -99,7 +101,7 @@ def test_the_window_is_92_days_back_and_5_minutes_ahead(age: timedelta, is_in: b
     """B8, P17"""
     now = datetime(2026, 3, 15, tzinfo=UTC)
     try:
-        metering.accept("s", "i", "m", 1, now - age, meters={"m"}, now=now)
+        metering.accept("s", "i", "m", 1, (now - age).isoformat(), meters={"m"}, now=now)
     except Refused:
         assert not is_in
     else:

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from functions.billing import records
+from shared.audit import Actor
 from shared.errors import Unavailable
 from tests.unit.billing.faulty_store import Crash, FaultyStore
 from tests.unit.billing.world import NOON, World, used
@@ -13,6 +14,7 @@ from tests.unit.billing.world import NOON, World, used
 pytestmark = pytest.mark.anyio
 
 MARCH = ("agent_minutes", "2026-03")
+OPERATOR = Actor("service_account", "sa_ops", "platform")
 
 
 async def test_an_event_is_kept_and_counted_in_its_quarter_hour(world: World) -> None:
@@ -99,6 +101,66 @@ async def test_a_tenant_made_a_moment_ago_is_known_at_once(world: World) -> None
     await other.add_tenant(id="tnt_new")
     await other.use(used("a"))
     assert await other.events_counted() == 1
+
+
+@pytest.mark.parametrize(
+    ("tenant_id", "status"),
+    [("tnt_new", "provisioning"), ("tnt_new", "failed"), ("platform", "active"), ("platform", "suspended")],
+)
+async def test_usage_of_a_tenant_that_is_not_billed_is_set_aside_and_not_counted(
+    world: World, tenant_id: str, status: str
+) -> None:
+    other = World(world.store, tenant_id)
+    await other.add_tenant(id=tenant_id, status=status)
+    await other.use(used("a"))
+    assert await world.reasons() == ["tenant_not_billed"]
+    assert await other.events_counted() == 0
+
+
+async def test_usage_from_before_activation_counts_once_when_it_is_replayed_after_it(world: World) -> None:
+    other = World(world.store, "tnt_new")
+    await other.add_tenant(id="tnt_new", status="provisioning")
+    await other.use(used("a", 2), used("b", 3), used("bad", -1))
+    (kept,) = await world.quarantined()
+    await other.change_tenant(status="active")
+    await world.quarantine.replay(kept.id, world.outbox, OPERATOR)
+    (sent,) = await world.sent()
+    for _ in range(2):
+        await other.deliver("usage.recorded", sent["data"], message_id="replayed")
+    assert await other.counted() == {MARCH: 5_000_000}
+    assert await world.reasons() == ["usage_bad_quantity"]
+
+
+async def test_that_a_tenant_is_billed_is_asked_once_for_many_messages(world: World) -> None:
+    faulty = FaultyStore(world.store)
+    instance = World(faulty)
+    for number in range(20):
+        await instance.use(used(str(number)))
+    assert faulty.steps == 20 + 1
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("2026-02-28T23:59:59.9999999Z", "2026-02-28T23:59:59.999999Z"),
+        ("2026-02-28T23:59:59.999999999999Z", "2026-02-28T23:59:59.999999Z"),
+        ("2026-03-01T00:29:59.9999999+00:30", "2026-02-28T23:59:59.999999Z"),
+        ("2026-02-28T19:59:59.9999995-04:00", "2026-02-28T23:59:59.999999Z"),
+        ("2026-02-28T23:59:59.1234564Z", "2026-02-28T23:59:59.123456Z"),
+        ("2026-02-28T23:59:59.9Z", "2026-02-28T23:59:59.900000Z"),
+        ("2026-02-28T23:59:59Z", "2026-02-28T23:59:59.000000Z"),
+    ],
+)
+async def test_digits_beyond_microseconds_are_cut_so_no_month_is_reached_before_it_begins(
+    world: World, written: str, kept: str
+) -> None:
+    await world.use(used("a", at=written), used("a", at=kept))  # type: ignore[arg-type]
+    key = records.event_key(world.store.tenant(world.tenant_id), world.tenant_id, "//acme/agents", "a")
+    (event,) = await world.store.read(key)
+    assert event is not None
+    assert event.body["time"] == kept
+    assert await world.counted() == {("agent_minutes", "2026-02"): 1_000_000}
+    assert await world.quarantined() == []
 
 
 async def test_a_message_may_hold_500_events_over_many_days_all_bad_or_all_good(world: World) -> None:

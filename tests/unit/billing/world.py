@@ -14,7 +14,7 @@ from functions.billing.domain.periods import Period
 from functions.billing.domain.subscriptions import Subscription
 from functions.billing.invoices import Invoices
 from functions.billing.subscriptions import Subscriptions
-from functions.billing.tenants import KnownTenants
+from functions.billing.tenants import BilledTenants
 from functions.billing.usage import Recorder
 from functions.billing.usage_report import UsageReports
 from shared import outbox, quarantine, tenant
@@ -67,8 +67,8 @@ class World:
         self.outbox = Outbox(store, NoBus(), self.now, "billing")
         self.reports = UsageReports(store, self.now, catalogue.meters)
         self.invoice_reader = Invoices(store)
-        self.known = KnownTenants(store, self.now)
-        recorder = Recorder(store, self.quarantine, self.now, catalogue.meters, self.known.has)
+        self.billed = BilledTenants(store, self.now)
+        recorder = Recorder(store, self.quarantine, self.now, catalogue.meters, self.billed.check)
         subscriptions = Subscriptions(store, self.now, catalogue.currency)
         self.closing = Closing(store, self.outbox, catalogue, self.now)
         self.handlers = events.table(recorder, subscriptions, self.closing, self.outbox)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.envelope import BadEnvelope, Delivery, event_of, parse
+from shared.envelope import MAX_EVENT_BYTES, BadEnvelope, Delivery, event_of, parse
 from tests.unit.events.deliveries import BINARY, EVENT, delivery, encoded, event_bytes, message, push
 
 LIMIT = 100_000
@@ -248,6 +248,7 @@ def test_an_events_time_is_made_utc() -> None:
         {"subject": ...},
         {"data": ...},
         {"datacontenttype": "application/json; charset=utf-8"},
+        {"datacontenttype": "application/json;" + "x" * 239},
         {"datacontenttype": ...},
         {"traceparent": "00-1-2-3", "extension": True},
         {"id": "x" * 256},
@@ -256,6 +257,30 @@ def test_an_events_time_is_made_utc() -> None:
 )
 def test_an_event_may_leave_out_what_cloudevents_lets_it(changes: dict[str, Any]) -> None:
     event_of(delivery(event_bytes(**changes)))
+
+
+TRACE = "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (f"00-{TRACE}-01", f"00-{TRACE}-01"),
+        (f"00-{TRACE}-01-more", None),
+        (f"00-{TRACE}-01\n", None),
+        (f"00-{TRACE.upper()}-01", None),
+        ("00-1-2-3", None),
+        ("", None),
+        ("x" * 100_000, None),
+        (None, None),
+    ],
+)
+def test_a_trace_that_is_none_is_dropped_and_the_event_goes_on(written: str | None, read: str | None) -> None:
+    assert event_of(delivery(event_bytes(traceparent=written))).traceparent == read
+
+
+def test_an_event_may_hold_a_megabyte_of_data() -> None:
+    assert len(event_of(delivery(event_bytes(data="x" * 1_000_000))).data) == 1_000_002
 
 
 @pytest.mark.parametrize(
@@ -284,6 +309,7 @@ def test_an_event_may_leave_out_what_cloudevents_lets_it(changes: dict[str, Any]
         {"time": "0001-01-01T00:00:00+01:00"},
         {"time": 1772625600},
         {"datacontenttype": "text/xml"},
+        {"datacontenttype": "application/json;" + "x" * 240},
     ],
 )
 def test_an_event_with_a_wrong_field_is_a_bad_envelope(changes: dict[str, Any]) -> None:
@@ -303,6 +329,8 @@ def test_an_event_with_a_wrong_field_is_a_bad_envelope(changes: dict[str, Any]) 
         (event_bytes()[:-1] + b',"id":"evt_2"}', "event_duplicate_key"),
         (event_bytes()[:-1] + b',"x":NaN}', "event_not_json"),
         (event_bytes()[:-1] + b',"x":"\\ud800"}', "event_not_json"),
+        (event_bytes(data="x" * MAX_EVENT_BYTES), "too_large"),
+        (b"x" * (MAX_EVENT_BYTES + 1), "too_large"),
         (b'{"data":' + b"[" * 50_000 + b"]" * 50_000 + b"}", "event_too_deep"),
     ],
 )

@@ -250,7 +250,7 @@ async def test_a_message_of_nearly_ten_megabytes_is_quarantined_with_its_beginni
     data = b"x" * 9_900_000
     assert (await world.send(data=encoded(data))).status == 204
     (kept,) = await world.kept()
-    assert (kept.reason, kept.truncated) == ("event_not_json", True)
+    assert (kept.reason, kept.truncated) == ("too_large", True)
     assert base64.b64decode(kept.body) == data[: quarantine.MAX_KEPT_BYTES]
 
 

@@ -143,6 +143,15 @@ async def test_one_event_of_a_batch_is_kept_in_the_commit_of_the_others(world: W
     assert (replayed.id, bytes(replayed.data)) == (event.id, b'{"events":[{"id":"2"}]}')
 
 
+async def test_one_event_of_a_batch_is_kept_without_the_attributes_of_the_batch(world: World) -> None:
+    """Or 500 of them would each keep 128 kB."""
+    event = event_of(delivery())
+    batch = delivery(attributes={"type": "t", **{str(number): "v" * 1024 for number in range(90)}})
+    await world.shelf.put(world.shelf.write(batch, "invalid", "no", event, part=3))
+    (kept,) = (await world.shelf.list()).items
+    assert kept.attributes == {"type": event.type, "subject": "tnt_acme"}
+
+
 async def test_a_replay_sends_the_message_as_it_was_and_takes_it_off_the_shelf(world: World) -> None:
     """P15."""
     quarantine_id = await world.keep(attributes={"type": "t"})
