@@ -9,10 +9,12 @@ from pathlib import Path
 import msgspec
 
 from local.layout import Layout
-from shared import events
+from shared import envelope, events
 from shared.bus import TENANT_EVENTS
 from shared.bus.local import LocalBus
 from shared.bus.tables import Leased
+from shared.envelope import BadEnvelope, Delivery
+from shared.event_door import Rejected, data_of
 from shared.events import CloudEvent
 from shared.ids import Clock, utc_now
 from shared.payloads import StatusReported, StepRequested
@@ -25,17 +27,15 @@ IDLE_SECONDS = 0.05
 
 
 def answer(data: bytes, clock: Clock) -> CloudEvent | None:
-    """The report for a `tenant.step.requested`; None for anything else on the topic, broken or not.
+    """The report for a `tenant.step.requested`; None for any other event on the topic.
 
     The event's id comes from the operation, so a request that is delivered twice is answered alike.
+    Raises `BadEnvelope` and `Rejected` for what is no event or no such request.
     """
-    try:
-        event = msgspec.json.decode(data, type=CloudEvent)
-        if events.short_name(event.type) != "tenant.step.requested":
-            return None
-        request = msgspec.json.decode(event.data, type=StepRequested)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    event = envelope.event_of(Delivery("", data, {}))
+    if events.short_name(event.type) != "tenant.step.requested":
         return None
+    request = data_of(event, StepRequested)
     return events.make(
         "tenant.status.reported",
         event_id=f"{request.operation_id}-{request.step}",
@@ -68,7 +68,11 @@ class Cluster:
         return len(leased)
 
     async def _handle(self, leased: Leased) -> None:
-        report = answer(leased.message.data, self._clock)
+        report: CloudEvent | None = None
+        try:
+            report = answer(leased.message.data, self._clock)
+        except (BadEnvelope, Rejected) as broken:
+            print(f"message {leased.message_id} is left alone: {str(broken)[:200]!a}", flush=True)
         if report is not None:
             await asyncio.sleep(self._delay_seconds)
             await self._bus.publish(TENANT_EVENTS, [events.to_message(report)])

@@ -18,13 +18,13 @@ from shared.tiers import LIMITS
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 
 
-def _requested(operation_id: str = "op_1") -> bytes:
+def _requested(operation_id: str = "op_1", subject: str = "tnt_1") -> bytes:
     step = StepRequested(operation_id, "provision", "acme", "basic", "shared", LIMITS["basic"])
     event = events.make(
         "tenant.step.requested",
         event_id="e1",
         source="//energent/tenants",
-        subject="tnt_1",
+        subject=subject,
         time=AT,
         data=step,
     )
@@ -52,16 +52,47 @@ def test_the_same_request_gets_the_same_event_and_another_one_another() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"",
-        b"\xff",
-        b"[]",
         b'{"id":"e","source":"s","type":"other","time":"2026-11-01T00:00:00Z"}',
-        _requested().replace(b"operation_id", b"operation"),
         _requested().replace(b"step.requested", b"status.reported"),
     ],
 )
-def test_anything_else_on_the_topic_is_left_alone(data: bytes) -> None:
+def test_any_other_event_on_the_topic_is_left_alone(data: bytes) -> None:
     assert answer(data, lambda: AT) is None
+
+
+BROKEN = [
+    b"junk",
+    b"\xff",
+    b"[]",
+    _requested().replace(b"operation_id", b"operation"),
+    _requested()[:-1] + b',"extension":' + b"[" * 3000 + b"]" * 3000 + b"}",
+    b'{"id":"a","source":"b","type":"ai.energent.tenant.step.requested.v1","time":"2026-11-22T00:00:00Z",'
+    b'"data":' + b"[" * 3000 + b"]" * 3000 + b"}",
+    _requested(subject="t" * 1025),
+    _requested(subject="../x"),
+    _requested().replace(b'"slug":', b'"a\\n\\u001b%b":' % (b"x" * 10_000)),
+    _requested("x" * 9_000_000),
+]
+
+
+def test_a_broken_message_is_named_in_a_line_and_acknowledged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def story() -> int:
+        bus = LocalBus(tmp_path / "bus.db")
+        cluster = Cluster(bus, lambda: AT, delay_seconds=0)
+        await bus.subscribe(TENANT_EVENTS, SUBSCRIPTION)
+        await bus.publish(TENANT_EVENTS, [Message(data) for data in BROKEN])
+        await bus.publish(TENANT_EVENTS, [Message(b"", {"a": "b"})])
+        taken = await cluster.work()
+        assert await bus.pending(SUBSCRIPTION) == 0
+        await bus.close()
+        return taken
+
+    assert asyncio.run(story()) == len(BROKEN) + 1
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(BROKEN) + 1
+    assert all(line.startswith("message ") and len(line) < 300 and line.isprintable() for line in lines)
 
 
 def test_every_message_is_acknowledged_and_only_requests_are_answered(tmp_path: Path) -> None:
