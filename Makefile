@@ -5,6 +5,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BACKEND ?= embedded
 PORT ?= 8080
 DATA_DIR ?= .local
+# The demo empties its folder, so it has one of its own unless a folder is given.
+DEMO_DIR := $(if $(filter file default undefined,$(origin DATA_DIR)),.local-demo,$(DATA_DIR))
 ARGS ?=
 V := .venv/bin
 export BACKEND
@@ -20,15 +22,16 @@ setup: .venv/.ready ## Install the pinned dependencies into .venv (the other tar
 .venv/.ready: requirements.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11, 3.12 or 3.13 is needed; say which with PYTHON=/path/to/python3.11")'
 	@echo 'Installing the pinned dependencies into .venv (a minute or so, once) ...'
-	@test -x $(V)/python || $(PYTHON) -m venv .venv
+	@$(V)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv || \
+	  { rm -rf .venv; echo 'python -m venv failed; on Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
 	@$(V)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt -r requirements-dev.txt
 	@touch $@
 
 demo: .venv/.ready ## A customer's whole life, on free ports with a fresh data folder, every figure checked
-	@$(V)/python -m local.demo $(ARGS)
+	@$(V)/python -m local.demo --data-dir "$(DEMO_DIR)" $(ARGS)
 
 run: .venv/.ready ## The suite behind its gateway on 127.0.0.1:8080 (PORT=, DATA_DIR=); Ctrl-C stops it
-	@$(V)/python -m local.run --port $(PORT) --data-dir $(DATA_DIR) $(ARGS)
+	@$(V)/python -m local.run --port $(PORT) --data-dir "$(DATA_DIR)" $(ARGS)
 
 test: .venv/.ready ## All tests (ARGS="tests/unit -k name" for some)
 	@$(V)/python -m pytest $(ARGS)
@@ -49,5 +52,5 @@ lock: ## Compile requirements*.in to pinned files with hashes
 	@$(V)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements.in -o requirements.txt
 	@$(V)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements-dev.in -o requirements-dev.txt
 
-clean: ## Remove build/ and .local/ (.venv stays)
-	@rm -rf build .local
+clean: ## Remove build/, .local/ and .local-demo/ (.venv stays)
+	@rm -rf build .local .local-demo

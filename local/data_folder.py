@@ -40,6 +40,18 @@ def held(layout: Layout, *, fresh: bool) -> Iterator[None]:
         yield
 
 
+def is_held(layout: Layout) -> bool:
+    """Whether a runner is on the folder now."""
+    try:
+        with layout.lock.open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 def _empty(layout: Layout) -> None:
     for item in layout.root.iterdir():
         if item == layout.lock:

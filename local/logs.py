@@ -11,6 +11,8 @@ STYLES = {"WARNING": "yellow", "ERROR": "bold red", "CRITICAL": "bold red", "ALE
 SHOWN_AT_ONCE = 40
 MAX_READ_BYTES = 262_144
 MAX_LINE_CHARS = 300
+DELIVERED = "POST / 204"
+"""An event that was taken: there are many, and the schedule alone makes some every few seconds."""
 
 
 class Tail:
@@ -74,9 +76,9 @@ def _gateway(entry: Mapping[str, Any]) -> str:
 def _function(entry: Mapping[str, Any]) -> str:
     """Message, how long it took, whose tenant it was, and the last line of a stack."""
     severity = str(entry.get("severity", "INFO"))
-    if severity == "DEBUG":
-        return ""
     message = str(entry.get("message", "")).splitlines() or [""]
+    if severity == "DEBUG" or message[0] == DELIVERED:
+        return ""
     text = escape(message[0][:MAX_LINE_CHARS])
     style = STYLES.get(severity)
     shown = [f"[{style}]{severity} {text}[/]" if style else text]

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 import msgspec
 
+from local import data_folder
 from local.layout import Layout
 from shared import bus, events
 from shared.bus import BILLING_EVENTS, Message
@@ -101,13 +102,19 @@ def _describe(topic: str, message: Message) -> str:
     except msgspec.DecodeError:
         return f"{topic}  {len(message.data)} bytes that are no CloudEvent"
     batch = data.get("events") if isinstance(data, dict) else None
-    size = f"  {len(batch)} events" if isinstance(batch, list) else ""
+    size = f"  {len(batch)} event{'s' * (len(batch) != 1)}" if isinstance(batch, list) else ""
     return f"{topic}  {event.type}  {event.subject}  {event.id}{size}"
 
 
 def _tenant(text: str) -> str:
-    if not is_id(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no tenant id (tnt_…)")
+    if not is_id(text) or not text.startswith("tnt_"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no tenant id (tnt_…); a slug is not one")
+    return text
+
+
+def _source(text: str) -> str:
+    if not 1 <= len(text) <= 256:
+        raise argparse.ArgumentTypeError("a source has 1 to 256 characters")
     return text
 
 
@@ -150,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     use.add_argument("--quantity", type=_quantity, required=True, help="above 0, at most six decimals")
     use.add_argument("--time", type=_time, help="when it was used, RFC 3339; default: now")
     use.add_argument("--count", type=_count, default=1, help="so many events of this kind; default: 1")
-    use.add_argument("--source", default=SOURCE, help="who measured it; default: %(default)s")
+    use.add_argument("--source", type=_source, default=SOURCE, help="who measured it; default: %(default)s")
 
     event = what.add_parser("event", help="events of any kind", description="Publishes CloudEvents.")
     event.add_argument("file", metavar="FILE", help="CloudEvents in JSON, one a line; - reads from stdin")
@@ -204,6 +211,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     for topic, message in published:
         print(_describe(topic, message))
+    if not data_folder.is_held(Layout(options.data_dir.resolve())):
+        print(f"nothing runs on {options.data_dir}: it is delivered at the next `make run`", file=sys.stderr)
     return 0
 
 

@@ -7,7 +7,6 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from local.layout import Layout
 from local.processes import Server
 
 
@@ -41,14 +40,13 @@ def as_json(ready: Ready) -> str:
     return msgspec.json.format(msgspec.json.encode(ready), indent=2).decode()
 
 
-def show(console: Console, ready: Ready, layout: Layout, data_dir: str) -> None:
+def show(console: Console, ready: Ready, data_dir: str) -> None:
     """`data_dir` is the folder as the person named it, short enough to type."""
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("what", "where", "process", "log"):
-        table.add_column(heading)
+    for heading in ("what", "where", "process"):
+        table.add_column(heading, no_wrap=True)
     for name, server in (*ready.others.items(), *ready.functions.items()):
-        log = server.log.replace(str(layout.root), data_dir, 1)
-        table.add_row(name, server.url or "–", str(server.pid), log)
+        table.add_row(name, server.url or "–", str(server.pid))
     console.print(table)
     typed = shlex.quote(data_dir)
     usage = "usage --tenant tnt_… --meter agent_minutes --quantity 3"
@@ -56,6 +54,8 @@ def show(console: Console, ready: Ready, layout: Layout, data_dir: str) -> None:
         "API": ready.gateway,
         "a first token": f"curl -s -K {typed}/operator.curl",
         "e-mails": f"{data_dir}/mailbox/",
+        "logs": f"{data_dir}/logs/",
+        "set aside": f".venv/bin/python -m local.set_aside --data-dir {typed}",
         "publish usage": f".venv/bin/python -m local.publish --data-dir {typed} {usage}",
         "stop": "Ctrl-C",
     }

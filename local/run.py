@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -112,6 +113,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     flags = _parser().parse_args(arguments)
+    backend = os.environ.get("BACKEND", "embedded")
+    if backend != "embedded":
+        return _refuse(f"BACKEND={backend} is not in this build; use BACKEND=embedded")
     console = Console()
     layout = Layout(flags.data_dir.resolve())
     with contextlib.ExitStack() as held:
@@ -128,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             runner = Runner(options, str(flags.data_dir), flags.ready_file, console)
             asyncio.run(_until_stopped(runner, logs=not flags.no_logs))
         except PortUnusable as refusal:
-            return _refuse(f"{refusal}; choose another with PORT=8081 (0: any free one)")
+            return _refuse(f"{refusal}; choose another with PORT= (0: any free one)")
         except (CannotStart, DataFolderError, ServerFailed) as refusal:
             return _refuse(str(refusal))
     return 0

@@ -54,7 +54,7 @@ class Runner:
             await self._start()
             self._is_ready = True
             self._write_ready_file()
-            report.show(self._console, self._ready(), self._layout, self._data_dir)
+            report.show(self._console, self._ready(), self._data_dir)
             following = asyncio.create_task(self._follow_logs()) if logs else None
             try:
                 await self._processes.run()

@@ -1,5 +1,6 @@
 """Usage arrives: each event counts once, whoever sends it how often, and a bad one is set aside alone."""
 
+import logging
 import random
 from collections.abc import Awaitable, Callable, Collection
 
@@ -31,6 +32,7 @@ from shared.store.bodies import stamp
 MAX_EVENTS = 500
 MAX_DATA_BYTES = 1_000_000
 
+_log = logging.getLogger(__name__)
 _decoder = msgspec.json.Decoder(UsageEvent)
 
 
@@ -113,6 +115,11 @@ class Recorder:
             raise Rejected("usage_counter_full", "A counter would leave 64 bits.") from None
         except DocumentTooLarge:
             raise Rejected("too_large", "Too much to set aside event by event.") from None
+        if message.set_aside:
+            reasons = sorted({write.body["reason"] for write in message.set_aside.values()})
+            _log.warning(
+                "%d of %d events set aside: %s", len(message.set_aside), len(message.raws), ", ".join(reasons)
+            )
 
     def _look_at_each(self, message: _Message, event: CloudEvent, scope: Scope) -> None:
         for part, raw in enumerate(message.raws):

@@ -7,12 +7,14 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 from rich.console import Console
+from rich.markup import escape
 
 from local.demo import report
 from local.demo.screen import Screen
 from local.demo.story import Story
-from local.demo.world import DemoFailed, running
+from local.demo.world import DemoFailed, NotStarted, running
 
 
 def main() -> int:
@@ -21,11 +23,15 @@ def main() -> int:
         description="Runs the whole suite on free ports and tells a customer's life, checking every figure.",
     )
     parser.add_argument(
-        "--data-dir", type=Path, default=Path(".local/demo"), help="emptied first (%(default)s)"
+        "--data-dir", type=Path, default=Path(".local-demo"), help="emptied first (%(default)s)"
     )
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="repeats a run's dice")  # noqa: S311
     options = parser.parse_args()
-    return asyncio.run(_run(options.data_dir, options.seed))
+    try:
+        return asyncio.run(_run(options.data_dir, options.seed))
+    except KeyboardInterrupt:
+        print("\nStopped; nothing is left running.")
+        return 130
 
 
 async def _run(data_dir: Path, seed: int) -> int:
@@ -36,20 +42,28 @@ async def _run(data_dir: Path, seed: int) -> int:
         async with running(data_dir) as world:
             story = Story(world, screen, random.Random(seed), datetime.now(UTC).date())  # noqa: S311 - dice
             page = await story.tell()
-    except DemoFailed as failure:
-        stopped = str(failure)
+    except NotStarted as failure:
+        screen.console.print(f"[bold red]The suite did not start.[/]\n{escape(str(failure))}")
+        return 1
+    except (DemoFailed, httpx.TransportError) as failure:
+        stopped = str(failure) or type(failure).__name__
+    return _verdict(screen, data_dir, page, stopped)
+
+
+def _verdict(screen: Screen, data_dir: Path, page: str, stopped: str) -> int:
     path = data_dir / "report.html"
-    if data_dir.exists():
-        report.write(path, screen, page)
-    screen.console.print(f"\nReport with the invoice: {path.resolve()}")
+    report.write(path, screen, page)
+    screen.console.print(f"\nReport with the invoice: {path.resolve()}", soft_wrap=True)
     if stopped:
+        logs = data_dir / "logs"
         screen.console.print(
-            f"[bold red]The story stopped: {stopped}[/]\nLogs: {data_dir / 'logs'}", markup=True
+            f"[bold red]The story stopped: {escape(stopped)}[/]\nLogs: {logs}", soft_wrap=True
         )
-    verdict = "[bold red]" if stopped or screen.failed else "[bold green]"
+    bad = bool(stopped or screen.failed or not screen.checks)
     held = len(screen.checks) - len(screen.failed)
-    screen.console.print(f"{verdict}{held} of {len(screen.checks)} checks hold[/], {screen.seconds:.0f} s.")
-    return 1 if stopped or screen.failed or not screen.checks else 0
+    colour = "bold red" if bad else "bold green"
+    screen.console.print(f"[{colour}]{held} of {len(screen.checks)} checks hold[/], {screen.seconds:.0f} s.")
+    return int(bad)
 
 
 if __name__ == "__main__":

@@ -58,14 +58,17 @@ class Months:
         )
         stream: list[Any] = [*usage.messages(self._dice, [*main, *late], duplicates), broken]
         self._dice.shuffle(stream)
+        killed = 0
         with Progress(console=screen.console, transient=True) as progress:
             bar = progress.add_task("    publishing", total=len(stream))
             for number, message in enumerate(stream):
                 await world.publish_usage(self._acme.tenant_id, usage.SOURCE, message)
                 progress.advance(bar)
                 if number == len(stream) // 3:
-                    screen.say(f"[bold red]kill -9[/] billing (process {world.kill_function('billing')})")
+                    killed = world.kill_function("billing")
+                    screen.say(f"[bold red]kill -9[/] billing, process {killed}, in mid-stream")
         await world.publish_raw(b'{"this is": "no event at all"')
+        screen.say(f"billing is back as process {await world.restarted('billing', killed)}")
         self.broken = len(broken) + 1
         await self.settled()
         await self._check_usage(self._last, main)

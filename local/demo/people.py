@@ -29,7 +29,7 @@ class People:
         self._contract_start = contract_start
 
     async def operator(self) -> str:
-        self._screen.chapter("The operator signs in with the credential that `make run` left in a file")
+        self._screen.chapter("The operator signs in with the credential that the runner has left in a file")
         credential = msgspec.json.decode(self._world.layout.operator.read_bytes())
         return await self._world.client_token(credential["client_id"], credential["client_secret"])
 

@@ -45,17 +45,17 @@ class Screen:
         return time.monotonic() - self._clock
 
     def say(self, text: str) -> None:
-        self.console.print(f"    {text}", highlight=False)
+        self.console.print(f"    {text}", soft_wrap=True)
 
     def check(self, claim: str, expected: Any, found: Any) -> bool:
         """Shown and counted; the demo goes on when it fails and exits non-zero at the end."""
         done = Check(self._chapter, claim, str(expected), str(found))
         self.checks.append(done)
         if done.holds:
-            self.console.print(f"    [green]✓[/] {claim}: [bold]{done.found}[/]", highlight=False)
+            self.console.print(f"    [green]✓[/] {claim}: [bold]{done.found}[/]", soft_wrap=True)
         else:
             self.console.print(
-                f"    [bold red]✗ {claim}: {done.found}, but it must be {done.expected}[/]", highlight=False
+                f"    [bold red]✗ {claim}: {done.found}, but it must be {done.expected}[/]", soft_wrap=True
             )
         return done.holds
 

@@ -90,6 +90,7 @@ class Story:
             ]
             return True if all(answer.status_code in (401, 403) for answer in answers) else None
 
+        screen.say("Waiting until every function refuses the access token, 30 s at the most ...")
         await until(refused, "the access token to be refused everywhere", SUSPENSION_SECONDS + 5)
         waited = time.monotonic() - started
         screen.say(f"Every function refused the access token after {waited:.1f} s.")

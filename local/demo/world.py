@@ -33,6 +33,10 @@ class DemoFailed(Exception):
     """The story cannot go on; the message says where it stopped and where to look."""
 
 
+class NotStarted(DemoFailed):
+    """There was no suite to tell the story of; the message is what the runner said."""
+
+
 class World:
     """One suite in one data folder."""
 
@@ -45,7 +49,10 @@ class World:
     @property
     def ready(self) -> dict[str, Any]:
         """What the runner says runs now."""
-        ready: dict[str, Any] = json.loads(self._ready_file.read_text())
+        try:
+            ready: dict[str, Any] = json.loads(self._ready_file.read_text())
+        except FileNotFoundError:
+            raise DemoFailed("the suite has stopped") from None
         return ready
 
     async def call(self, method: str, path: str, token: str | None = None, **rest: Any) -> httpx.Response:
@@ -111,6 +118,15 @@ class World:
         killpg(pid, signal.SIGKILL)
         return pid
 
+    async def restarted(self, name: str, killed: int) -> int:
+        """The process id of the function that the runner has started in the place of a killed one."""
+
+        async def look() -> int | None:
+            pid = int(self.ready["functions"][name]["pid"])
+            return None if pid == killed else pid
+
+        return await until(look, f"{name} to be started again")
+
     async def mail_to(self, address: str) -> str:
         """The text of the newest mail to somebody, once it is there."""
 
@@ -150,23 +166,20 @@ async def running(data_dir: Path) -> AsyncIterator[World]:
     """Starts the suite on free ports in a fresh folder and stops it in the end, whatever happens."""
     with tempfile.TemporaryDirectory() as scratch:
         ready_file = Path(scratch) / "ready.json"
-        runner = await asyncio.create_subprocess_exec(
-            *(
-                sys.executable,
-                "-m",
-                "local.run",
-                "--port",
-                "0",
-                "--fresh",
-                "--no-logs",
-                "--tick-seconds",
-                "0",
-            ),
-            *("--data-dir", str(data_dir), "--ready-file", str(ready_file)),
-        )
+        output = Path(scratch) / "runner.out"
+        with output.open("wb") as out:
+            runner = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "local.run", "--port", "0", "--fresh", "--no-logs"),
+                *("--tick-seconds", "0", "--data-dir", str(data_dir), "--ready-file", str(ready_file)),
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
         try:
             layout = Layout(data_dir.resolve())
-            ready = await until(lambda: _ready(ready_file, runner), "the suite to start", START_SECONDS)
+            ready = await until(
+                lambda: _ready(ready_file, runner, output), "the suite to start", START_SECONDS
+            )
             bus = LocalBus(layout.bus)
             try:
                 async with httpx.AsyncClient(base_url=ready["gateway"], timeout=30) as client:
@@ -179,9 +192,9 @@ async def running(data_dir: Path) -> AsyncIterator[World]:
             await runner.wait()
 
 
-async def _ready(path: Path, runner: asyncio.subprocess.Process) -> dict[str, Any] | None:
+async def _ready(path: Path, runner: asyncio.subprocess.Process, output: Path) -> dict[str, Any] | None:
     if runner.returncode is not None:
-        raise DemoFailed("the suite did not start; what it said stands above")
+        raise NotStarted(output.read_text(errors="replace").strip()[-2000:])
     try:
         ready: dict[str, Any] = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):

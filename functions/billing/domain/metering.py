@@ -14,8 +14,8 @@ MAX_NAME_CHARS = 256
 SHARDS = 8
 
 _BEYOND_MICROSECONDS = re.compile(r"(?<=\.[0-9]{6})[0-9]+")
-_LONG_CHARS = len("2026-10-31T23:59:59.999999Z")
-"""What is no longer has no more than microseconds."""
+_LONG_CHARS = 27
+"""Of `2026-10-31T23:59:59.999999Z`: what is no longer has no more than microseconds."""
 
 
 class Refused(Exception):
