@@ -22,7 +22,8 @@ pytestmark = pytest.mark.anyio
 async def test_the_quarantine_and_the_dead_letters_are_shown_with_their_reasons(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     store, bus = SqliteStore(layout.store, quarantine.QUERIES), LocalBus(layout.bus, base_seconds=0.0)
-    await Quarantine(store, utc_now, "billing").put(Delivery("m-1", b"{}", {}), "usage_bad_shape", "no id")
+    shelf = Quarantine(store, utc_now, "billing")
+    await shelf.put(shelf.write(Delivery("m-1", b"{}", {}), "usage_bad_shape", "no id"))
     await bus.subscribe(BILLING_EVENTS, "billing")
     await bus.publish(BILLING_EVENTS, [Message(b"x")])
     while leased := await bus.lease("billing", 1, 10):
