@@ -10,7 +10,7 @@ import msgspec
 from shared import envelope, events
 from shared.caller import CallerCheck
 from shared.envelope import BadEnvelope, Delivery
-from shared.errors import BadRequest, TooLarge, Unavailable
+from shared.errors import BadRequest, Error, TooLarge, Unavailable
 from shared.events import CloudEvent
 from shared.http import Response
 from shared.logs import CONTEXT, trace_of
@@ -78,8 +78,11 @@ class EventDoor:
         self._notifications = notifications or {}
         self._handler_seconds = handler_seconds
 
-    async def handle(self, headers: Mapping[str, str], read_body: ReadBody) -> Response:
-        """`headers` have lower-case names. For a bad caller nothing is read or written.
+    async def handle(
+        self, headers: Mapping[str, str], read_body: ReadBody, flaw: Error | None = None
+    ) -> Response:
+        """`headers` have lower-case names. For a bad caller nothing is read or written. A request that has a
+        `flaw`, for which any other would be refused, is quarantined.
 
         `read_body` takes a limit and raises `TooLarge` over it, `BadRequest` for a body that does not come;
         what else it raises passes through.
@@ -88,7 +91,7 @@ class EventDoor:
         body = await _read(read_body)
         try:
             async with asyncio.timeout(self._handler_seconds):
-                await self._take(headers, body)
+                await self._take(headers, body, flaw)
         except Unavailable as outage:
             self._log.warning("event put off: %s", outage)
             raise
@@ -97,8 +100,10 @@ class EventDoor:
             raise Unavailable("event_failed", "Send it again.") from None
         return Response(204)
 
-    async def _take(self, headers: Mapping[str, str], body: bytes | None) -> None:
+    async def _take(self, headers: Mapping[str, str], body: bytes | None, flaw: Error | None) -> None:
         try:
+            if flaw is not None:
+                raise BadEnvelope(flaw.code, flaw.detail)
             if body is None:
                 raise BadEnvelope("too_large", f"The body has more than {MAX_BODY_BYTES} bytes.")
             delivery = envelope.parse(headers, body, MAX_BODY_BYTES)

@@ -25,12 +25,12 @@ _MAX_CHAIN = 5
 
 _SECRET = re.compile(
     r"-----BEGIN [^-]*-----(?s:.*?)(?:-----END [^-]*-----|\Z)"
-    r"|\beyJ[\w-]{8,}(?:\.[\w-]*)*"  # a JSON object in base64url: tokens
-    r"|\b(?:rt1|inv1|sk|rk|pk|whsec)_[\w-]{8,}"
-    r"|\b(?i:bearer|basic)\s+\S+"
+    r"|eyJ[\w-]{8,}(?:\.[\w-]*)*"  # a JSON object in base64url: tokens
+    r"|(?:rt1|inv1|whsec|(?<![A-Za-z0-9])(?:sk|rk|pk))_[\w-]{8,}"
+    r"|(?<![A-Za-z0-9])(?i:bearer|basic)\s+\S+"
     r"|(?<=password=)\S+|(?<=secret=)\S+|(?<=token=)\S+"
 )
-_EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}")
+_EMAIL = re.compile(r"[\w.+-]{1,64}(?:@|%40)[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}")
 _W3C = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 _GOOGLE = re.compile(r"([0-9a-fA-F]{32})(?:/.*)?")
 
@@ -179,7 +179,7 @@ def trace_name(trace: str, project: str) -> str:
 def redact(text: str) -> str:
     """Tokens, keys, passwords in `name=value` and e-mail addresses taken out, by their form."""
     text = _SECRET.sub(REDACTED, text[:MAX_TEXT])
-    return _EMAIL.sub(REDACTED, text) if "@" in text else text
+    return _EMAIL.sub(REDACTED, text) if "@" in text or "%40" in text else text
 
 
 def stack_of(failure: BaseException) -> str:

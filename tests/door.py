@@ -20,6 +20,8 @@ NEVER = b"\0never"
 """A chunk that does not come."""
 GONE = b"\0gone"
 """Instead of a chunk: the client has gone."""
+Chunk = bytes | asyncio.Event
+"""An event: nothing comes until it is set."""
 
 
 class Answer(msgspec.Struct):
@@ -75,7 +77,7 @@ class Door:
         headers = [] if content_type is None else [("content-type", content_type)]
         return self.ask("POST", target, [*headers, ("content-length", str(len(body)))], body)
 
-    async def send(self, method: str, target: str | bytes, headers: Headers = (), *chunks: bytes) -> Answer:
+    async def send(self, method: str, target: str | bytes, headers: Headers = (), *chunks: Chunk) -> Answer:
         raw = target if isinstance(target, bytes) else target.encode()
         path, _, query = raw.partition(b"?")
         scope = {
@@ -115,11 +117,14 @@ def principal(scopes: frozenset[str] = frozenset()) -> Principal:
     )
 
 
-def _receiver(chunks: Sequence[bytes]) -> Callable[[], Awaitable[Any]]:
+def _receiver(chunks: Sequence[Chunk]) -> Callable[[], Awaitable[Any]]:
     left = list(chunks) or [b""]
 
     async def receive() -> Any:
         chunk = left.pop(0)
+        if isinstance(chunk, asyncio.Event):
+            await chunk.wait()
+            chunk = b""
         if chunk is NEVER:
             await asyncio.Event().wait()
         if chunk is GONE:

@@ -1,17 +1,17 @@
 """The door: what every request goes through, from its headers to its line in the log."""
 
-import asyncio
 import logging
 import os
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
+from urllib.parse import unquote
 
 from starlette.requests import Request
 
 from shared.errors import Error, MethodNotAllowed, NotFound, Unauthenticated, Unavailable, UriTooLong
-from shared.http import PUBLIC, SIGNED_IN, Call, Handler, Response, Route, json_response
+from shared.http import PUBLIC, SIGNED_IN, Call, Response, Route, json_response
 from shared.http import headers as request_headers
 from shared.http.call import Disconnected, HttpCall
 from shared.http.deadlines import Deadlines, TimedOut
@@ -19,6 +19,7 @@ from shared.http.limits import Limits
 from shared.http.problem import oauth_problem, problem
 from shared.http.reply import Reply
 from shared.http.router import Found, Router
+from shared.http.slots import Slots
 from shared.identity import Principal, authorization, bearer_token, require_scope
 from shared.logs import CONTEXT, Access, Context, redact, trace_of
 from shared.secrets import SecretUnusable
@@ -41,7 +42,9 @@ class TokenVerifier(Protocol):
 class EventHandling(Protocol):
     """`shared.event_door.EventDoor`."""
 
-    async def handle(self, headers: Mapping[str, str], read_body: ReadBody) -> Response: ...
+    async def handle(
+        self, headers: Mapping[str, str], read_body: ReadBody, flaw: Error | None
+    ) -> Response: ...
 
 
 class _Crash(Error):
@@ -68,25 +71,25 @@ class App:
         self._verifier = verifier
         self._log_access = access_log
         self._limits = limits or Limits()
-        self._slots = asyncio.Semaphore(self._limits.running)
-        self._waiting = 0
+        self._slots = Slots(self._limits)
         self._deadlines = Deadlines(self._limits.handler_seconds)
         self._healthy = json_response({"status": "ok", "version": version})
         self._health = Route("GET", "/health", self._say_healthy, PUBLIC)
+        self._event_door = event_door
         doors = [self._health]
         if event_door is not None:
-            doors.append(Route("POST", "/", _delivery(event_door), PUBLIC))
+            doors.append(_delivery(event_door))
         self._router = Router([*doors, *(routes if serves_http else ())])
 
     async def __call__(self, request: Request) -> Reply:
         started = time.perf_counter()
         scope = request.scope
         headers, refusal = request_headers.read(scope["headers"], self._limits)
-        call = HttpCall(scope, request.receive, headers, _request_id(headers), self._limits)
+        call = HttpCall(scope, request.receive, headers, _request_id(headers), self._limits, self._slots)
         trace = trace_of(headers)
         CONTEXT.set(Context(call.request_id, trace))
         found = self._router.find(scope["raw_path"])
-        response = await self._answered(call, found, refusal)
+        response = await self._answered(call, found, refusal, scope["headers"])
         reply = Reply(response, call.request_id, head=call.method == "HEAD", close=call.leaves_much_unread)
         self._log(call, found, response.status, time.perf_counter() - started, trace)
         return reply
@@ -106,12 +109,13 @@ class App:
             )
         )
 
-    async def _answered(self, call: HttpCall, found: Found | None, refusal: Error | None) -> Response:
+    async def _answered(
+        self, call: HttpCall, found: Found | None, refusal: Error | None, raw_headers: request_headers.Raw
+    ) -> Response:
         try:
+            refusal = refusal or self._too_long(call)
             if refusal is not None:
-                raise refusal
-            if call.target_bytes > self._limits.max_target_bytes:
-                raise UriTooLong("uri_too_long", "The address is too long.")
+                return await self._flawed(call, raw_headers, refusal)
             return await self._handled(call, found)
         except Disconnected:
             return Response(_CLIENT_CLOSED)
@@ -124,6 +128,18 @@ class App:
             _log.exception("a request failed")
             crash = _Crash("internal", "The request failed. It is logged under its request id.")
             return _refused(call, crash, found)
+
+    async def _flawed(self, call: HttpCall, raw_headers: request_headers.Raw, refusal: Error) -> Response:
+        """Refuses it, but for a message: refused, it would come again and again."""
+        if self._event_door is None or (call.method, call.path) != ("POST", "/"):
+            raise refusal
+        call.headers, flaw = request_headers.read_message(raw_headers, self._limits)
+        return await self._admitted(call, _delivery(self._event_door, flaw or self._too_long(call)))
+
+    def _too_long(self, call: HttpCall) -> Error | None:
+        if call.target_bytes <= self._limits.max_target_bytes:
+            return None
+        return UriTooLong("uri_too_long", "The address is too long.")
 
     async def _handled(self, call: HttpCall, found: Found | None) -> Response:
         if found is None:
@@ -140,19 +156,13 @@ class App:
 
     async def _admitted(self, call: HttpCall, route: Route) -> Response:
         """Runs it when its turn comes, for a bounded time; sheds it when too many wait already."""
-        if self._waiting >= self._limits.waiting and self._slots.locked():
-            raise Unavailable("overloaded", "Too many requests at once. Try again.")
-        self._waiting += 1
-        try:
-            await self._slots.acquire()
-        finally:
-            self._waiting -= 1
+        await self._slots.take()
         try:
             return await self._deadlines.run(self._run(call, route))
         except TimedOut:
             raise Unavailable("timeout", "The request took too long. Try again.") from None
         finally:
-            self._slots.release()
+            self._slots.leave(call)
 
     async def _run(self, call: HttpCall, route: Route) -> Response:
         if route.requires != PUBLIC:
@@ -170,11 +180,11 @@ class App:
         return self._healthy
 
 
-def _delivery(event_door: EventHandling) -> Handler:
+def _delivery(event_door: EventHandling, flaw: Error | None = None) -> Route:
     async def take(call: Call) -> Response:
-        return await event_door.handle(call.headers, call.read)
+        return await event_door.handle(call.headers, call.read, flaw)
 
-    return take
+    return Route("POST", "/", take, PUBLIC)
 
 
 def _refused(call: HttpCall, error: Error, found: Found | None) -> Response:
@@ -192,10 +202,10 @@ def _not_ready() -> Unavailable:
 
 
 def _loggable(call: HttpCall, found: Found | None) -> str:
-    """The path, cleaned where a client chose a part of it."""
-    if found is not None and not found[1]:
-        return call.path
-    return redact(call.path[:_MAX_LOGGED_PATH])
+    """The template of a path that we have, which holds nothing a client chose; another path cleaned."""
+    if found is not None:
+        return found[0].path
+    return redact(unquote(call.path[:_MAX_LOGGED_PATH]))
 
 
 def _request_id(headers: Mapping[str, str]) -> str:

@@ -1,6 +1,5 @@
 """One request as a handler sees it, read no further than it is asked for."""
 
-import asyncio
 import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -15,6 +14,7 @@ from shared.errors import BadRequest, TooLarge, UnsupportedMediaType, invalid
 from shared.http import Route
 from shared.http.limits import Limits
 from shared.http.problem import wrong_field
+from shared.http.slots import Slots
 from shared.identity import Principal
 
 T = TypeVar("T")
@@ -34,12 +34,18 @@ class HttpCall:
     """Implements `shared.http.Call`."""
 
     __slots__ = (
-        "_body", "_limits", "_max_body_bytes", "_peer", "_query_string", "_receive", "_trusted_principal",
-        "headers", "method", "params", "path", "request_id",
+        "_body", "_limits", "_max_body_bytes", "_peer", "_query_string", "_receive", "_slots",
+        "_trusted_principal", "headers", "method", "params", "path", "request_id",
     )  # fmt: skip
 
     def __init__(
-        self, scope: Scope, receive: Receive, headers: Mapping[str, str], request_id: str, limits: Limits
+        self,
+        scope: Scope,
+        receive: Receive,
+        headers: Mapping[str, str],
+        request_id: str,
+        limits: Limits,
+        slots: Slots,
     ) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["raw_path"].decode("latin-1")
@@ -50,6 +56,7 @@ class HttpCall:
         self._query_string: bytes = scope["query_string"]
         self._receive = receive
         self._limits = limits
+        self._slots = slots
         self._max_body_bytes = 0
         self._body: bytes | None = None
         self._trusted_principal: Principal | None = None
@@ -99,9 +106,12 @@ class HttpCall:
                 raise invalid(f"?{name}", "repeated_parameter", "Give this parameter once.")
             fields[name] = value
         try:
-            return msgspec.convert(fields, kind, strict=False)
+            asked = msgspec.convert(fields, kind, strict=False)
         except msgspec.ValidationError as wrong:
             raise wrong_field(wrong, query=True) from None
+        if fields:
+            _require_plain_integers(asked, known, fields)
+        return asked
 
     async def json(self, kind: type[T]) -> T:
         self._require_type("application/json")
@@ -130,8 +140,7 @@ class HttpCall:
             if self._declared() > limit:
                 raise _too_large(limit)
             try:
-                async with asyncio.timeout(self._limits.body_seconds):
-                    self._body = await self._received(limit)
+                self._body = await self._slots.receive(self, self._received(limit))
             except TimeoutError:
                 detail = "The body did not arrive in time."
                 raise BadRequest("body_timeout", detail, headers=_CLOSE) from None
@@ -189,6 +198,14 @@ def _pairs(raw: bytes, code: str) -> list[tuple[str, str]]:
     except ValueError:
         detail = f"The parameters are not URL-encoded UTF-8, or more than {MAX_FIELDS}."
         raise BadRequest(code, detail) from None
+
+
+def _require_plain_integers(asked: Any, names: tuple[str, ...], fields: Mapping[str, str]) -> None:
+    """msgspec takes `1e1` and `1.0` for integers."""
+    for attribute, name in zip(asked.__struct_fields__, names, strict=True):
+        value = getattr(asked, attribute)
+        if type(value) is int and name in fields and fields[name] != str(value):
+            raise invalid(f"?{name}", "invalid_type", "Give a whole number in digits.")
 
 
 def _too_large(limit: int) -> TooLarge:

@@ -23,7 +23,10 @@ SINGLE = frozenset(
 CREDENTIALS = frozenset({"authorization", "x-forwarded-authorization"})
 
 
-def read(raw: Sequence[tuple[bytes, bytes]], limits: Limits) -> tuple[dict[str, str], Error | None]:
+Raw = Sequence[tuple[bytes, bytes]]
+
+
+def read(raw: Raw, limits: Limits, *, underscores: bool = False) -> tuple[dict[str, str], Error | None]:
     """The headers by lower-case name as far as they are good, and what is wrong with them."""
     headers: dict[str, str] = {}
     total = 0
@@ -35,23 +38,41 @@ def read(raw: Sequence[tuple[bytes, bytes]], limits: Limits) -> tuple[dict[str, 
         if size > limits.max_header_bytes or total > limits.max_headers_bytes:
             return headers, HeadersTooLarge("headers_too_large", "Send shorter headers.")
         name = raw_name.decode("latin-1")
-        if name in headers or "_" in name:
-            refusal = _refusal(name)
+        if name in headers:
+            refusal = _repeated(name)
             if refusal is not None:
                 return headers, refusal
             headers[name] += ", " + raw_value.decode("latin-1")
+        elif "_" in name and not underscores:
+            # A proxy that turns `_` into `-` would make it another header than the one that was checked.
+            return headers, BadRequest("bad_header", "A header name holds an underscore.")
         else:
             headers[name] = raw_value.decode("latin-1")
     return headers, None
 
 
-def _refusal(name: str) -> Error | None:
-    if "_" in name:
-        # A proxy that turns `_` into `-` would make it another header than the one that was checked.
-        return BadRequest("bad_header", "A header name holds an underscore.")
+def read_message(raw: Raw, limits: Limits) -> tuple[dict[str, str], Error | None]:
+    """All headers of a pushed message, however bad, and what is wrong with them. Unwrapped push makes
+    headers of attributes, so an underscore is not. Raises `Unauthenticated` for two credentials.
+    """
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in raw:
+        name = raw_name.decode("latin-1")
+        if name in headers and name in CREDENTIALS:
+            raise _two_credentials()
+        before = f"{headers[name]}, " if name in headers else ""
+        headers[name] = before + raw_value.decode("latin-1")
+    return headers, read(raw, limits, underscores=True)[1]
+
+
+def _repeated(name: str) -> Error | None:
     if name in CREDENTIALS:
-        challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
-        return Unauthenticated("invalid_token", "Send one access token.", headers=challenge)
+        return _two_credentials()
     if name in SINGLE or name.startswith("ce-"):
         return BadRequest("bad_header", f"The header {name} comes twice.")
     return None
+
+
+def _two_credentials() -> Unauthenticated:
+    challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+    return Unauthenticated("invalid_token", "Send one access token.", headers=challenge)

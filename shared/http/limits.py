@@ -4,7 +4,7 @@ import msgspec
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """`running` requests at once, `waiting` for their turn, the rest is shed.
+    """`running` requests at once, `waiting` for their turn, `receiving` for their bodies; the rest is shed.
 
     `trusted_hops`: proxies of ours that each append the address they saw to `X-Forwarded-For`.
     """
@@ -15,6 +15,7 @@ class Limits(msgspec.Struct, frozen=True):
     max_target_bytes: int = 8_192
     running: int = 64
     waiting: int = 64
+    receiving: int = 256
     body_seconds: float = 10.0
     handler_seconds: float = 30.0
     trusted_hops: int = 1

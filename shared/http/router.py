@@ -18,6 +18,7 @@ Segments = tuple[str | None, ...]
 class Operations(msgspec.Struct, frozen=True):
     """What one path template offers. `names` are its parameters in order."""
 
+    path: str
     names: tuple[str, ...]
     segments: Segments
     by_method: dict[str, Route]
@@ -64,12 +65,12 @@ class Router:
 
     def _operations(self, path: str, segments: Segments, names: tuple[str, ...]) -> Operations:
         if not names:
-            return self._exact.setdefault(path.encode(), Operations(names, segments, {}))
+            return self._exact.setdefault(path.encode(), Operations(path, names, segments, {}))
         same_length = self._by_length.setdefault(len(segments), [])
         for operations in same_length:
             if operations.segments == segments:
                 return operations
-        made = Operations(names, segments, {})
+        made = Operations(path, names, segments, {})
         same_length.append(made)
         same_length.sort(key=lambda operations: [segment is None for segment in operations.segments])
         return made

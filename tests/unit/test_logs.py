@@ -82,6 +82,7 @@ def test_the_trace_is_the_callers(headers: dict[str, str], trace: str) -> None:
         "inv1_AAAAbbbbCCCCdddd",
         "sk_AAAAbbbbCCCCdddd",
         "sk_live_AAAAbbbbCCCCdddd",
+        "owner%40acme.example",
         "whsec_AAAAbbbbCCCC",
         "Bearer opaque-token-1",
         "basic YTpiY2Q=",
@@ -96,6 +97,14 @@ def test_a_secret_is_taken_out_by_its_form(secret: str) -> None:
     assert cleaned.startswith("failed for [redacted]")
     for part in secret.split("."):
         assert part not in cleaned
+
+
+@pytest.mark.parametrize(
+    "secret", ["rt1_AAAAbbbbCCCCdddd", "inv1_AAAAbbbbCCCCdddd", "sk_AAAAbbbbCCCCdddd", JWT]
+)
+def test_a_secret_is_found_behind_an_underscore(secret: str) -> None:
+    """G1."""
+    assert redact(f"/v1/users/x_{secret}") == "/v1/users/x_[redacted]"
 
 
 def test_what_is_no_secret_stays() -> None:

@@ -270,6 +270,9 @@ def test_a_query_is_a_struct() -> None:
     [
         ("limit=x", "?limit", "invalid_type"),
         ("limit=", "?limit", "invalid_type"),
+        ("limit=1e1", "?limit", "invalid_type"),
+        ("limit=1.0", "?limit", "invalid_type"),
+        ("limit=-0", "?limit", "invalid_type"),
         ("limit=1&limit=1", "?limit", "repeated_parameter"),
         ("tenant_id=tnt_b", "?tenant_id", "unknown_parameter"),
         ("since=2025-01-01", "?since", "unknown_parameter"),

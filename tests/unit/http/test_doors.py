@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from shared.errors import Error
 from shared.http import PUBLIC, Call, Response, Route, json_response
 from shared.http.app import ReadBody
 from tests.door import Door
@@ -19,7 +20,7 @@ class _Events:
     def __init__(self) -> None:
         self.seen: list[tuple[dict[str, str], bytes]] = []
 
-    async def handle(self, headers: Mapping[str, str], read_body: ReadBody) -> Response:
+    async def handle(self, headers: Mapping[str, str], read_body: ReadBody, flaw: Error | None) -> Response:
         self.seen.append((dict(headers), await read_body(10)))
         return Response(204)
 

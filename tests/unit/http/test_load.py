@@ -1,6 +1,7 @@
 """Too much at once, too long, and the line that each request leaves."""
 
 import asyncio
+import re
 
 import pytest
 
@@ -10,7 +11,7 @@ from shared.http.limits import Limits
 from shared.logs import CONTEXT, Context
 from tests.door import Door
 
-LIMITS = Limits(running=2, waiting=3, handler_seconds=5)
+LIMITS = Limits(running=2, waiting=3, handler_seconds=86_400)
 
 
 class Held:
@@ -108,7 +109,7 @@ def test_each_request_leaves_one_line() -> None:
         [("authorization", "Bearer good"), ("traceparent", f"00-{trace}-b7ad6b7169203331-01")],
     )
     (line,) = DOOR.log
-    assert (line.method, line.path, line.status) == ("POST", "/v1/things/t1", 409)
+    assert (line.method, line.path, line.status) == ("POST", "/v1/things/{thing_id}", 409)
     assert (line.tenant_id, line.subject, line.trace) == ("tnt_acme", "usr_1", trace)
     assert line.request_id == answer.headers["x-request-id"]
     assert 0 <= line.seconds < 5
@@ -117,7 +118,10 @@ def test_each_request_leaves_one_line() -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/v1/things/someone@example.com",
+        "/v1/thing/someone@example.com",
+        "/v1/thing/someone%40example.com",
+        "/v1/thing/x_rt1_0123456789abcdef",
+        "/v1/thing/x%2Frt1_0123456789abcdef",
         "/eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln",
         "/x/sk_0123456789abcdef",
     ],
@@ -127,6 +131,15 @@ def test_a_path_that_holds_a_secret_is_cleaned(path: str) -> None:
     DOOR.log.clear()
     DOOR.ask("GET", path)
     assert "[redacted]" in DOOR.log[0].path
+    assert not re.search("someone|0123456789abcdef|c2ln", DOOR.log[0].path)
+
+
+@pytest.mark.parametrize("value", ["hunter2", "someone%40example.com", "x_rt1_0123456789abcdef"])
+def test_of_a_path_we_have_nothing_is_logged_that_a_client_chose(value: str) -> None:
+    """G1."""
+    DOOR.log.clear()
+    DOOR.ask("GET", f"/v1/things/{value}")
+    assert DOOR.log[0].path == "/v1/things/{thing_id}"
 
 
 def test_what_a_handler_logs_belongs_to_its_request() -> None:
