@@ -2,6 +2,7 @@
 
 import html
 from datetime import datetime
+from email import message_from_bytes
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTPUTF8
@@ -20,7 +21,9 @@ from shared.store import Store
 from shared.tenant import Tenant
 
 INVITATION = "invitation"
+_SUBJECT = "You are invited"
 _SENDER = Address("Energent", "no-reply", "energent.example.com")
+_HEADERS = ["Subject", "From", "To", "Date", "Message-ID", "MIME-Version", "Content-Type"]
 
 _TEXT = """\
 You are invited to join {tenant} as {role}.
@@ -64,7 +67,7 @@ class InvitationMail:
         """Nothing for an invitation that is accepted or expired. `mail_id` is the event's, so that a
         redelivery sends the same mail. A suspended tenant's is sent too: it works once the tenant is resumed.
 
-        Raises `Rejected` for an unknown template, tenant or invitation.
+        Raises `Rejected` for an unknown template, tenant or invitation, and what `render` raises.
         """
         if asked.template != INVITATION:
             raise Rejected("unknown_template", "There is no such mail.")
@@ -78,33 +81,50 @@ class InvitationMail:
         if owner is None or invitation is None:
             raise Rejected("unknown_invitation", "There is no such invitation.")
         if people.status(invitation.value, self._clock()) == "pending":
-            await self._mailer.send(mail_id, self._rendered(owner.value, invitation.value))
+            token = self._links.text(InvitationLink(tenant_id, invitation.value.id))
+            link = f"{self._public_url}/invitation#token={token}"
+            accept = f"{self._public_url}/v1/auth/invitations/accept"
+            await self._mailer.send(mail_id, render(owner.value, invitation.value, link, accept))
 
-    def _rendered(self, owner: Tenant, invitation: Invitation) -> bytes:
-        token = self._links.text(InvitationLink(owner.id, invitation.id))
-        name = " ".join(owner.name.split())
-        local, _, domain = invitation.email.rpartition("@")
-        words = {
-            "tenant": name,
-            "role": invitation.role.replace("_", " "),
-            "link": f"{self._public_url}/invitation#token={token}",
-            "accept": f"{self._public_url}/v1/auth/invitations/accept",
-            "expires": _day(invitation.expires_at),
-        }
-        mail = EmailMessage(policy=SMTPUTF8)
-        mail["Subject"] = f"Join {name}"
-        mail["From"] = _SENDER
-        mail["To"] = Address(username=local, domain=domain)
-        mail["Date"] = invitation.created_at
-        mail["Message-ID"] = f"<{invitation.id}@energent.example.com>"
-        mail.set_content(_TEXT.format(**words), cte="8bit")
-        mail.add_alternative(
-            _HTML.format(**{name: html.escape(word) for name, word in words.items()}),
-            subtype="html",
-            cte="8bit",
-        )
-        mail.set_boundary(f"=={invitation.id}")
-        return mail.as_bytes()
+
+def render(owner: Tenant, invitation: Invitation, link: str, accept: str) -> bytes:
+    """The same bytes each time. What people chose stands in the text only, but for the address.
+
+    Raises `Rejected` `unsafe_mail` where the header would not say exactly what is meant.
+    """
+    local, _, domain = invitation.email.rpartition("@")
+    words = {
+        "tenant": " ".join(owner.name.split()),
+        "role": invitation.role.replace("_", " "),
+        "link": link,
+        "accept": accept,
+        "expires": _day(invitation.expires_at),
+    }
+    mail = EmailMessage(policy=SMTPUTF8)
+    mail["Subject"] = _SUBJECT
+    mail["From"] = _SENDER
+    mail["To"] = Address(username=local, domain=domain)
+    mail["Date"] = invitation.created_at
+    mail["Message-ID"] = f"<{invitation.id}@energent.example.com>"
+    mail.set_content(_TEXT.format(**words), cte="8bit")
+    mail.add_alternative(
+        _HTML.format(**{name: html.escape(word) for name, word in words.items()}),
+        subtype="html",
+        cte="8bit",
+    )
+    mail.set_boundary(f"=={invitation.id}")
+    message = mail.as_bytes()
+    _require_meant(message, invitation.email)
+    return message
+
+
+def _require_meant(message: bytes, recipient: str) -> None:
+    """Reads what was written again, undecoded: `email` decodes some of what it is given and writes that."""
+    written = list(message_from_bytes(message, policy=SMTPUTF8).raw_items())
+    headers = {name: value.encode("ascii", "surrogateescape").decode() for name, value in written}
+    meant = {"Subject": _SUBJECT, "From": str(_SENDER), "To": recipient}
+    if [name for name, _ in written] != _HEADERS or not meant.items() <= headers.items():
+        raise Rejected("unsafe_mail", "The header of the mail would say something else.")
 
 
 def _day(at: datetime) -> str:

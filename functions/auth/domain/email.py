@@ -12,13 +12,16 @@ _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def canonical(text: str, path: str = "/email") -> str:
-    """NFKC and case folding over the whole address, the domain as A-labels (RFC 5891); dots and tags stay.
+    """One spelling for each address: NFKC, the local part case-folded, the domain lower case in A-labels.
 
-    Two spellings of one address are one account. Raises `Invalid` about `path`.
+    A-labels are made by IDNA2003 (RFC 3490), and only where IDNA2008 (RFC 5891) can mean no other domain:
+    `faß.de` is refused, because it is not `fass.de`; `xn--fa-hia.de` says it plainly. Dots and tags stay.
+    Raises `Invalid` about `path`.
     """
     if len(text) > MAX_BYTES:
         raise _refused(path)
-    local, at, domain = _folded(text).strip().rpartition("@")
+    local, at, domain = unicodedata.normalize("NFKC", text).strip().rpartition("@")
+    local = unicodedata.normalize("NFKC", local.casefold())
     if not at or not _is_local(local):
         raise _refused(path)
     address = f"{local}@{_ascii_domain(domain, path)}"
@@ -27,15 +30,15 @@ def canonical(text: str, path: str = "/email") -> str:
     return address
 
 
-def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-
-
 def _is_local(local: str) -> bool:
-    """Printable: no control, no invisible character, no lone surrogate. Dots only between others."""
+    """Printable: no control, no invisible character, no lone surrogate. Dots only between others.
+
+    `=?` begins an encoded word (RFC 2047), which mail programs decode into anything, line ends too.
+    """
     return (
         local.isprintable()
         and _LOCAL.fullmatch(local) is not None
+        and "=?" not in local
         and all(local.split("."))
         and len(local.encode()) <= _LOCAL_MAX_BYTES
     )
@@ -43,13 +46,23 @@ def _is_local(local: str) -> bool:
 
 def _ascii_domain(domain: str, path: str) -> str:
     try:
-        ascii_domain = domain.encode("idna").decode("ascii")
+        labels = [_ascii_label(label) for label in domain.split(".")]
     except UnicodeError:
         raise _refused(path) from None
-    labels = ascii_domain.split(".")
     if len(labels) < 2 or not all(_LABEL.fullmatch(label) for label in labels):
         raise _refused(path)
-    return ascii_domain
+    return ".".join(labels)
+
+
+def _ascii_label(label: str) -> str:
+    """Raises `UnicodeError`, also where IDNA2003 drops or replaces characters (ß, final sigma, joiners)."""
+    lowered = unicodedata.normalize("NFKC", label.lower())
+    if lowered.isascii():
+        return lowered
+    encoded = lowered.encode("idna")
+    if encoded.decode("idna") != lowered:
+        raise UnicodeError("IDNA2003 makes another label of it")
+    return encoded.decode("ascii")
 
 
 def _refused(path: str) -> Exception:

@@ -29,9 +29,12 @@ def start(wanted: date | None, today: date) -> date:
 
 
 def owner_email(text: str) -> str:
-    """An address as RFC 5321 §4.1.2 has it, without quotes and address literals, in ASCII. Raises Invalid."""
+    """An address as RFC 5321 §4.1.2 has it, without quotes and address literals, in ASCII. Raises Invalid.
+
+    `=?` begins an encoded word (RFC 2047), which mail programs decode into anything, line ends too.
+    """
     match = ADDRESS.fullmatch(text)
-    if match is None or len(match[1]) > _LOCAL_MAX or len(text) > _ADDRESS_MAX:
+    if match is None or "=?" in text or len(match[1]) > _LOCAL_MAX or len(text) > _ADDRESS_MAX:
         raise invalid("/owner_email", "invalid_email", "This is not an e-mail address.")
     return text
 

@@ -2,6 +2,7 @@
 
 import unicodedata
 
+import idna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +24,10 @@ from shared.errors import Invalid
         ("ada\uff20x.test", "ada@x.test"),  # full-width at sign
         ("ada@b\u00fccher.test", "ada@xn--bcher-kva.test"),
         ("ada@XN--BCHER-KVA.test", "ada@xn--bcher-kva.test"),
+        ("ada@B\u00dcCHER.test", "ada@xn--bcher-kva.test"),
+        ("ada@bu\u0308cher.test", "ada@xn--bcher-kva.test"),
+        ("ada@\uff58.test", "ada@x.test"),  # full-width x
+        ("ceo@xn--fa-hia.de", "ceo@xn--fa-hia.de"),
         ("a.b+tag@x.test", "a.b+tag@x.test"),
     ],
 )
@@ -68,6 +73,19 @@ def test_look_alikes_and_dots_and_tags_stay_different_people() -> None:
         "a@" + "x." * 130 + "test",
         "\u00fc" * 40 + "@x.test",
         "x" * 1_000_000,
+        "=?utf-8?q?a=0d=0abcc=3ae=40x.cc?=@x.test",
+        "=?@x.test",
+        "\uff1d\uff1f@x.test",
+        "ceo@fa\u00df.de",
+        "ceo@FA\u1e9e.de",
+        "ceo@\u03b2\u03cc\u03bb\u03bf\u03c2.gr",
+        "ceo@\u0392\u038c\u039b\u039f\u03a3.gr",
+        "ceo@a\u200db.test",
+        "ceo@a\u200cb.test",
+        "ceo@a\u200bb.test",
+        "ceo@a\u00adb.test",
+        "ceo@a\ufe0fb.test",
+        "ceo@a\u034fb.test",
     ],
 )
 def test_what_is_no_address_is_refused_with_the_fields_path(typed: str) -> None:
@@ -75,6 +93,17 @@ def test_what_is_no_address_is_refused_with_the_fields_path(typed: str) -> None:
         email.canonical(typed, "/owner_email")
     assert [field.path for field in refusal.value.fields] == ["/owner_email"]
     assert not typed.strip() or typed not in str(refusal.value)
+
+
+@given(st.text(alphabet=st.characters(min_codepoint=0x80), min_size=1, max_size=8))
+def test_a_domain_is_refused_or_is_the_one_that_its_registrar_means(label: str) -> None:
+    """IDNA2008 (RFC 5891), after the mapping of UTS 46, is what registrars and browsers follow."""
+    try:
+        _, domain = email.canonical(f"ceo@{label}.test").split("@")
+        registered = idna.encode(label, uts46=True)
+    except (Invalid, idna.IDNAError):
+        return
+    assert domain == f"{registered.decode()}.test"
 
 
 @given(st.text(max_size=80) | st.from_regex(r"\w{1,10}@\w{1,10}\.\w{2,5}", fullmatch=True))

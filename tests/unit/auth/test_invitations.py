@@ -30,7 +30,7 @@ async def test_somebody_invited_gets_a_mail_accepts_and_signs_in(suite: Suite) -
     assert (invitation.email, invitation.status) == ("bob@acme.test", "pending")
     await suite.deliver_published("mail.requested")
     (mail,) = suite.mails()
-    assert (mail["To"], mail["Subject"]) == ("bob@acme.test", "Join Acme")
+    assert (mail["To"], mail["Subject"]) == ("bob@acme.test", "You are invited")
     bodies = [mail.get_body((kind,)) for kind in ("plain", "html")]
     links = [re.findall(r"#token=(inv1_[A-Za-z0-9_-]+)", body.get_content()) for body in bodies if body]
     assert links[0] == links[1] != []

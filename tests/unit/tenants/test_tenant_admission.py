@@ -116,6 +116,8 @@ def test_an_owner_has_an_address(address: str) -> None:
         "a" * 65 + "@acme.example",
         "owner@" + "a" * 64 + ".example",
         "owner@" + "a." * 123 + "example",
+        "=?utf-8?q?a=0d=0abcc=3ae=40x.cc?=@ok.example",
+        "a=?b@acme.example",
     ],
 )
 def test_what_is_no_address_is_refused(address: str) -> None:
