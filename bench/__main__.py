@@ -29,7 +29,7 @@ def main() -> int:
     options = parser.parse_args()
     if os.cpu_count() and (os.cpu_count() or 1) > 1:
         os.sched_setaffinity(0, {GENERATOR_CORE})
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, width=110)
     with tempfile.TemporaryDirectory() as scratch:
         runs = scenarios.run(Path(scratch), options.seconds, options.only, console.print)
         figures = asyncio.run(runs)

@@ -1,4 +1,4 @@
-"""A closed-loop HTTP/1.1 load generator: N connections, each sends its next request on its answer."""
+"""An HTTP/1.1 load generator: N connections, each sends its next request on its answer or at its time."""
 
 import asyncio
 import re
@@ -44,9 +44,12 @@ def request(method: str, path: str, headers: dict[str, str], body: bytes = b"") 
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, next_request: NextRequest, until: float, done: asyncio.Future[None]) -> None:
+    def __init__(
+        self, next_request: NextRequest, until: float, interval: float, done: asyncio.Future[None]
+    ) -> None:
         self._next = next_request
         self._until = until
+        self._interval = interval
         self._done = done
         self._buffer = b""
         self._sent = 0.0
@@ -56,12 +59,19 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._send(None)
-
-    def _send(self, reply: Reply | None) -> None:
-        payload = self._next(reply)
         self._sent = time.perf_counter()
-        self._transport.write(payload)
+        self._transport.write(self._next(None))
+
+    def _send(self, reply: Reply) -> None:
+        """At once, or at the time that the pace has for it: what is late by then counts as waited for."""
+        payload = self._next(reply)
+        now = time.perf_counter()
+        due = self._sent + self._interval if self._interval else now
+        self._sent = due
+        if due <= now:
+            self._transport.write(payload)
+        else:
+            asyncio.get_running_loop().call_later(due - now, self._transport.write, payload)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -94,18 +104,25 @@ class _Connection(asyncio.Protocol):
             self._done.set_result(None)
 
 
-async def run(port: int, seconds: float, connections: list[NextRequest]) -> Measured:
-    """Loads 127.0.0.1:`port` for `seconds` with one connection for each `NextRequest`."""
+async def run(
+    port: int, seconds: float, connections: list[NextRequest], *, per_second: float | None = None
+) -> Measured:
+    """Loads 127.0.0.1:`port` for `seconds` with one connection for each `NextRequest`: as fast as answers
+    come, or `per_second` requests over all of them, evenly spread.
+    """
     loop = asyncio.get_running_loop()
+    interval = len(connections) / per_second if per_second else 0.0
     started = time.perf_counter()
     made: list[_Connection] = []
     ends: list[asyncio.Future[None]] = []
     for next_request in connections:
         done: asyncio.Future[None] = loop.create_future()
-        connection = _Connection(next_request, started + seconds, done)
+        connection = _Connection(next_request, started + seconds, interval, done)
         await loop.create_connection(lambda c=connection: c, "127.0.0.1", port)  # type: ignore[misc]
         made.append(connection)
         ends.append(done)
+        if interval:
+            await asyncio.sleep(interval / len(connections))
     await asyncio.wait_for(asyncio.gather(*ends), seconds + 30)
     statuses: dict[int, int] = {}
     for connection in made:
