@@ -10,6 +10,9 @@ _LOCAL_MAX_BYTES = 64
 _LOCAL = re.compile(r"[^\s\"(),:;<>@\[\\\]]+")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
+_DROPPED_LATER = frozenset("\u115f\u1160\u17b4\u17b5")
+"""Fillers and inherent vowels that nobody sees; UTS 46 drops them."""
+
 
 def canonical(text: str, path: str = "/email") -> str:
     """One spelling for each address: NFKC, the local part case-folded, the domain lower case in A-labels.
@@ -60,9 +63,14 @@ def _ascii_label(label: str) -> str:
     if lowered.isascii():
         return lowered
     encoded = lowered.encode("idna")
-    if encoded.decode("idna") != lowered:
-        raise UnicodeError("IDNA2003 makes another label of it")
+    if encoded.decode("idna") != lowered or not all(map(_means_itself, lowered)):
+        raise UnicodeError("IDNA2008 could make another label of it")
     return encoded.decode("ascii")
+
+
+def _means_itself(character: str) -> bool:
+    """Known to IDNA2003, which has the characters of Unicode 3.2, and not dropped by its successors."""
+    return unicodedata.ucd_3_2_0.category(character) != "Cn" and character not in _DROPPED_LATER
 
 
 def _refused(path: str) -> Exception:

@@ -86,6 +86,11 @@ def test_look_alikes_and_dots_and_tags_stay_different_people() -> None:
         "ceo@a\u00adb.test",
         "ceo@a\ufe0fb.test",
         "ceo@a\u034fb.test",
+        "ceo@a\U000e0100b.test",
+        "ceo@a\u1160b.test",
+        "ceo@a\u17b4b.test",
+        "ceo@\u13a0.test",
+        "ceo@\u0561\u058b.test",
     ],
 )
 def test_what_is_no_address_is_refused_with_the_fields_path(typed: str) -> None:
