@@ -1,5 +1,6 @@
 """The settings of one function process, read once from its environment."""
 
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,24 +15,59 @@ Function = Literal["auth", "billing", "tenants"]
 PLATFORM_KEYS = "platform"
 """`events_keys`: Cloud Run has checked the signature and removed it."""
 _FILE = "file:"
+_SECRET = re.compile(r"([A-Za-z0-9_-]{1,200})/([1-9][0-9]{0,8})")
+_ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,29}")
+_HOST_AND_PORT = re.compile(r"[A-Za-z0-9.-]+:[0-9]{1,5}")
+
+
+class SecretRef(msgspec.Struct, frozen=True):
+    """One version of a secret, written `name/3`: never `latest`, so that a new one is taken on purpose."""
+
+    name: str
+    version: int
+
+
+class Stripe(msgspec.Struct, frozen=True):
+    """`webhook_secrets`: each of them is accepted, so that one can follow another. `api_base`: empty for
+    Stripe itself.
+    """
+
+    api_key: SecretRef
+    webhook_secrets: tuple[SecretRef, ...]
+    api_base: str
+
+
+class Emulators(msgspec.Struct, frozen=True):
+    """`host:port` of what stands in for a Google service, a URL for `storage`; empty for Google's own."""
+
+    firestore: str = ""
+    pubsub: str = ""
+    secret_manager: str = ""
+    storage: str = ""
 
 
 class Config(msgspec.Struct, frozen=True):
     """`public_url` is issuer and audience of access tokens. The `events_` settings name the one who may push
     events: issuer, audience and e-mail of its identity token, and `platform` or `file:` and the path of a
-    JWKS. Empty: not set, and not needed by what this process serves.
+    JWKS. `public_bucket` is where auth copies its JWKS. Empty: not set, and not needed by what this process
+    serves. Without `stripe` nothing is collected.
     """
 
     function: Function
     backend: Backend
+    deployed: bool
     serves_http: bool
     serves_events: bool
     environment: str
     public_url: str
     data_dir: Path
     firestore_project: str
+    firestore_database: str
     secret_manager_project: str
     storage_bucket: str
+    public_bucket: str
+    emulators: Emulators
+    stripe: Stripe | None
     events_keys: str
     events_issuer: str
     events_audience: str
@@ -52,20 +88,31 @@ def load(environ: Mapping[str, str], function: Function) -> Config:
 
 
 def _read(environ: Mapping[str, str], function: Function) -> Config:
-    backend = _backend(environ)
-    serves_http, serves_events = _doors(environ, backend)
+    deployed = bool(environ.get("K_SERVICE"))
+    backend = _backend(environ, deployed=deployed)
+    serves_http, serves_events = _doors(environ, deployed=deployed)
+    google = backend == "gcp"
+    environment = _required(environ, "ENVIRONMENT")
+    if not _ENVIRONMENT.fullmatch(environment):
+        raise _Wrong("ENVIRONMENT must be a short name in lower case: it becomes part of others")
+    project = _given(environ, "FIRESTORE_PROJECT", needed=google)
     return Config(
         function=function,
         backend=backend,
+        deployed=deployed,
         serves_http=serves_http,
         serves_events=serves_events,
-        environment=_required(environ, "ENVIRONMENT"),
-        public_url=_url(environ, "PUBLIC_URL", backend),
-        data_dir=_folder(environ, "DATA_DIR") if backend == "embedded" else Path(),
-        firestore_project=_given(environ, "FIRESTORE_PROJECT", needed=backend == "gcp"),
-        secret_manager_project=_given(environ, "SECRET_MANAGER_PROJECT", needed=backend == "gcp"),
-        storage_bucket=_given(environ, "STORAGE_BUCKET", needed=backend == "gcp" and function == "billing"),
-        events_keys=_events_keys(environ, backend) if serves_events else "",
+        environment=environment,
+        public_url=_url(environ, "PUBLIC_URL", deployed=deployed),
+        data_dir=Path() if deployed else _folder(environ, "DATA_DIR"),
+        firestore_project=project,
+        firestore_database=_given(environ, "FIRESTORE_DATABASE") or f"energent-metadata-{environment}",
+        secret_manager_project=_given(environ, "SECRET_MANAGER_PROJECT") or project,
+        storage_bucket=_given(environ, "STORAGE_BUCKET"),
+        public_bucket=_given(environ, "PUBLIC_BUCKET", needed=google and function == "auth"),
+        emulators=_emulators(environ, deployed=deployed),
+        stripe=_stripe(environ, deployed=deployed) if function == "billing" else None,
+        events_keys=_events_keys(environ, deployed=deployed) if serves_events else "",
         events_issuer=_given(environ, "EVENTS_ISSUER", needed=serves_events),
         events_audience=_given(environ, "EVENTS_AUDIENCE", needed=serves_events),
         events_caller=_given(environ, "EVENTS_CALLER", needed=serves_events),
@@ -73,37 +120,82 @@ def _read(environ: Mapping[str, str], function: Function) -> Config:
     )
 
 
-def _backend(environ: Mapping[str, str]) -> Backend:
+def _backend(environ: Mapping[str, str], *, deployed: bool) -> Backend:
     backend = _required(environ, "BACKEND")
     if backend not in ("embedded", "gcp"):
         raise _Wrong("BACKEND must be embedded or gcp")
-    if environ.get("K_SERVICE") and backend != "gcp":
+    if deployed and backend != "gcp":
         raise _Wrong("BACKEND must be gcp where K_SERVICE is set: what is deployed keeps nothing on disk")
-    if backend == "gcp":
-        raise _Wrong("BACKEND gcp is not in this build")
-    return "embedded"
+    return "gcp" if backend == "gcp" else "embedded"
 
 
-def _doors(environ: Mapping[str, str], backend: Backend) -> tuple[bool, bool]:
+def _doors(environ: Mapping[str, str], *, deployed: bool) -> tuple[bool, bool]:
     doors = _required(environ, "DOORS")
     if doors not in ("http", "events", "both"):
         raise _Wrong("DOORS must be http, events or both")
-    if doors == "both" and backend == "gcp":
+    if doors == "both" and deployed:
         raise _Wrong("DOORS must be http or events: a deployed function serves one")
     return doors != "events", doors != "http"
 
 
-def _events_keys(environ: Mapping[str, str], backend: Backend) -> str:
+def _emulators(environ: Mapping[str, str], *, deployed: bool) -> Emulators:
+    """Nothing that is deployed takes its data from a stand-in, which checks no rights."""
+    hosts = [
+        _host(environ, f"{name}_EMULATOR_HOST", deployed=deployed)
+        for name in ("FIRESTORE", "PUBSUB", "SECRET_MANAGER")
+    ]
+    storage = _local(environ, "STORAGE_EMULATOR_HOST", deployed=deployed)
+    return Emulators(*hosts, _url(environ, "STORAGE_EMULATOR_HOST", deployed=False) if storage else "")
+
+
+def _host(environ: Mapping[str, str], name: str, *, deployed: bool) -> str:
+    host = _local(environ, name, deployed=deployed)
+    if host and not _HOST_AND_PORT.fullmatch(host):
+        raise _Wrong(f"{name} must be host:port")
+    return host
+
+
+def _local(environ: Mapping[str, str], name: str, *, deployed: bool) -> str:
+    value = _given(environ, name)
+    if value and deployed:
+        raise _Wrong(f"{name} must not be set where K_SERVICE is")
+    return value
+
+
+def _stripe(environ: Mapping[str, str], *, deployed: bool) -> Stripe | None:
+    base = _local(environ, "STRIPE_API_BASE", deployed=deployed)
+    api_key = _given(environ, "STRIPE_API_KEY_SECRET")
+    webhooks = _given(environ, "STRIPE_WEBHOOK_SECRETS")
+    if not api_key and not webhooks:
+        return None
+    for name, value in (("STRIPE_API_KEY_SECRET", api_key), ("STRIPE_WEBHOOK_SECRETS", webhooks)):
+        if not value:
+            raise _Wrong(f"{name} is not set; Stripe needs both of its secrets")
+    return Stripe(
+        api_key=_secret("STRIPE_API_KEY_SECRET", api_key),
+        webhook_secrets=tuple(_secret("STRIPE_WEBHOOK_SECRETS", one.strip()) for one in webhooks.split(",")),
+        api_base=_url(environ, "STRIPE_API_BASE", deployed=False) if base else "",
+    )
+
+
+def _secret(setting: str, text: str) -> SecretRef:
+    found = _SECRET.fullmatch(text)
+    if found is None:
+        raise _Wrong(f"{setting} must name a secret and the number of its version, like name/3")
+    return SecretRef(found[1], int(found[2]))
+
+
+def _events_keys(environ: Mapping[str, str], *, deployed: bool) -> str:
     keys = _required(environ, "EVENTS_KEYS")
     if keys == PLATFORM_KEYS:
-        if backend != "gcp":
+        if not deployed:
             raise _Wrong("EVENTS_KEYS must be file:/path/jwks.json: no platform checks signatures here")
     elif not keys.startswith(_FILE) or not Path(keys.removeprefix(_FILE)).is_absolute():
         raise _Wrong("EVENTS_KEYS must be platform or file:/path/jwks.json")
     return keys
 
 
-def _url(environ: Mapping[str, str], name: str, backend: Backend) -> str:
+def _url(environ: Mapping[str, str], name: str, *, deployed: bool) -> str:
     """An origin: tokens carry it letter for letter, so it has one spelling."""
     url = _required(environ, name)
     try:
@@ -112,7 +204,7 @@ def _url(environ: Mapping[str, str], name: str, backend: Backend) -> str:
         _ = parts.port  # raises ValueError
     except ValueError:
         good = False
-    schemes = ("https",) if backend == "gcp" else ("http", "https")
+    schemes = ("https",) if deployed else ("http", "https")
     if not good or not url.startswith(tuple(f"{scheme}://" for scheme in schemes)):
         raise _Wrong(f"{name} must be {' or '.join(schemes)}://host[:port] without path or slash at the end")
     return url
@@ -125,7 +217,7 @@ def _folder(environ: Mapping[str, str], name: str) -> Path:
     return folder
 
 
-def _given(environ: Mapping[str, str], name: str, *, needed: bool) -> str:
+def _given(environ: Mapping[str, str], name: str, *, needed: bool = False) -> str:
     return _required(environ, name) if needed else environ.get(name, "").strip()
 
 

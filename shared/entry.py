@@ -69,12 +69,25 @@ def _spare_the_collector() -> None:
 
 def open_store(config: Config, queries: Iterable[Query]) -> Store:
     """The documents. Each function passes the queries it declares."""
-    from shared.store.sqlite import SqliteStore  # noqa: PLC0415 - one backend is imported, not each
+    if config.backend == "gcp":
+        from shared.store.firestore import FirestoreStore  # noqa: PLC0415 - one backend is imported, not each
+
+        return FirestoreStore(
+            config.firestore_project,
+            config.firestore_database,
+            queries,
+            emulator_host=config.emulators.firestore,
+        )
+    from shared.store.sqlite import SqliteStore  # noqa: PLC0415
 
     return SqliteStore(config.data_dir / "store.db", queries)
 
 
 def open_bus(config: Config) -> Bus:
+    if config.backend == "gcp":
+        from shared.bus.pubsub import PubSubBus  # noqa: PLC0415
+
+        return PubSubBus(config.firestore_project, emulator_host=config.emulators.pubsub)
     from shared.bus.local import LocalBus  # noqa: PLC0415
 
     return LocalBus(config.data_dir / "bus.db")
@@ -83,9 +96,22 @@ def open_bus(config: Config) -> Bus:
 def open_secrets(config: Config, clock: Clock) -> Secrets:
     """Values are kept five minutes in memory."""
     from shared.secrets.cached import CachedSecrets  # noqa: PLC0415
+
+    return CachedSecrets(_secrets(config, clock), clock)
+
+
+def _secrets(config: Config, clock: Clock) -> Secrets:
+    if config.backend == "gcp":
+        from shared.secrets.secret_manager import SecretManager  # noqa: PLC0415
+
+        return SecretManager(
+            config.secret_manager_project,
+            prefix=f"energent-{config.environment}-",
+            emulator_host=config.emulators.secret_manager,
+        )
     from shared.secrets.files import FileSecrets  # noqa: PLC0415
 
-    return CachedSecrets(FileSecrets(config.data_dir / "secrets", clock), clock)
+    return FileSecrets(config.data_dir / "secrets", clock)
 
 
 def event_door(
