@@ -1,0 +1,1 @@
+"""What speaks to Google's emulators, or stands in where there is none."""

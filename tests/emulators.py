@@ -1,0 +1,86 @@
+"""Google's emulators for tests: one of each for a whole run, started when the first test asks for it."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from local import emulators
+from local.emulators import Emulators, Missing
+from local.ports import HOST, Reservation
+
+START_SECONDS = 60.0
+
+
+class Running(msgspec.Struct, frozen=True):
+    """An emulator of one's own. `group`: its process group, for signals; a shell leads it, Java follows."""
+
+    host: str
+    group: int
+
+    def signal(self, number: signal.Signals) -> None:
+        os.killpg(self.group, number)
+
+
+def installed() -> Emulators:
+    """Skips the test where the emulators are missing; with REQUIRE_EMULATORS=1 it fails instead."""
+    try:
+        return emulators.find()
+    except Missing as missing:
+        if os.environ.get("REQUIRE_EMULATORS") == "1":
+            pytest.fail(f"REQUIRE_EMULATORS=1, but {missing}", pytrace=False)
+        pytest.skip(f"without Google's emulators: {missing}")
+
+
+@contextlib.contextmanager
+def firestore(folder: Path) -> Iterator[Running]:
+    """A Firestore emulator; its log is `folder/firestore.log`."""
+    with _running(installed().firestore, folder / "firestore.log") as running:
+        yield running
+
+
+@contextlib.contextmanager
+def pubsub(folder: Path) -> Iterator[Running]:
+    """A Pub/Sub emulator; its log is `folder/pubsub.log`."""
+    with _running(installed().pubsub, folder / "pubsub.log") as running:
+        yield running
+
+
+@contextlib.contextmanager
+def _running(command: Callable[[int], tuple[str, ...]], log: Path) -> Iterator[Running]:
+    port = Reservation.take()
+    with contextlib.ExitStack() as held, log.open("wb") as out:
+        held.callback(port.release)
+        process = subprocess.Popen(  # noqa: S603 - found in the Cloud SDK
+            command(port.port),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=emulators.environment(),
+            process_group=0,
+        )
+        try:
+            _until_up(process, f"http://{HOST}:{port.port}/", log)
+            yield Running(f"{HOST}:{port.port}", process.pid)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _until_up(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(url, trust_env=False).status_code == 200:
+                return
+        waiting = process.poll() is None and time.monotonic() < deadline
+        assert waiting, f"an emulator does not start; it said:\n{log.read_text(errors='replace')[-2000:]}"
+        time.sleep(0.05)
