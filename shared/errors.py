@@ -109,6 +109,17 @@ class Unavailable(Error):
         super().__init__(code, detail, headers={"Retry-After": str(retry_after_seconds)})
 
 
+class Misconfigured(Unavailable):
+    """Google has no `resource` for us, or forbids it: no retry heals that, but a new setting may.
+
+    Clients learn only that we are not ready. The name is in `str`, for the log; who raises it logs it.
+    """
+
+    def __init__(self, resource: str, refusal: str) -> None:
+        super().__init__("not_ready", "The service is not ready. Try again later.", retry_after_seconds=5)
+        self.args = (f"misconfigured: {resource}: {refusal}",)
+
+
 class OAuthError(Error):
     """What `/oauth2/*` answers itself (RFC 6749 §5.2). `error`: `invalid_client`, `invalid_grant` …"""
 
