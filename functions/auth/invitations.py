@@ -14,6 +14,7 @@ from shared import audit, tenant
 from shared.audit import Actor
 from shared.errors import Conflict, Forbidden, invalid
 from shared.event_door import Rejected
+from shared.http.idempotency import EACH_TIME, Once
 from shared.http.pagination import Listing
 from shared.identity import Principal
 from shared.ids import Clock, new_id
@@ -37,7 +38,14 @@ class Invitations:
         self._links = links
         self._clock = clock
 
-    async def invite(self, principal: Principal, actor: Actor, email: str, role: Role) -> Invitation:
+    async def invite(
+        self,
+        principal: Principal,
+        actor: Actor,
+        email: str,
+        role: Role,
+        once: Once[Invitation] = EACH_TIME,
+    ) -> Invitation:
         """The mail leaves by event. Somebody with an open invitation may be invited again.
 
         Raises `Invalid`, `Forbidden` `role_not_grantable`, `Conflict` `user_exists`, and what
@@ -56,10 +64,11 @@ class Invitations:
             if login_doc is not None:
                 raise _user_exists()
             invitation = people.invite(new_id("inv"), address, role, actor.id, self._clock())
-            await self._store.commit(*self._writes(owner.value.id, invitation, actor), owner.check())
+            writes = self._writes(owner.value.id, invitation, actor)
+            await self._store.commit(*writes, owner.check(), *once.writes(invitation))
             return invitation
 
-        return await until_not_stale(attempt)
+        return await once.run(attempt)
 
     async def page(self, tenant_id: str, limit: int, cursor: str | None) -> Listing[Invitation]:
         """Oldest first. Raises `BadRequest` `invalid_cursor`."""

@@ -25,6 +25,7 @@ from shared.bus import Bus
 from shared.config import load
 from shared.entry import Entry
 from shared.http.app import App
+from shared.http.idempotency import Idempotency
 from shared.ids import utc_now
 from shared.outbox import Outbox, PublishingStore
 from shared.quarantine import Quarantine
@@ -67,6 +68,7 @@ async def _assembled(store: Store, bus: Bus) -> App:
         service_accounts=service_accounts,
         jwks=keys.jwks,
         metadata=discovery.metadata(CONFIG.public_url),
+        idempotency=Idempotency(store, utc_now),
         clock=utc_now,
     )
     handlers = events.table(invitations, mail, sent)

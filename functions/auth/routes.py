@@ -10,6 +10,7 @@ from functions.auth.sessions import Sessions
 from functions.auth.sign_in import SignIn
 from functions.auth.users import Users
 from shared.http import PUBLIC, SIGNED_IN, Call, Response, Route, json_response
+from shared.http.idempotency import Idempotency
 from shared.http.pagination import Paging
 from shared.identity import authorization
 from shared.ids import Clock
@@ -29,6 +30,7 @@ class UseCases(msgspec.Struct, frozen=True):
     service_accounts: ServiceAccounts
     jwks: bytes
     metadata: bytes
+    idempotency: Idempotency
     clock: Clock
 
 
@@ -96,8 +98,13 @@ class _Handlers:
 
     async def invite(self, call: Call) -> Response:
         asked = await call.json(views.InvitationRequest)
-        invitation = await self._do.invitations.invite(call.principal, call.actor, asked.email, asked.role)
-        return json_response(views.invitation(invitation, self._do.clock()), 201)
+        return await self._do.idempotency.answer(
+            call,
+            lambda once: self._do.invitations.invite(
+                call.principal, call.actor, asked.email, asked.role, once
+            ),
+            lambda invitation: json_response(views.invitation(invitation, self._do.clock()), 201),
+        )
 
     async def invitations(self, call: Call) -> Response:
         asked = call.query(Paging)
@@ -107,9 +114,14 @@ class _Handlers:
 
     async def create_service_account(self, call: Call) -> Response:
         asked = await call.json(views.ServiceAccountRequest)
-        made = await self._do.service_accounts.create(call.principal, call.actor, asked.name, asked.scopes)
-        return json_response(
-            views.service_account_made(made, call.principal.tenant_id), 201, headers=_NO_STORE
+        tenant_id = call.principal.tenant_id
+        return await self._do.idempotency.answer(
+            call,
+            lambda once: self._do.service_accounts.create(
+                call.principal, call.actor, asked.name, asked.scopes, once
+            ),
+            show=lambda made: _made(views.service_account_made(made, tenant_id)),
+            keep=lambda made: _made(views.service_account_made_before(made, tenant_id)),
         )
 
     async def service_accounts(self, call: Call) -> Response:
@@ -117,3 +129,7 @@ class _Handlers:
         tenant_id = call.principal.tenant_id
         listing = await self._do.service_accounts.page(tenant_id, asked.limit, asked.cursor)
         return json_response(views.page(listing, lambda account: views.service_account(account, tenant_id)))
+
+
+def _made(view: msgspec.Struct) -> Response:
+    return json_response(view, 201, headers=_NO_STORE)

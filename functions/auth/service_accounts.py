@@ -13,10 +13,11 @@ from functions.auth.tokens import AccessTokens, Tokens
 from shared import audit, tenant
 from shared.audit import Actor
 from shared.errors import OAuthError
+from shared.http.idempotency import EACH_TIME, Once
 from shared.http.pagination import Listing
 from shared.identity import Principal
 from shared.ids import Clock, new_id
-from shared.store import Store, Write, until_not_stale
+from shared.store import Store, Write
 from shared.tenant import Tenant
 
 
@@ -34,7 +35,14 @@ class ServiceAccounts:
         self._access_tokens = access_tokens
         self._clock = clock
 
-    async def create(self, principal: Principal, actor: Actor, name: str, scopes: list[str]) -> Made:
+    async def create(
+        self,
+        principal: Principal,
+        actor: Actor,
+        name: str,
+        scopes: list[str],
+        once: Once[Made] = EACH_TIME,
+    ) -> Made:
         """Raises `Invalid`, `Forbidden` `scope_not_grantable` for more than the creator has, and what
         `standing.of_caller` raises.
         """
@@ -45,10 +53,10 @@ class ServiceAccounts:
             tenant_doc = (await self._store.read(tenant.key(self._store, principal.tenant_id)))[0]
             owner = standing.of_caller(tenant_doc, principal)
             made = make(self._store, owner.value.id, shown_name, granted, (), actor, self._clock)
-            await self._store.commit(*made.writes, owner.check())
+            await self._store.commit(*made.writes, owner.check(), *once.writes(made))
             return made
 
-        return await until_not_stale(attempt)
+        return await once.run(attempt)
 
     async def page(self, tenant_id: str, limit: int, cursor: str | None) -> Listing[ServiceAccount]:
         """Oldest first. Raises `BadRequest` `invalid_cursor`."""

@@ -24,6 +24,12 @@ Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Password = Annotated[str, Meta(min_length=1, max_length=1024)]
 
 
+_SHOWN_ONCE = (
+    "The client_secret was in the first answer only. If that did not reach you, make another account with a"
+    " new Idempotency-Key."
+)
+
+
 class LoginRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tenant: Slug
     email: Email
@@ -92,6 +98,17 @@ class ServiceAccountMadeView(msgspec.Struct, frozen=True):
     created_at: datetime
 
 
+class ServiceAccountMadeBeforeView(msgspec.Struct, frozen=True):
+    """The answer to a repeated request, which has no secret to give; `notice` says what to do."""
+
+    id: str
+    client_id: str
+    name: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    notice: str
+
+
 def page(listing: Listing[T], view: Callable[[T], V]) -> Listing[V]:
     return Listing([view(item) for item in listing.items], listing.next_cursor)
 
@@ -142,4 +159,16 @@ def service_account_made(made: Made, tenant_id: str) -> ServiceAccountMadeView:
         name=made.account.name,
         scopes=made.account.scopes,
         created_at=made.account.created_at,
+    )
+
+
+def service_account_made_before(made: Made, tenant_id: str) -> ServiceAccountMadeBeforeView:
+    account = made.account
+    return ServiceAccountMadeBeforeView(
+        id=account.id,
+        client_id=client_id.of(tenant_id, account.id),
+        name=account.name,
+        scopes=account.scopes,
+        created_at=account.created_at,
+        notice=_SHOWN_ONCE,
     )

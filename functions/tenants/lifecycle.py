@@ -15,11 +15,12 @@ from functions.tenants.transition import Transitions, changed, standing
 from shared import audit
 from shared.audit import Actor
 from shared.errors import Conflict
+from shared.http.idempotency import EACH_TIME, Once
 from shared.http.pagination import Listing
 from shared.identity import Principal
 from shared.ids import Clock, new_id
 from shared.outbox import Outbox
-from shared.store import AlreadyExists, Store, until_not_stale
+from shared.store import AlreadyExists, Store, Write, until_not_stale
 from shared.tenant import Isolation, Tenant
 from shared.tiers import Tier
 
@@ -42,30 +43,21 @@ class Lifecycle:
         self._clock = clock
         self._transitions = Transitions(store, outbox)
 
-    async def create(self, request: TenantRequest, actor: Actor) -> Tenant:
+    async def create(self, request: TenantRequest, actor: Actor, once: Once[Tenant] = EACH_TIME) -> Tenant:
         """Takes a customer on; the cluster is asked to provision. Raises Invalid, Conflict `slug_taken`."""
-        tenant = self._accepted(request)
-        operation = operations.provision(new_id("op"), tenant.created_at)
-        try:
-            await self._store.commit(
-                records.new_tenant(self._store, tenant),
-                records.new_slug(self._store, tenant.slug, tenant.id),
-                records.new_operation(self._store, tenant.id, operation),
-                *self._outbox.entries("tenant.created", tenant.id, changed(tenant)),
-                *self._outbox.entries("tenant.step.requested", tenant.id, step_requested(tenant, operation)),
-                audit.record(
-                    self._store,
-                    tenant.id,
-                    actor=actor,
-                    action="tenant.create",
-                    target=tenant.id,
-                    at=tenant.created_at,
-                    detail={"slug": tenant.slug, "tier": tenant.tier},
-                ),
-            )
-        except AlreadyExists as taken:
-            raise Conflict("slug_taken", "The slug is taken. Choose another.") from taken
-        return tenant
+
+        async def attempt() -> Tenant:
+            tenant = self._accepted(request)
+            slug = records.new_slug(self._store, tenant.slug, tenant.id)
+            try:
+                await self._store.commit(slug, *self._creation(tenant, actor), *once.writes(tenant))
+            except AlreadyExists as met:
+                if met.key != slug.key:
+                    raise
+                raise Conflict("slug_taken", "The slug is taken. Choose another.") from met
+            return tenant
+
+        return await once.run(attempt)
 
     async def get(self, tenant_id: str, caller: Principal) -> Tenant:
         """Any tenant for operators, their own for its people. Raises NotFound, foreign or unknown alike."""
@@ -116,6 +108,25 @@ class Lifecycle:
             )
 
         return await until_not_stale(attempt)
+
+    def _creation(self, tenant: Tenant, actor: Actor) -> list[Write]:
+        """What makes the tenant and has the cluster provision it."""
+        operation = operations.provision(new_id("op"), tenant.created_at)
+        return [
+            records.new_tenant(self._store, tenant),
+            records.new_operation(self._store, tenant.id, operation),
+            *self._outbox.entries("tenant.created", tenant.id, changed(tenant)),
+            *self._outbox.entries("tenant.step.requested", tenant.id, step_requested(tenant, operation)),
+            audit.record(
+                self._store,
+                tenant.id,
+                actor=actor,
+                action="tenant.create",
+                target=tenant.id,
+                at=tenant.created_at,
+                detail={"slug": tenant.slug, "tier": tenant.tier},
+            ),
+        ]
 
     def _accepted(self, request: TenantRequest) -> Tenant:
         now = self._clock()

@@ -13,6 +13,7 @@ from shared import entry, logs, outbox, quarantine
 from shared.config import load
 from shared.entry import Entry
 from shared.http.app import App
+from shared.http.idempotency import Idempotency
 from shared.ids import utc_now
 from shared.outbox import Outbox, PublishingStore
 from shared.quarantine import Quarantine
@@ -28,7 +29,8 @@ async def _build() -> App:
         sent = Outbox(store, bus, utc_now, "tenants")
         handlers = events.table(Provisioning(store, sent, utc_now), sent)
         door = entry.event_door(CONFIG, handlers, Quarantine(store, utc_now, "tenants"), utc_now)
-        return entry.make_app(CONFIG, store, utc_now, routes.table(Lifecycle(store, sent, utc_now)), door)
+        table = routes.table(Lifecycle(store, sent, utc_now), Idempotency(store, utc_now))
+        return entry.make_app(CONFIG, store, utc_now, table, door)
     except BaseException:
         await store.close()
         await bus.close()

@@ -7,6 +7,7 @@ import msgspec
 from functions.tenants.domain.lifecycle import Reason
 from functions.tenants.lifecycle import Lifecycle, TenantRequest
 from shared.http import SIGNED_IN, Call, Response, Route, json_response
+from shared.http.idempotency import Idempotency
 from shared.http.pagination import Listing, Paging
 from shared.tenant import Isolation, Status, Tenant
 from shared.tiers import LIMITS, Limits, Tier
@@ -35,12 +36,15 @@ class SuspendRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Handlers:
-    def __init__(self, lifecycle: Lifecycle) -> None:
+    def __init__(self, lifecycle: Lifecycle, idempotency: Idempotency) -> None:
         self._lifecycle = lifecycle
+        self._idempotency = idempotency
 
     async def create(self, call: Call) -> Response:
-        tenant = await self._lifecycle.create(await call.json(TenantRequest), call.actor)
-        return json_response(_view(tenant), 201, {"Location": f"/v1/tenants/{tenant.id}"})
+        request = await call.json(TenantRequest)
+        return await self._idempotency.answer(
+            call, lambda once: self._lifecycle.create(request, call.actor, once), _created
+        )
 
     async def listed(self, call: Call) -> Response:
         asked = call.query(Paging)
@@ -60,8 +64,8 @@ class Handlers:
         return json_response(_view(await self._lifecycle.resume(call.params["tenant_id"], call.actor)))
 
 
-def table(lifecycle: Lifecycle) -> tuple[Route, ...]:
-    on = Handlers(lifecycle)
+def table(lifecycle: Lifecycle, idempotency: Idempotency) -> tuple[Route, ...]:
+    on = Handlers(lifecycle, idempotency)
     return (
         Route("GET", "/v1/tenants", on.listed, READ),
         Route("POST", "/v1/tenants", on.create, WRITE),
@@ -69,6 +73,10 @@ def table(lifecycle: Lifecycle) -> tuple[Route, ...]:
         Route("POST", "/v1/tenants/{tenant_id}/suspend", on.suspend, WRITE),
         Route("POST", "/v1/tenants/{tenant_id}/resume", on.resume, WRITE),
     )
+
+
+def _created(tenant: Tenant) -> Response:
+    return json_response(_view(tenant), 201, {"Location": f"/v1/tenants/{tenant.id}"})
 
 
 def _view(tenant: Tenant) -> TenantView:

@@ -35,6 +35,7 @@ from shared.bus import Message
 from shared.envelope import Delivery
 from shared.errors import Unavailable
 from shared.events import CloudEvent, make, short_name
+from shared.http.idempotency import Idempotency
 from shared.identity import Principal, Verifier
 from shared.ids import new_id
 from shared.outbox import Outbox, PublishingStore
@@ -161,6 +162,7 @@ class Suite:
                 service_accounts=self.service_accounts,
                 jwks=keys.jwks,
                 metadata=discovery.metadata(ISSUER),
+                idempotency=Idempotency(self.publishing, self.clock),
                 clock=self.clock,
             )
         )

@@ -18,6 +18,7 @@ from shared.bus import Message
 from shared.envelope import Delivery
 from shared.errors import Unavailable
 from shared.events import CloudEvent, make, short_name
+from shared.http.idempotency import Idempotency
 from shared.outbox import Outbox, PublishingStore
 from shared.payloads import StepRequested
 from shared.store import Doc, Query, Store
@@ -62,7 +63,7 @@ class World:
         self.lifecycle = Lifecycle(self.store, self.outbox, self.clock)
         self.provisioning = Provisioning(self.store, self.outbox, self.clock)
         self.handlers = events.table(self.provisioning, self.outbox)
-        self.routes = routes.table(self.lifecycle)
+        self.routes = routes.table(self.lifecycle, Idempotency(self.store, self.clock))
 
     async def tenant(self, tenant_id: str) -> Tenant:
         (doc,) = await self.store.read(tenant.key(self.store, tenant_id))
