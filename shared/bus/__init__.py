@@ -10,8 +10,11 @@ BILLING_EVENTS = "billing-events"
 TENANT_EVENTS = "tenant-events"
 TOPICS = (AUTH_EVENTS, BILLING_EVENTS, TENANT_EVENTS)
 
-MAX_DATA_BYTES = 9_900_000
-"""Pub/Sub takes 10 MB with attributes and ids; what is left over is theirs."""
+DEAD_LETTERS = "-dead-letter"
+"""What fails five times at a topic's subscription goes on to the topic of this name behind the other's."""
+
+MAX_MESSAGE_BYTES = 9_900_000
+"""Data and attributes. Pub/Sub takes 10 MB; what is left over is for ids and what a dead letter is given."""
 MAX_ATTRIBUTES = 100
 MAX_ATTRIBUTE_NAME_BYTES = 256
 MAX_ATTRIBUTE_BYTES = 1024
@@ -34,14 +37,25 @@ class Bus(Protocol):
     async def close(self) -> None: ...
 
 
-def check(topic: str, message: Message) -> None:
+def check(topic: str, *messages: Message) -> None:
     """ValueError for an unknown topic and for a message that Pub/Sub refuses."""
     if topic not in TOPICS:
         raise ValueError(f"{topic!r} is no topic")
+    for message in messages:
+        _check(message)
+
+
+def size(message: Message) -> int:
+    """In bytes, as Pub/Sub counts: data, and names and values of attributes in UTF-8."""
+    attributes = message.attributes.items()
+    return len(message.data) + sum(len(name.encode()) + len(value.encode()) for name, value in attributes)
+
+
+def _check(message: Message) -> None:
     if not message.data and not message.attributes:
         raise ValueError("a message has data or attributes")
-    if len(message.data) > MAX_DATA_BYTES:
-        raise ValueError(f"a message of {len(message.data)} bytes")
+    if size(message) > MAX_MESSAGE_BYTES:
+        raise ValueError(f"a message of {size(message)} bytes")
     if len(message.attributes) > MAX_ATTRIBUTES:
         raise ValueError(f"a message with {len(message.attributes)} attributes")
     for name, value in message.attributes.items():

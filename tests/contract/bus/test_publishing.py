@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from shared.bus import AUTH_EVENTS, BILLING_EVENTS, MAX_DATA_BYTES, Message
+from shared.bus import AUTH_EVENTS, BILLING_EVENTS, MAX_MESSAGE_BYTES, Message
 from shared.errors import Unavailable
 from tests.contract.bus.harness import Harness
 
@@ -96,7 +96,7 @@ async def test_nothing_is_lost_when_many_publish_at_once(harness: Harness) -> No
         ("billing-event", Message(b"x")),
         ("", Message(b"x")),
         (BILLING_EVENTS, Message(b"")),
-        (BILLING_EVENTS, Message(b"x" * (MAX_DATA_BYTES + 1))),
+        (BILLING_EVENTS, Message(b"x" * (MAX_MESSAGE_BYTES + 1))),
         (BILLING_EVENTS, Message(b"x", {"": "value"})),
         (BILLING_EVENTS, Message(b"x", {"n" * 257: "value"})),
         (BILLING_EVENTS, Message(b"x", {"googclient": "value"})),
