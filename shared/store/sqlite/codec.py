@@ -4,11 +4,10 @@ SQLite's JSON functions cut a string at a NUL. So NUL and U+0001 are stored as U
 U+0001 U+0002 in top-level strings, the only ones that queries look at; this keeps their order.
 """
 
-from collections.abc import Iterable
-
 import msgspec
 
 from shared.store import MAX_DOCUMENT_BYTES, Body, DocumentTooLarge
+from shared.store.checks import check_body
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(dict)
@@ -16,10 +15,7 @@ _decoder = msgspec.json.Decoder(dict)
 
 def encoded(body: Body) -> str:
     """Raises ValueError where a body is not what the port calls one, and DocumentTooLarge."""
-    try:
-        _check(body)
-    except RecursionError:
-        raise ValueError("a body is nested too deeply") from None
+    check_body(body)
     raw = _encoder.encode(body)
     if b"\\u000" in raw:
         raw = _encoder.encode({name: hidden(value) for name, value in body.items()})
@@ -57,34 +53,7 @@ def _shown(value: object) -> object:
     return value
 
 
-def is_int64(value: int) -> bool:
-    return -(2**63) <= value < 2**63
-
-
 def _limited(raw: bytes) -> str:
     if len(raw) > MAX_DOCUMENT_BYTES:
         raise DocumentTooLarge(f"a document of {len(raw)} bytes")
     return raw.decode()
-
-
-_PLAIN = frozenset({str, bool, type(None)})
-
-
-def _check(value: object) -> None:
-    if isinstance(value, dict) and type(value) is dict:
-        for name in value:
-            if type(name) is not str:
-                raise ValueError(f"a {type(name).__name__} as a name in a body")
-        _check_all(value.values())
-    elif isinstance(value, list) and type(value) is list:
-        _check_all(value)
-    elif type(value) is not int:
-        raise ValueError(f"a {type(value).__name__} in a body")
-    elif not is_int64(value):
-        raise ValueError("an integer beyond 64 bits in a body")
-
-
-def _check_all(values: Iterable[object]) -> None:
-    for value in values:
-        if type(value) not in _PLAIN:
-            _check(value)

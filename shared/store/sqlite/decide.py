@@ -20,7 +20,8 @@ from shared.store import (
     Version,
     Write,
 )
-from shared.store.sqlite.codec import decoded_stored, encoded, encoded_stored, is_int64
+from shared.store.checks import check_amounts, is_int64
+from shared.store.sqlite.codec import decoded_stored, encoded, encoded_stored
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -94,17 +95,9 @@ def _text(write: Write) -> str:
     if isinstance(write, Update):
         return encoded(write.fields)
     if isinstance(write, Add):
-        _check_amounts(write)
+        check_amounts(write)
         return encoded(write.fields)
     return ""
-
-
-def _check_amounts(write: Add) -> None:
-    for name, amount in write.amounts.items():
-        if type(amount) is not int or not is_int64(amount):
-            raise ValueError(f"{name!r} cannot be counted up by {amount!r}")
-    if not write.amounts.keys().isdisjoint(write.fields):
-        raise ValueError("one field is both added to and set")
 
 
 def _at(old: Row | None, version: Version) -> Row:

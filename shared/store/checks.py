@@ -1,0 +1,48 @@
+"""What every implementation refuses in a write before it looks at anything that is stored."""
+
+from collections.abc import Iterable
+
+from shared.store import Add, Body
+
+_PLAIN = frozenset({str, bool, type(None)})
+
+
+def check_body(body: Body) -> None:
+    """Raises ValueError where it is not what the port calls a body; strings are left to the encoder."""
+    try:
+        _check(body)
+    except RecursionError:
+        raise ValueError("a body is nested too deeply") from None
+
+
+def check_amounts(write: Add) -> None:
+    """Raises ValueError for an amount that is no 64-bit integer, and for a field both added to and set."""
+    for name, amount in write.amounts.items():
+        if type(amount) is not int or not is_int64(amount):
+            raise ValueError(f"{name!r} cannot be counted up by {amount!r}")
+    if not write.amounts.keys().isdisjoint(write.fields):
+        raise ValueError("one field is both added to and set")
+
+
+def is_int64(value: int) -> bool:
+    return -(2**63) <= value < 2**63
+
+
+def _check(value: object) -> None:
+    if isinstance(value, dict) and type(value) is dict:
+        for name in value:
+            if type(name) is not str:
+                raise ValueError(f"a {type(name).__name__} as a name in a body")
+        _check_all(value.values())
+    elif isinstance(value, list) and type(value) is list:
+        _check_all(value)
+    elif type(value) is not int:
+        raise ValueError(f"a {type(value).__name__} in a body")
+    elif not is_int64(value):
+        raise ValueError("an integer beyond 64 bits in a body")
+
+
+def _check_all(values: Iterable[object]) -> None:
+    for value in values:
+        if type(value) not in _PLAIN:
+            _check(value)
