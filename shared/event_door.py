@@ -13,8 +13,9 @@ from shared.envelope import BadEnvelope, Delivery
 from shared.errors import BadRequest, Error, TooLarge, Unavailable
 from shared.events import CloudEvent
 from shared.http import Response
-from shared.logs import CONTEXT, trace_of
+from shared.logs import log_under
 from shared.quarantine import Quarantine
+from shared.tracing import trace_of
 
 T = TypeVar("T")
 
@@ -122,7 +123,7 @@ class EventDoor:
                 self._log.info("notification %s", delivery.attributes["eventType"])
                 return await notification(delivery)
             event = envelope.event_of(delivery)
-            _log_under(event)
+            log_under(event.subject, trace_of({"traceparent": event.traceparent or ""}))
             await self._handler(event)(event, delivery)
         except (BadEnvelope, Rejected) as never:
             self._log.warning("event quarantined: %s, message %s", never.reason, delivery.message_id)
@@ -133,14 +134,6 @@ class EventDoor:
         if handler is None:
             raise Rejected("unknown_type", "No handler for this type of event, or not in this version.")
         return handler
-
-
-def _log_under(event: CloudEvent) -> None:
-    """From here on log lines carry the event's tenant, and the trace of whoever published it."""
-    context = CONTEXT.get()
-    if context is not None:
-        trace = trace_of({"traceparent": event.traceparent or ""}) or context.trace
-        CONTEXT.set(msgspec.structs.replace(context, tenant_id=event.subject, trace=trace))
 
 
 async def _read(read_body: ReadBody) -> bytes | None:

@@ -1,10 +1,8 @@
-"""Log lines as Cloud Logging reads them: one JSON object a line on stdout, without secrets."""
+"""Log lines as Cloud Logging and Error Reporting read them: one JSON object a line on stdout, no secrets."""
 
 import logging
 import os
-import re
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -12,35 +10,28 @@ from datetime import UTC, datetime
 import msgspec
 
 from shared.ids import Clock
+from shared.redaction import redact, stack_of
+from shared.tracing import NO_TRACE, Trace
 
 Write = Callable[[bytes], None]
 
-REDACTED = "[redacted]"
-MAX_TEXT = 20_000
-
-_TRACE = "logging.googleapis.com/trace"
-_LABELS = "logging.googleapis.com/labels"
-_OURS = ("shared.", "functions.", "sqlite3")
-_MAX_CHAIN = 5
-
-_SECRET = re.compile(
-    r"-----BEGIN [^-]*-----(?s:.*?)(?:-----END [^-]*-----|\Z)"
-    r"|eyJ[\w-]{8,}(?:\.[\w-]*)*"  # a JSON object in base64url: tokens
-    r"|(?:rt1|inv1|whsec|(?<![A-Za-z0-9])(?:sk|rk|pk))_[\w-]{8,}"
-    r"|(?<![A-Za-z0-9])(?i:bearer|basic)\s+\S+"
-    r"|(?<=password=)\S+|(?<=secret=)\S+|(?<=token=)\S+"
-)
-_EMAIL = re.compile(r"[\w.+-]{1,64}(?:@|%40)[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}")
-_W3C = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
-_GOOGLE = re.compile(r"([0-9a-fA-F]{32})(?:/.*)?")
+_SEVERITIES = frozenset({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"})
+_REPORTED = "type.googleapis.com/google.devtools.clouderrorreporting.v1beta1.ReportedErrorEvent"
+_SPECIAL = {
+    "labels": "logging.googleapis.com/labels",
+    "trace": "logging.googleapis.com/trace",
+    "span_id": "logging.googleapis.com/spanId",
+    "sampled": "logging.googleapis.com/trace_sampled",
+}
 
 
 class Context(msgspec.Struct, frozen=True):
-    """What each line says about the request it belongs to."""
+    """What each line says about the request it belongs to. `execution_id`: Cloud Functions' own id of it."""
 
     request_id: str
-    trace: str = ""
+    trace: Trace = NO_TRACE
     tenant_id: str = ""
+    execution_id: str = ""
 
 
 CONTEXT: ContextVar[Context | None] = ContextVar("log_context", default=None)
@@ -54,12 +45,22 @@ class Access(msgspec.Struct, frozen=True):
     status: int
     seconds: float
     request_id: str
-    trace: str = ""
+    trace: Trace = NO_TRACE
     tenant_id: str = ""
     subject: str = ""
+    execution_id: str = ""
+
+
+class Service(msgspec.Struct, frozen=True):
+    """Whose errors they are: Error Reporting groups by these."""
+
+    service: str
+    version: str
 
 
 class _HttpRequest(msgspec.Struct, frozen=True, rename="camel"):
+    """What the client chose, its address and agent, is in the platform's own request log."""
+
     request_method: str
     request_url: str
     status: int
@@ -67,27 +68,50 @@ class _HttpRequest(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _AccessLine(
-    msgspec.Struct, frozen=True, omit_defaults=True, rename={"trace": _TRACE, "http": "httpRequest"}
+    msgspec.Struct, frozen=True, omit_defaults=True, rename={**_SPECIAL, "http": "httpRequest"}
 ):
     severity: str
     message: str
     time: datetime
     http: _HttpRequest
     request_id: str
+    labels: dict[str, str] = {}
     trace: str = ""
+    span_id: str = ""
+    sampled: bool = False
     tenant_id: str = ""
     subject: str = ""
 
 
-class _Line(msgspec.Struct, frozen=True, omit_defaults=True, rename={"trace": _TRACE, "labels": _LABELS}):
+class _Place(msgspec.Struct, frozen=True, rename="camel"):
+    file_path: str
+    line_number: int
+    function_name: str
+
+
+class _ErrorContext(msgspec.Struct, frozen=True, rename="camel"):
+    report_location: _Place
+
+
+class _Line(
+    msgspec.Struct,
+    frozen=True,
+    omit_defaults=True,
+    rename={**_SPECIAL, "kind": "@type", "service": "serviceContext"},
+):
     severity: str
     message: str
     time: datetime
     labels: dict[str, str]
     request_id: str = ""
     trace: str = ""
+    span_id: str = ""
+    sampled: bool = False
     tenant_id: str = ""
     stack_trace: str = ""
+    kind: str = ""
+    service: Service | None = None
+    context: _ErrorContext | None = None
 
 
 class AccessLog:
@@ -100,13 +124,17 @@ class AccessLog:
 
     def __call__(self, access: Access) -> None:
         status = access.status
+        trace = access.trace
         line = _AccessLine(
             severity="INFO" if status < 500 else "WARNING" if status == 503 else "ERROR",
             message=f"{access.method} {access.path} {status}",
             time=self._clock(),
             http=_HttpRequest(access.method, access.path, status, f"{access.seconds:.6f}s"),
             request_id=access.request_id,
-            trace=trace_name(access.trace, self._project),
+            labels={"execution_id": access.execution_id} if access.execution_id else {},
+            trace=_trace_name(trace, self._project),
+            span_id=trace.span_id,
+            sampled=trace.sampled,
             tenant_id=access.tenant_id,
             subject=access.subject,
         )
@@ -114,24 +142,35 @@ class AccessLog:
 
 
 class Formatter(logging.Formatter):
-    """A record as one line; its stack keeps frames and types, and messages of our own exceptions only."""
+    """A record as one line; its stack keeps frames and types, and messages of our own exceptions only.
 
-    def __init__(self, project: str = "") -> None:
+    From ERROR on it is an event for Error Reporting, at its stack or at the place that logged it.
+    """
+
+    def __init__(self, project: str = "", service: Service | None = None) -> None:
         super().__init__()
         self._project = project
+        self._service = service
 
     def format(self, record: logging.LogRecord) -> str:
         context = CONTEXT.get() or Context("")
         failure = record.exc_info[1] if record.exc_info else None
+        stack = stack_of(failure) if failure else ""
+        is_error = record.levelno >= logging.ERROR
         line = _Line(
-            severity=record.levelname,
+            severity=record.levelname if record.levelname in _SEVERITIES else "DEFAULT",
             message=redact(record.getMessage()),
             time=datetime.fromtimestamp(record.created, UTC),
-            labels={"logger": record.name},
+            labels=_labels(record, context),
             request_id=context.request_id,
-            trace=trace_name(context.trace, self._project),
+            trace=_trace_name(context.trace, self._project),
+            span_id=context.trace.span_id,
+            sampled=context.trace.sampled,
             tenant_id=context.tenant_id,
-            stack_trace=stack_of(failure) if failure else "",
+            stack_trace=stack,
+            kind=_REPORTED if is_error else "",
+            service=self._service if is_error else None,
+            context=_place(record) if is_error and not stack else None,
         )
         return msgspec.json.encode(line).decode()
 
@@ -139,20 +178,35 @@ class Formatter(logging.Formatter):
 class _Stdout(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            write_line(self.format(record).encode())
-        except Exception:  # noqa: BLE001 - logging never breaks what it tells of
-            self.handleError(record)
+            line = self.format(record)
+        except Exception as failure:  # noqa: BLE001 - logging never breaks what it tells of
+            # `handleError` would print the arguments as they are.
+            unreadable = f"{type(failure).__name__} in the line that {record.name} logged"
+            line = self.format(
+                logging.LogRecord(
+                    __name__, logging.ERROR, record.pathname, record.lineno, unreadable, (), None
+                )
+            )
+        write_line(line.encode())
 
 
-def configure(project: str = "") -> None:
+def configure(project: str = "", service: str = "", version: str = "") -> None:
     """Everything that is logged becomes a line on stdout: ours from INFO, libraries' from WARNING."""
     handler = _Stdout()
-    handler.setFormatter(Formatter(project))
+    handler.setFormatter(Formatter(project, Service(service, version) if service else None))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
     for room in ("shared", "functions"):
         logging.getLogger(room).setLevel(logging.INFO)
+
+
+def log_under(tenant_id: str, trace: Trace = NO_TRACE) -> None:
+    """From here on the lines of this request carry its tenant, and the trace of whoever began it."""
+    context = CONTEXT.get()
+    if context is not None:
+        kept = trace if trace.id else context.trace
+        CONTEXT.set(Context(context.request_id, kept, tenant_id, context.execution_id))
 
 
 def write_line(line: bytes) -> None:
@@ -161,44 +215,14 @@ def write_line(line: bytes) -> None:
         os.write(1, line + b"\n")
 
 
-def trace_of(headers: Mapping[str, str]) -> str:
-    """The trace id of a request: W3C `traceparent` first, then Google's header; empty without."""
-    parent = headers.get("traceparent")
-    if parent is not None and (found := _W3C.fullmatch(parent)):
-        return found[1]
-    google = headers.get("x-cloud-trace-context")
-    if google is not None and (found := _GOOGLE.fullmatch(google)):
-        return found[1].lower()
-    return ""
+def _labels(record: logging.LogRecord, context: Context) -> dict[str, str]:
+    labels = {"logger": record.name}
+    return labels | {"execution_id": context.execution_id} if context.execution_id else labels
 
 
-def trace_name(trace: str, project: str) -> str:
-    return f"projects/{project}/traces/{trace}" if trace and project else trace
+def _place(record: logging.LogRecord) -> _ErrorContext:
+    return _ErrorContext(_Place(record.pathname, record.lineno, record.funcName))
 
 
-def redact(text: str) -> str:
-    """Tokens, keys, passwords in `name=value` and e-mail addresses taken out, by their form."""
-    text = _SECRET.sub(REDACTED, text[:MAX_TEXT])
-    return _EMAIL.sub(REDACTED, text) if "@" in text or "%40" in text else text
-
-
-def stack_of(failure: BaseException) -> str:
-    """The stack as Error Reporting takes it. A foreign exception's message may quote anything: left out."""
-    parts: list[str] = []
-    seen: BaseException | None = failure
-    for _ in range(_MAX_CHAIN):
-        if seen is None:
-            break
-        frames = "".join(traceback.format_list(traceback.extract_tb(seen.__traceback__)))
-        parts.append(f"Traceback (most recent call last):\n{frames}{_named(seen)}")
-        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
-    return redact("\n\n".join(reversed(parts)))
-
-
-def _named(failure: BaseException) -> str:
-    kind = type(failure)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    told = kind.__module__.startswith(_OURS) or (isinstance(failure, OSError) and failure.strerror)
-    if not told:
-        return f"{name}: {REDACTED}"
-    return f"{name}: {failure.strerror if isinstance(failure, OSError) else failure}"
+def _trace_name(trace: Trace, project: str) -> str:
+    return f"projects/{project}/traces/{trace.id}" if trace.id and project else trace.id

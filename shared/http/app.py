@@ -1,12 +1,9 @@
 """The door: what every request goes through, from its headers to its line in the log."""
 
 import logging
-import os
-import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Protocol
-from urllib.parse import unquote
 
 from starlette.requests import Request
 
@@ -18,17 +15,17 @@ from shared.http.deadlines import Deadlines, TimedOut
 from shared.http.limits import Limits
 from shared.http.problem import oauth_problem, problem
 from shared.http.reply import Reply
+from shared.http.request_log import RequestLog
 from shared.http.router import Found, Router
 from shared.http.slots import Slots
 from shared.identity import Principal, authorization, bearer_token, require_scope
-from shared.logs import CONTEXT, Access, Context, redact, trace_of
+from shared.logs import Access, log_under
+from shared.metrics import CONTENT_TYPE, SCOPE, Metrics, Reading
 from shared.secrets import SecretUnusable
 
 ReadBody = Callable[[int], Awaitable[bytes]]
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _CLIENT_CLOSED = 499
-_MAX_LOGGED_PATH = 512
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +51,8 @@ class _Crash(Error):
 
 class App:
     """One function's doors: its routes where it serves HTTP, `POST /` where it has an event door, and
-    `GET /health` always. Called with a request, it answers; it raises nothing but cancellation.
+    always `GET /health` and, for operators, `GET /metrics`. Called with a request, it answers; it raises
+    nothing but cancellation.
     """
 
     def __init__(
@@ -67,16 +65,20 @@ class App:
         version: str,
         access_log: Callable[[Access], None],
         limits: Limits | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._verifier = verifier
-        self._log_access = access_log
         self._limits = limits or Limits()
         self._slots = Slots(self._limits)
         self._deadlines = Deadlines(self._limits.handler_seconds)
         self._healthy = json_response({"status": "ok", "version": version})
         self._health = Route("GET", "/health", self._say_healthy, PUBLIC)
         self._event_door = event_door
-        doors = [self._health]
+        self._metrics = metrics or Metrics("", version)
+        self._metrics.watch(self)
+        self._log = RequestLog(access_log, self._metrics)
+        self._in_flight = 0
+        doors = [self._health, Route("GET", "/metrics", self._tell_metrics, SCOPE)]
         if event_door is not None:
             doors.append(_delivery(event_door))
         self._router = Router([*doors, *(routes if serves_http else ())])
@@ -85,29 +87,24 @@ class App:
         started = time.perf_counter()
         scope = request.scope
         headers, refusal = request_headers.read(scope["headers"], self._limits)
-        call = HttpCall(scope, request.receive, headers, _request_id(headers), self._limits, self._slots)
-        trace = trace_of(headers)
-        CONTEXT.set(Context(call.request_id, trace))
+        context = self._log.begin(headers)
+        call = HttpCall(scope, request.receive, headers, context.request_id, self._limits, self._slots)
         found = self._router.find(scope["raw_path"])
-        response = await self._answered(call, found, refusal, scope["headers"])
+        self._in_flight += 1
+        try:
+            response = await self._answered(call, found, refusal, scope["headers"])
+        finally:
+            self._in_flight -= 1
         reply = Reply(response, call.request_id, head=call.method == "HEAD", close=call.leaves_much_unread)
-        self._log(call, found, response.status, time.perf_counter() - started, trace)
+        self._log.end(call, found, response.status, started, context)
         return reply
 
-    def _log(self, call: HttpCall, found: Found | None, status: int, seconds: float, trace: str) -> None:
-        principal = call.known_principal
-        self._log_access(
-            Access(
-                method=call.method,
-                path=_loggable(call, found),
-                status=status,
-                seconds=seconds,
-                request_id=call.request_id,
-                trace=trace,
-                tenant_id=principal.tenant_id if principal else "",
-                subject=principal.subject if principal else "",
-            )
-        )
+    def readings(self) -> Iterator[Reading]:
+        """What `Metrics` shows beside its own."""
+        help_text = "Requests that are being answered, those that wait for their turn included."
+        yield Reading("energent_http_requests_in_flight", help_text, self._in_flight, counts=False)
+        help_text = "Requests that were refused because too many were there already."
+        yield Reading("energent_http_requests_shed", help_text, self._slots.shed)
 
     async def _answered(
         self, call: HttpCall, found: Found | None, refusal: Error | None, raw_headers: request_headers.Raw
@@ -171,13 +168,16 @@ class App:
                 raise Unauthenticated("unauthenticated", "Send an access token as a Bearer token.")
             principal = await self._verifier.verify(token)
             call.admit(principal)
-            CONTEXT.set(Context(call.request_id, trace_of(call.headers), principal.tenant_id))
+            log_under(principal.tenant_id)
             if route.requires != SIGNED_IN:
                 require_scope(principal, route.requires)
         return await route.handler(call)
 
     async def _say_healthy(self, call: Call) -> Response:
         return self._healthy
+
+    async def _tell_metrics(self, call: Call) -> Response:
+        return Response(200, self._metrics.text(), CONTENT_TYPE)
 
 
 def _delivery(event_door: EventHandling, flaw: Error | None = None) -> Route:
@@ -199,17 +199,3 @@ def _refused(call: HttpCall, error: Error, found: Found | None) -> Response:
 def _not_ready() -> Unavailable:
     detail = "The service is not ready. Try again later."
     return Unavailable("not_ready", detail, retry_after_seconds=5)
-
-
-def _loggable(call: HttpCall, found: Found | None) -> str:
-    """The template of a path that we have, which holds nothing a client chose; another path cleaned."""
-    if found is not None:
-        return found[0].path
-    return redact(unquote(call.path[:_MAX_LOGGED_PATH]))
-
-
-def _request_id(headers: Mapping[str, str]) -> str:
-    given = headers.get("x-request-id")
-    if given is not None and _REQUEST_ID.fullmatch(given):
-        return given
-    return f"req_{os.urandom(12).hex()}"

@@ -17,12 +17,14 @@ class Slots:
         self._limits = limits
         self._free = asyncio.Semaphore(limits.running)
         self._waiting = 0
+        self.shed = 0
+        """How many there was no room for."""
         self._aside: set[object] = set()
 
     async def take(self) -> None:
         """Raises `Unavailable` where too many wait already."""
         if self._waiting >= self._limits.waiting and self._free.locked():
-            raise _overloaded()
+            raise self._overloaded()
         self._waiting += 1
         try:
             await self._free.acquire()
@@ -50,7 +52,7 @@ class Slots:
         except TimeoutError:
             if call in self._aside:
                 raise
-            refusal = _overloaded()
+            refusal = self._overloaded()
             refusal.headers["Connection"] = "close"
             raise refusal from None
         if call in self._aside:
@@ -65,6 +67,6 @@ class Slots:
         else:
             limit.reschedule(asyncio.get_running_loop().time())
 
-
-def _overloaded() -> Unavailable:
-    return Unavailable("overloaded", "Too many requests at once. Try again.")
+    def _overloaded(self) -> Unavailable:
+        self.shed += 1
+        return Unavailable("overloaded", "Too many requests at once. Try again.")

@@ -3,17 +3,22 @@
 import json
 import logging
 import sqlite3
+import traceback
 from typing import Any
 
 import pytest
 
 from shared.errors import Conflict
-from shared.logs import CONTEXT, Access, AccessLog, Context, Formatter, configure, redact, stack_of, trace_of
+from shared.logs import CONTEXT, Access, AccessLog, Context, Formatter, Service, configure
+from shared.redaction import redact, stack_of
+from shared.tracing import NO_TRACE, Trace, trace_of
 from tests.tokens import Time
 
 JWT = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ1c3JfMSJ9.c2lnbmF0dXJl"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
-ACCESS = Access("GET", "/v1/me", 200, 0.001234, "req_1", TRACE, "tnt_1", "usr_1")
+SPAN = "b7ad6b7169203331"
+PARENT = f"00-{TRACE}-{SPAN}-01"
+ACCESS = Access("GET", "/v1/me", 200, 0.001234, "req_1", Trace(TRACE, SPAN, True), "tnt_1", "usr_1", "exe_1")
 
 
 def _line(project: str = "", **changes: Any) -> dict[str, Any]:
@@ -38,6 +43,9 @@ def test_an_access_line_has_the_names_that_cloud_logging_reads() -> None:
             "latency": "0.001234s",
         },
         "logging.googleapis.com/trace": f"projects/energent/traces/{TRACE}",
+        "logging.googleapis.com/spanId": SPAN,
+        "logging.googleapis.com/trace_sampled": True,
+        "logging.googleapis.com/labels": {"execution_id": "exe_1"},
         "request_id": "req_1",
         "tenant_id": "tnt_1",
         "subject": "usr_1",
@@ -59,18 +67,35 @@ def test_nothing_can_forge_a_line() -> None:
 @pytest.mark.parametrize(
     ("headers", "trace"),
     [
-        ({"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}, TRACE),
-        ({"x-cloud-trace-context": f"{TRACE}/123;o=1"}, TRACE),
-        ({"x-cloud-trace-context": TRACE.upper()}, TRACE),
-        ({"traceparent": f"00-{TRACE}-b7ad6b7169203331-01", "x-cloud-trace-context": "f" * 32}, TRACE),
-        ({"traceparent": "garbage", "x-cloud-trace-context": TRACE}, TRACE),
-        ({"traceparent": "garbage"}, ""),
-        ({"x-cloud-trace-context": 'x"\n/1'}, ""),
-        ({}, ""),
+        ({"traceparent": PARENT}, Trace(TRACE, SPAN, True)),
+        ({"traceparent": PARENT[:-1] + "0"}, Trace(TRACE, SPAN)),
+        ({"traceparent": "01" + PARENT[2:] + "-and-more"}, Trace(TRACE, SPAN, True)),
+        ({"x-cloud-trace-context": f"{TRACE}/123;o=1"}, Trace(TRACE, "000000000000007b", True)),
+        ({"x-cloud-trace-context": f"{TRACE}/{2**64 - 1};o=0"}, Trace(TRACE, "f" * 16)),
+        ({"x-cloud-trace-context": f"{TRACE}/{2**64}"}, Trace(TRACE)),
+        ({"x-cloud-trace-context": TRACE.upper()}, Trace(TRACE)),
+        ({"traceparent": PARENT, "x-cloud-trace-context": "f" * 32}, Trace(TRACE, SPAN, True)),
+        ({"traceparent": "garbage", "x-cloud-trace-context": TRACE}, Trace(TRACE)),
+        ({"traceparent": f"ff{PARENT[2:]}", "x-cloud-trace-context": TRACE}, Trace(TRACE)),
+        ({"traceparent": f"00-{'0' * 32}-{SPAN}-01"}, NO_TRACE),
+        ({"traceparent": f"00-{TRACE}-{'0' * 16}-01"}, NO_TRACE),
+        ({"traceparent": f"{PARENT}-and-more"}, NO_TRACE),
+        ({"x-cloud-trace-context": f"{'0' * 32}/1;o=1"}, NO_TRACE),
+        ({"x-cloud-trace-context": 'x"\n/1'}, NO_TRACE),
+        ({}, NO_TRACE),
     ],
 )
-def test_the_trace_is_the_callers(headers: dict[str, str], trace: str) -> None:
+def test_the_trace_is_the_callers(headers: dict[str, str], trace: Trace) -> None:
     assert trace_of(headers) == trace
+
+
+def test_a_trace_is_handed_on_as_it_came() -> None:
+    assert trace_of({"traceparent": PARENT}).traceparent() == PARENT
+    assert trace_of({"x-cloud-trace-context": f"{TRACE}/123"}).traceparent() == f"00-{TRACE}-{123:016x}-00"
+    made = Trace(TRACE).traceparent()
+    assert made is not None
+    assert trace_of({"traceparent": made}).id == TRACE
+    assert NO_TRACE.traceparent() is None
 
 
 @pytest.mark.parametrize(
@@ -115,14 +140,32 @@ def test_what_is_no_secret_stays() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("said", "cleaned"),
+    [
+        ("{'Authorization': 'Bearer abc.def', 'a': 1}", "{'Authorization': '[redacted]', 'a': 1}"),
+        ('{"client_secret": "abc", "b": 2}', '{"client_secret": "[redacted]", "b": 2}'),
+        ("POST /x?access_token=abc&b=2 HTTP/1.1", "POST /x?access_token=[redacted]&b=2 HTTP/1.1"),
+        ("Stripe-Signature: t=1,v1=abc", "Stripe-Signature: [redacted]"),
+        ("api_key=abc; api-key: abc", "api_key=[redacted]; api-key: [redacted]"),
+    ],
+)
+def test_what_stands_behind_the_name_of_a_secret_is_taken_out(said: str, cleaned: str) -> None:
+    """G1, G4: as libraries print headers and parameters."""
+    assert redact(said) == cleaned
+
+
 def test_redacting_a_huge_text_is_quick_and_bounded() -> None:
     assert len(redact("a" * 1_000_000)) == 20_000
 
 
-def _record(failure: BaseException | None = None, message: str = "failed") -> dict[str, Any]:
+def _record(
+    failure: BaseException | None = None, message: str = "failed", level: int = logging.ERROR
+) -> dict[str, Any]:
     info = (type(failure), failure, failure.__traceback__) if failure else None
-    record = logging.LogRecord("shared.x", logging.ERROR, "x.py", 1, message, (), info)
-    parsed: dict[str, Any] = json.loads(Formatter("energent").format(record))
+    record = logging.LogRecord("shared.x", level, "/app/x.py", 7, message, (), info, "work")
+    service = Service("energent-auth-dev", "r-7")
+    parsed: dict[str, Any] = json.loads(Formatter("energent", service).format(record))
     return parsed
 
 
@@ -134,7 +177,7 @@ def _raised(failure: BaseException, cause: BaseException | None = None) -> BaseE
 
 
 def test_a_record_belongs_to_its_request() -> None:
-    token = CONTEXT.set(Context("req_1", TRACE, "tnt_1"))
+    token = CONTEXT.set(Context("req_1", Trace(TRACE, SPAN, True), "tnt_1", "exe_1"))
     try:
         line = _record()
     finally:
@@ -142,7 +185,9 @@ def test_a_record_belongs_to_its_request() -> None:
     assert (line["severity"], line["message"], line["request_id"]) == ("ERROR", "failed", "req_1")
     assert line["tenant_id"] == "tnt_1"
     assert line["logging.googleapis.com/trace"] == f"projects/energent/traces/{TRACE}"
-    assert line["logging.googleapis.com/labels"] == {"logger": "shared.x"}
+    assert line["logging.googleapis.com/spanId"] == SPAN
+    assert line["logging.googleapis.com/trace_sampled"] is True
+    assert line["logging.googleapis.com/labels"] == {"logger": "shared.x", "execution_id": "exe_1"}
 
 
 def test_a_foreign_exception_keeps_its_stack_and_loses_its_words() -> None:
@@ -173,6 +218,98 @@ def test_what_is_known_to_be_harmless_is_told(failure: Exception, told: str) -> 
 
 def test_a_secret_in_a_message_of_ours_is_taken_out() -> None:
     assert JWT not in json.dumps(_record(_raised(Conflict("x", f"for {JWT}")), f"failed for {JWT}"))
+
+
+REPORTED = "type.googleapis.com/google.devtools.clouderrorreporting.v1beta1.ReportedErrorEvent"
+
+
+def test_an_error_with_its_stack_is_one_that_error_reporting_groups() -> None:
+    line = _record(_raised(Conflict("x", "Y.")))
+    assert (line["@type"], line["severity"]) == (REPORTED, "ERROR")
+    assert line["serviceContext"] == {"service": "energent-auth-dev", "version": "r-7"}
+    assert "context" not in line
+
+
+def test_an_error_without_a_stack_names_the_place_that_logged_it() -> None:
+    line = _record()
+    assert line["@type"] == REPORTED
+    place = {"filePath": "/app/x.py", "lineNumber": 7, "functionName": "work"}
+    assert line["context"] == {"reportLocation": place}
+    assert "stack_trace" not in line
+
+
+def test_what_is_no_error_is_not_reported() -> None:
+    line = _record(_raised(Conflict("x", "Y.")), level=logging.WARNING)
+    assert "stack_trace" in line
+    assert not {"@type", "serviceContext", "context"} & line.keys()
+
+
+def test_a_level_that_cloud_logging_does_not_know_is_its_default() -> None:
+    assert [_record(level=level)["severity"] for level in (10, 20, 30, 40, 50, 25)] == [
+        *("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+        "DEFAULT",
+    ]
+
+
+def _chained(*, on_purpose: bool) -> BaseException:
+    try:
+        try:
+            raise Conflict("inner", "First.")
+        except Conflict as first:
+            if on_purpose:
+                raise Conflict("outer", "Then.") from first
+            raise Conflict("outer", "Then.")  # noqa: B904 - what happens by itself is under test
+    except Conflict as caught:
+        return caught
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        _raised(Conflict("x", "Y.")),
+        _raised(sqlite3.Error()),
+        _chained(on_purpose=True),
+        _chained(on_purpose=False),
+        _raised(Conflict("outer", "Then."), _chained(on_purpose=False)),
+    ],
+)
+def test_a_stack_is_to_the_letter_what_python_prints(failure: BaseException) -> None:
+    """Error Reporting takes it in no other form."""
+    assert stack_of(failure) == "".join(traceback.format_exception(failure)).rstrip("\n")
+
+
+def test_a_stack_without_end_is_cut_at_its_outer_end() -> None:
+    def ping(left: int) -> None:
+        if not left:
+            raise Conflict("x", "Y.")
+        pong(left)
+
+    def pong(left: int) -> None:
+        ping(left - 1)
+
+    try:
+        ping(300)
+    except Conflict as caught:
+        stack = stack_of(caught)
+    assert stack.startswith("Traceback (most recent call last):\n")
+    assert stack.endswith("Conflict: x: Y.")
+    assert len(stack) < 20_000
+
+
+def test_a_line_that_cannot_be_made_says_so_and_repeats_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    """G2: Python's own way out prints the arguments."""
+    root = logging.getLogger()
+    before = (root.handlers, root.level)
+    try:
+        configure("energent")
+        logging.getLogger("shared.test").error("%d", "hunter2")
+    finally:
+        root.handlers, root.level = before
+    out, err = capfd.readouterr()
+    (line,) = out.splitlines()
+    assert json.loads(line)["message"] == "TypeError in the line that shared.test logged"
+    assert "hunter2" not in out
+    assert err == ""
 
 
 def test_configured_logging_writes_a_line_to_stdout(capfd: pytest.CaptureFixture[str]) -> None:

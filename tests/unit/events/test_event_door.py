@@ -21,6 +21,7 @@ from shared.logs import CONTEXT, Context
 from shared.quarantine import Quarantine, Quarantined
 from shared.store import Stale
 from shared.store.sqlite import SqliteStore
+from shared.tracing import Trace
 from tests.tokens import NOW, Time
 from tests.unit.events.deliveries import BINARY, encoded, event_bytes, push
 from tests.unit.events.senders import bearer, check, signed
@@ -363,12 +364,12 @@ async def test_what_a_handler_logs_carries_the_events_tenant_and_trace(world: Wo
         seen.append(CONTEXT.get())
 
     world.behaviour = look
-    CONTEXT.set(Context("req_1", "0" * 31 + "1"))
+    CONTEXT.set(Context("req_1", Trace("0" * 31 + "1")))
     await world.send()
     await world.send(data=encoded(event_bytes(traceparent=f"00-{'a' * 32}-{'b' * 16}-01")))
     assert seen == [
-        Context("req_1", "0" * 31 + "1", "tnt_acme"),
-        Context("req_1", "a" * 32, "tnt_acme"),
+        Context("req_1", Trace("0" * 31 + "1"), "tnt_acme"),
+        Context("req_1", Trace("a" * 32, "b" * 16, True), "tnt_acme"),
     ]
 
 

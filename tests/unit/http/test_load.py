@@ -9,6 +9,7 @@ from shared.errors import Conflict
 from shared.http import PUBLIC, SIGNED_IN, Call, Response, Route
 from shared.http.limits import Limits
 from shared.logs import CONTEXT, Context
+from shared.tracing import Trace
 from tests.door import Door
 
 LIMITS = Limits(running=2, waiting=3, handler_seconds=86_400)
@@ -110,7 +111,8 @@ def test_each_request_leaves_one_line() -> None:
     )
     (line,) = DOOR.log
     assert (line.method, line.path, line.status) == ("POST", "/v1/things/{thing_id}", 409)
-    assert (line.tenant_id, line.subject, line.trace) == ("tnt_acme", "usr_1", trace)
+    assert (line.tenant_id, line.subject) == ("tnt_acme", "usr_1")
+    assert line.trace == Trace(trace, "b7ad6b7169203331", True)
     assert line.request_id == answer.headers["x-request-id"]
     assert 0 <= line.seconds < 5
 
@@ -153,8 +155,21 @@ def test_what_a_handler_logs_belongs_to_its_request() -> None:
     trace = "0af7651916cd43dd8448eb211c80319c"
     for path in ("/open", "/me"):
         headers = [("x-request-id", "req-12345"), ("authorization", "Bearer good")]
+        headers.append(("function-execution-id", "exe-1"))
         door.ask("GET", path, [*headers, ("x-cloud-trace-context", trace)])
-    assert seen == [Context("req-12345", trace), Context("req-12345", trace, "tnt_acme")]
+    known = Trace(trace)
+    assert seen == [
+        Context("req-12345", known, "", "exe-1"),
+        Context("req-12345", known, "tnt_acme", "exe-1"),
+    ]
+
+
+@pytest.mark.parametrize("sent", ['x"\n', "a" * 65, ""])
+def test_an_execution_id_that_is_none_is_left_out(sent: str) -> None:
+    """H16."""
+    door = Door(Route("GET", "/open", _fine, PUBLIC))
+    door.ask("GET", "/open", [("function-execution-id", sent.encode())])
+    assert door.log[0].execution_id == ""
 
 
 def test_a_long_path_is_cut() -> None:
