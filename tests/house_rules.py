@@ -119,7 +119,7 @@ def _work(module: ast.Module, structs: frozenset[str]) -> Iterator[_Node]:
     own = {node.name: node for node in module.body if isinstance(node, _FUNCTIONS)}
     values = structs | _imported_from_a_domain(module)
     for statement in _statements(module.body):
-        if isinstance(statement, (ast.Import, ast.ImportFrom, ast.Pass)):
+        if isinstance(statement, (ast.Import, ast.ImportFrom, ast.Pass)) or _is_for_types(statement):
             continue
         if not isinstance(statement, (*_ASSIGNMENTS, *_DEFINITIONS)) and not _is_text(statement):
             yield statement
@@ -127,6 +127,16 @@ def _work(module: ast.Module, structs: frozenset[str]) -> Iterator[_Node]:
             for call in ast.walk(evaluated):
                 if isinstance(call, ast.Call) and not _makes_a_constant(call, values, own):
                     yield call
+
+
+def _is_for_types(statement: ast.stmt) -> bool:
+    """Imports that only a type checker sees, of what is imported for real by the function that needs it."""
+    return (
+        isinstance(statement, ast.If)
+        and ast.unparse(statement.test) == "TYPE_CHECKING"
+        and not statement.orelse
+        and all(isinstance(inner, (ast.Import, ast.ImportFrom)) for inner in statement.body)
+    )
 
 
 def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
