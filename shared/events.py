@@ -24,7 +24,11 @@ DESTINATIONS: dict[str, tuple[str, ...]] = {
     "usage.recorded": (BILLING_EVENTS,),
     "billing.tick": (BILLING_EVENTS,),
     "billing.close.requested": (BILLING_EVENTS,),
+    "stripe.event.received": (BILLING_EVENTS,),
     "invoice.finalized": (BILLING_EVENTS, TENANT_EVENTS),
+    "invoice.paid": (BILLING_EVENTS, TENANT_EVENTS),
+    "invoice.past_due": (BILLING_EVENTS, TENANT_EVENTS),
+    "invoice.voided": (BILLING_EVENTS, TENANT_EVENTS),
     "outbox.sweep": (AUTH_EVENTS, BILLING_EVENTS, TENANT_EVENTS),
 }
 """Short name (`ai.energent.` and `.v1` left out) to topics."""

@@ -76,3 +76,39 @@ class InvoiceFinalized(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     currency: str
     total_minor: int
     finalized_at: datetime
+
+
+class InvoicePaid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`invoice.paid`, final. Amounts in minor units of `currency` (ISO 4217)."""
+
+    invoice_id: str
+    period: str
+    currency: str
+    total_minor: int
+    paid_at: datetime
+
+
+class InvoicePastDue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`invoice.past_due`: a payment failed, and the amount is still owed."""
+
+    invoice_id: str
+    period: str
+    currency: str
+    total_minor: int
+
+
+class InvoiceVoided(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`invoice.voided`, final: nothing is owed any more."""
+
+    invoice_id: str
+    period: str
+    currency: str
+    total_minor: int
+
+
+class StripeEventReceived(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`stripe.event.received`: something happened to an invoice at Stripe; what, is asked there."""
+
+    event_id: str
+    type: str
+    stripe_invoice_id: str

@@ -2,10 +2,11 @@
 
 from datetime import timedelta
 
-from functions.billing import records
+from functions.billing import payments, records
 from functions.billing.domain import invoices, periods, subscriptions
 from functions.billing.domain.catalogue import Catalogue
 from functions.billing.domain.invoices import Invoice, Party, TooLarge
+from functions.billing.domain.payments import begin
 from functions.billing.domain.periods import Period
 from functions.billing.records import FoundSubscription
 from shared import audit
@@ -105,7 +106,10 @@ class Closing:
         finalized = InvoiceFinalized(
             invoice.id, invoice.period, invoice.currency, invoice.total_minor, invoice.finalized_at
         )
+        payment = begin(invoice)
         return [
             records.create_invoice(self._store, invoice),
+            records.create_payment(self._store, invoice.party.id, payment),
             *self._outbox.entries("invoice.finalized", invoice.party.id, finalized),
+            *payments.news(self._outbox, invoice.party.id, payment),
         ]

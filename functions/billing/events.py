@@ -1,25 +1,35 @@
-"""The event door of billing: usage, the life of tenants, the schedule."""
+"""The event door of billing: usage, the life of tenants, payments, the schedule."""
 
 from functions.billing.closing import Closing
+from functions.billing.collection import Collection
 from functions.billing.domain import periods
 from functions.billing.domain.periods import Period
 from functions.billing.subscriptions import Subscriptions
 from functions.billing.usage import Recorder
+from functions.billing.webhooks import Webhooks
 from shared.audit import Actor
 from shared.envelope import Delivery
 from shared.event_door import EventHandler, Rejected, data_of, ignored
 from shared.events import CloudEvent
 from shared.outbox import Outbox
-from shared.payloads import CloseRequested
+from shared.payloads import CloseRequested, InvoiceFinalized, StripeEventReceived
 
 
 class Handlers:
     def __init__(
-        self, recorder: Recorder, subscriptions: Subscriptions, closing: Closing, outbox: Outbox
+        self,
+        recorder: Recorder,
+        subscriptions: Subscriptions,
+        closing: Closing,
+        collection: Collection,
+        webhooks: Webhooks,
+        outbox: Outbox,
     ) -> None:
         self._recorder = recorder
         self._subscriptions = subscriptions
         self._closing = closing
+        self._collection = collection
+        self._webhooks = webhooks
         self._outbox = outbox
 
     async def used(self, event: CloudEvent, delivery: Delivery) -> None:
@@ -32,27 +42,45 @@ class Handlers:
         period = _period(data_of(event, CloseRequested))
         await self._closing.close(_tenant_id(event), period, _actor(event))
 
+    async def finalized(self, event: CloudEvent, delivery: Delivery) -> None:
+        invoice_id = data_of(event, InvoiceFinalized).invoice_id
+        await self._collection.collect(_tenant_id(event), invoice_id, _actor(event))
+
+    async def stripe_told(self, event: CloudEvent, delivery: Delivery) -> None:
+        received = data_of(event, StripeEventReceived)
+        await self._webhooks.follow(_tenant_id(event), received, _actor(event))
+
     async def ticked(self, event: CloudEvent, delivery: Delivery) -> None:
         await self._closing.tick()
+        await self._collection.tick()
 
     async def swept(self, event: CloudEvent, delivery: Delivery) -> None:
         await self._outbox.sweep()
 
 
 def table(
-    recorder: Recorder, subscriptions: Subscriptions, closing: Closing, outbox: Outbox
+    recorder: Recorder,
+    subscriptions: Subscriptions,
+    closing: Closing,
+    collection: Collection,
+    webhooks: Webhooks,
+    outbox: Outbox,
 ) -> dict[str, EventHandler]:
-    on = Handlers(recorder, subscriptions, closing, outbox)
+    on = Handlers(recorder, subscriptions, closing, collection, webhooks, outbox)
     return {
         "usage.recorded": on.used,
         "tenant.activated": on.tenant_changed,
         "tenant.suspended": on.tenant_changed,  # may come before tenant.activated
         "tenant.resumed": on.tenant_changed,
         "billing.close.requested": on.close_requested,
+        "invoice.finalized": on.finalized,
+        "stripe.event.received": on.stripe_told,
         "billing.tick": on.ticked,
         "outbox.sweep": on.swept,
         "tenant.created": ignored,  # nothing is paid for before activation
-        "invoice.finalized": ignored,  # ours, for others
+        "invoice.paid": ignored,  # ours, for others
+        "invoice.past_due": ignored,
+        "invoice.voided": ignored,
     }
 
 

@@ -5,8 +5,10 @@ import hashlib
 from datetime import timedelta
 from html import escape
 
-from functions.billing.domain import money, periods, quantities
+from functions.billing.domain import money, payments, periods, quantities
 from functions.billing.domain.invoices import Invoice, Line
+from functions.billing.domain.payments import Payment
+from functions.billing.invoices import Statement
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -46,7 +48,8 @@ def headers() -> dict[str, str]:
     return {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer"}
 
 
-def render(invoice: Invoice) -> bytes:
+def render(statement: Statement) -> bytes:
+    invoice, payment = statement.invoice, statement.payment
     number = escape(invoice.number)
     page = f"""<!doctype html>
 <html lang="en">
@@ -62,7 +65,7 @@ def render(invoice: Invoice) -> bytes:
 <dl>
 <dt>Date</dt><dd>{invoice.finalized_at:%Y-%m-%d}</dd>
 <dt>Period</dt><dd>{_period(invoice)}</dd>
-<dt>Status</dt><dd>{escape(invoice.status)}</dd>
+<dt>Status</dt><dd>{_status(payment)}</dd>
 </dl>
 </header>
 <p class="party"><strong>{escape(invoice.party.name)}</strong>
@@ -77,11 +80,22 @@ def render(invoice: Invoice) -> bytes:
 {_sum("Total", invoice.total_minor, invoice)}
 </tfoot>
 </table>
-{_notes(invoice)}
+{_pay_link(payment)}{_notes(invoice)}
 </body>
 </html>
 """
     return page.encode()
+
+
+def _status(payment: Payment | None) -> str:
+    shown = payments.shown(payment).replace("_", " ")
+    return f"{shown} on {payment.paid_at:%Y-%m-%d}" if payment and payment.paid_at else shown
+
+
+def _pay_link(payment: Payment | None) -> str:
+    if payment is None or payment.hosted_invoice_url is None or payment.status not in ("open", "past_due"):
+        return ""
+    return f'<p><a href="{escape(payment.hosted_invoice_url)}">Pay this invoice</a></p>\n'
 
 
 def _row(line: Line, currency: str) -> str:

@@ -8,12 +8,18 @@ from starlette.responses import Response
 
 from functions.billing import events, records, routes
 from functions.billing.closing import Closing
+from functions.billing.collection import Collection
+from functions.billing.customers import Customers
 from functions.billing.domain.catalogue import EXAMPLE
 from functions.billing.invoices import Invoices
+from functions.billing.payments import Payments
+from functions.billing.stripe_api import StripeApi
+from functions.billing.stripe_secrets import StripeSecrets
 from functions.billing.subscriptions import Subscriptions
 from functions.billing.tenants import BilledTenants
 from functions.billing.usage import Recorder
 from functions.billing.usage_report import UsageReports
+from functions.billing.webhooks import Webhooks
 from shared import entry, logs, outbox, quarantine
 from shared.config import load
 from shared.entry import Entry
@@ -31,20 +37,34 @@ async def _build() -> App:
     store = PublishingStore(entry.open_store(CONFIG, QUERIES), bus)
     try:
         sent = Outbox(store, bus, utc_now, "billing")
+        keys = _stripe_secrets()
+        stripe = StripeApi(CONFIG.stripe, keys) if CONFIG.stripe and keys else None
+        payments = Payments(store, sent, utc_now)
+        customers = Customers(store, utc_now)
+        webhooks = Webhooks(store, sent, payments, customers, keys, stripe, utc_now)
         set_aside = Quarantine(store, utc_now, "billing")
         handlers = events.table(
             Recorder(store, set_aside, utc_now, EXAMPLE.meters, BilledTenants(store, utc_now).check),
             Subscriptions(store, utc_now, EXAMPLE.currency),
             Closing(store, sent, EXAMPLE, utc_now),
+            Collection(store, payments, customers, stripe, utc_now),
+            webhooks,
             sent,
         )
         door = entry.event_door(CONFIG, handlers, set_aside, utc_now)
-        table = routes.table(UsageReports(store, utc_now, EXAMPLE.meters), Invoices(store))
+        table = routes.table(UsageReports(store, utc_now, EXAMPLE.meters), Invoices(store), webhooks)
         return entry.make_app(CONFIG, store, utc_now, table, door)
     except BaseException:
         await store.close()
         await bus.close()
         raise
+
+
+def _stripe_secrets() -> StripeSecrets | None:
+    """None without settings for Stripe."""
+    if CONFIG.stripe is None:
+        return None
+    return StripeSecrets(CONFIG.stripe, entry.open_secrets(CONFIG, utc_now))
 
 
 ENTRY = Entry(_build)

@@ -11,6 +11,7 @@ import msgspec
 from functions.billing.domain import metering, periods
 from functions.billing.domain.invoices import Invoice, Usage
 from functions.billing.domain.metering import Counter, Use
+from functions.billing.domain.payments import Customer, Payment
 from functions.billing.domain.periods import Period
 from functions.billing.domain.subscriptions import Subscription
 from shared import tenant
@@ -21,8 +22,17 @@ from shared.tenant import Tenant
 COUNTERS_BY_DAY = Query("usage_counters_by_day", "usage", order="day")
 COUNTERS_OF_METER = Query("usage_counters_of_meter", "usage", equal=("meter",), order="day")
 INVOICES_NEWEST = Query("invoices_newest", "invoices", order="finalized_at", descending=True)
+PAYMENTS_DUE = Query("payments_due", "payments", order="collect_after")
+PAYMENTS_OF_STRIPE_INVOICE = Query("payments_of_stripe_invoice", "payments", equal=("stripe_invoice_id",))
 TENANTS = Query("billing_tenants", "tenants")
-QUERIES = (COUNTERS_BY_DAY, COUNTERS_OF_METER, INVOICES_NEWEST, TENANTS)
+QUERIES = (
+    COUNTERS_BY_DAY,
+    COUNTERS_OF_METER,
+    INVOICES_NEWEST,
+    PAYMENTS_DUE,
+    PAYMENTS_OF_STRIPE_INVOICE,
+    TENANTS,
+)
 
 PAGE = 1000
 TENANTS_PAGE = 200
@@ -49,6 +59,24 @@ class FoundSubscription(msgspec.Struct, frozen=True):
         """The write that stores the new value, if nobody was faster."""
         body = to_body(value)
         return Create(self.key, body) if self.version is None else Replace(self.key, body, self.version)
+
+
+class FoundPayment(msgspec.Struct, frozen=True):
+    """A payment as it is stored."""
+
+    tenant_id: str
+    key: Key
+    value: Payment
+    version: Version
+
+    def replace(self, value: Payment) -> Replace:
+        return Replace(self.key, to_body(value), self.version)
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """`stripe_customers/{id}`: whose customer it is."""
+
+    tenant_id: str
 
 
 def event_key(scope: Scope, tenant_id: str, source: str, event_id: str) -> Key:
@@ -149,6 +177,39 @@ def create_invoice(store: Store, invoice: Invoice) -> Create:
 
 def invoice_of(doc: Doc) -> Invoice:
     return from_body(doc.body, Invoice)
+
+
+def create_payment(store: Store, tenant_id: str, payment: Payment) -> Create:
+    return Create(payment_key(store, tenant_id, payment.invoice_id), to_body(payment))
+
+
+def payment_key(store: Store, tenant_id: str, invoice_id: str) -> Key:
+    return store.tenant(tenant_id).key("payments", invoice_id)
+
+
+def payment_of(doc: Doc) -> Payment:
+    return from_body(doc.body, Payment)
+
+
+def customer_key(store: Store, tenant_id: str, *, is_live: bool) -> Key:
+    """Live and test mode know different customers."""
+    return store.tenant(tenant_id).key("customers", "stripe_live" if is_live else "stripe_test")
+
+
+def customer_of(doc: Doc) -> Customer:
+    return from_body(doc.body, Customer)
+
+
+def owner_key(store: Store, stripe_customer_id: str) -> Key:
+    return store.platform().key("stripe_customers", stripe_customer_id)
+
+
+def owner_of(doc: Doc) -> Owner:
+    return from_body(doc.body, Owner)
+
+
+def stripe_event_key(store: Store, tenant_id: str, event_id: str) -> Key:
+    return store.tenant(tenant_id).key("stripe_events", event_id)
 
 
 async def tenant_pages(store: Store) -> AsyncIterator[list[Tenant]]:

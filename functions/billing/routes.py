@@ -1,4 +1,4 @@
-"""The HTTP door of billing: a request becomes a use-case, usage and invoices become JSON or a page."""
+"""The HTTP door of billing: usage, invoices as JSON or as a page, and what Stripe tells us."""
 
 from datetime import datetime
 
@@ -6,11 +6,14 @@ import msgspec
 
 from functions.billing import invoice_page
 from functions.billing.accept import prefers_html
-from functions.billing.domain import money, periods, quantities
-from functions.billing.domain.invoices import Invoice, Line, Party
-from functions.billing.invoices import Invoices
+from functions.billing.domain import money, payments, periods, quantities
+from functions.billing.domain.invoices import Line, Party
+from functions.billing.domain.payments import Shown
+from functions.billing.invoices import Invoices, Statement
 from functions.billing.usage_report import UsageReports
-from shared.http import Call, Response, Route, json_response
+from functions.billing.webhooks import MAX_BODY_BYTES, Webhooks
+from shared.errors import UnsupportedMediaType
+from shared.http import PUBLIC, Call, Response, Route, json_response
 from shared.http.pagination import Listing, Paging
 
 
@@ -26,7 +29,7 @@ class SummaryView(msgspec.Struct, frozen=True):
     id: str
     number: str
     period: str
-    status: str
+    status: Shown
     currency: str
     total_minor: int
     total: str
@@ -50,7 +53,9 @@ class InvoiceView(msgspec.Struct, frozen=True):
     period: str
     period_start: datetime
     period_end: datetime
-    status: str
+    status: Shown
+    paid_at: datetime | None
+    hosted_invoice_url: str | None
     currency: str
     tenant: Party
     lines: list[LineView]
@@ -62,9 +67,10 @@ class InvoiceView(msgspec.Struct, frozen=True):
 
 
 class Handlers:
-    def __init__(self, reports: UsageReports, invoices: Invoices) -> None:
+    def __init__(self, reports: UsageReports, invoices: Invoices, webhooks: Webhooks) -> None:
         self._reports = reports
         self._invoices = invoices
+        self._webhooks = webhooks
 
     async def usage(self, call: Call) -> Response:
         query = call.query(UsageQuery)
@@ -76,31 +82,39 @@ class Handlers:
     async def page(self, call: Call) -> Response:
         query = call.query(Paging)
         page = await self._invoices.page(call.principal.tenant_id, query.limit, query.cursor)
-        return json_response(Listing([_summary(invoice) for invoice in page.items], page.next_cursor))
+        return json_response(Listing([_summary(statement) for statement in page.items], page.next_cursor))
 
     async def get(self, call: Call) -> Response:
-        invoice = await self._invoices.get(call.principal.tenant_id, call.params["invoice_id"])
+        statement = await self._invoices.get(call.principal.tenant_id, call.params["invoice_id"])
         if prefers_html(call.headers.get("accept", "")):
             headers = {**invoice_page.headers(), "Vary": "Accept"}
-            return Response(200, invoice_page.render(invoice), "text/html; charset=utf-8", headers)
-        return json_response(_view(invoice), headers={"Vary": "Accept"})
+            return Response(200, invoice_page.render(statement), "text/html; charset=utf-8", headers)
+        return json_response(_view(statement), headers={"Vary": "Accept"})
+
+    async def stripe_event(self, call: Call) -> Response:
+        if not call.headers.get("content-type", "").lower().startswith("application/json"):
+            raise UnsupportedMediaType("unsupported_media_type", "Send the event as application/json.")
+        await self._webhooks.receive(await call.body(), call.headers.get("stripe-signature", ""))
+        return json_response({"received": True})
 
 
-def table(reports: UsageReports, invoices: Invoices) -> tuple[Route, ...]:
-    on = Handlers(reports, invoices)
+def table(reports: UsageReports, invoices: Invoices, webhooks: Webhooks) -> tuple[Route, ...]:
+    on = Handlers(reports, invoices, webhooks)
     return (
         Route("GET", "/v1/usage", on.usage, "usage:read"),
         Route("GET", "/v1/invoices", on.page, "invoices:read"),
         Route("GET", "/v1/invoices/{invoice_id}", on.get, "invoices:read"),
+        Route("POST", "/v1/webhooks/stripe", on.stripe_event, PUBLIC, MAX_BODY_BYTES),
     )
 
 
-def _summary(invoice: Invoice) -> SummaryView:
+def _summary(statement: Statement) -> SummaryView:
+    invoice = statement.invoice
     return SummaryView(
         id=invoice.id,
         number=invoice.number,
         period=invoice.period,
-        status=invoice.status,
+        status=payments.shown(statement.payment),
         currency=invoice.currency,
         total_minor=invoice.total_minor,
         total=money.text(invoice.total_minor, invoice.currency),
@@ -108,14 +122,17 @@ def _summary(invoice: Invoice) -> SummaryView:
     )
 
 
-def _view(invoice: Invoice) -> InvoiceView:
+def _view(statement: Statement) -> InvoiceView:
+    invoice, payment = statement.invoice, statement.payment
     return InvoiceView(
         id=invoice.id,
         number=invoice.number,
         period=invoice.period,
         period_start=periods.start(invoice.period),
         period_end=periods.end(invoice.period),
-        status=invoice.status,
+        status=payments.shown(payment),
+        paid_at=payment.paid_at if payment else None,
+        hosted_invoice_url=payment.hosted_invoice_url if payment else None,
         currency=invoice.currency,
         tenant=invoice.party,
         lines=[_line(line, invoice.currency) for line in invoice.lines],

@@ -29,6 +29,9 @@ def table(provisioning: Provisioning, outbox: Outbox) -> dict[str, EventHandler]
         "outbox.sweep": on.swept,
         "tenant.step.requested": ignored,  # ours, for the cluster
         "invoice.finalized": ignored,  # payment decides about suspension, not the invoice
+        "invoice.paid": ignored,
+        "invoice.past_due": ignored,
+        "invoice.voided": ignored,
     }
 
 

@@ -36,5 +36,6 @@ async def get(
     query: dict[str, Any] | None = None,
     accept: str = "",
 ) -> Response:
-    (route,) = [route for route in routes.table(world.reports, Invoices(world.store)) if route.path == path]
+    table = routes.table(world.reports, Invoices(world.store), world.webhooks)
+    (route,) = [route for route in table if route.path == path]
     return await route.handler(Call(world.tenant_id, params or {}, query or {}, accept))  # type: ignore[arg-type]

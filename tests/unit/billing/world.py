@@ -8,15 +8,22 @@ import msgspec
 
 from functions.billing import events, records
 from functions.billing.closing import Closing
+from functions.billing.collection import Collection
+from functions.billing.customers import Customers
 from functions.billing.domain.catalogue import EXAMPLE, Catalogue
 from functions.billing.domain.invoices import Invoice
+from functions.billing.domain.payments import Payment
 from functions.billing.domain.periods import Period
 from functions.billing.domain.subscriptions import Subscription
 from functions.billing.invoices import Invoices
+from functions.billing.payments import Payments
+from functions.billing.stripe_port import Stripe
+from functions.billing.stripe_secrets import StripeSecrets
 from functions.billing.subscriptions import Subscriptions
 from functions.billing.tenants import BilledTenants
 from functions.billing.usage import Recorder
 from functions.billing.usage_report import UsageReports
+from functions.billing.webhooks import Webhooks
 from shared import outbox, quarantine, tenant
 from shared.bus import Bus, Message
 from shared.envelope import Delivery
@@ -57,7 +64,13 @@ class World:
     """An instance of billing. A second one on the same store is another instance of it."""
 
     def __init__(
-        self, store: Store, tenant_id: str = ACME, now: Now | None = None, catalogue: Catalogue = EXAMPLE
+        self,
+        store: Store,
+        tenant_id: str = ACME,
+        now: Now | None = None,
+        catalogue: Catalogue = EXAMPLE,
+        stripe: Stripe | None = None,
+        secrets: StripeSecrets | None = None,
     ) -> None:
         self.store = store
         self.tenant_id = tenant_id
@@ -71,7 +84,13 @@ class World:
         recorder = Recorder(store, self.quarantine, self.now, catalogue.meters, self.billed.check)
         subscriptions = Subscriptions(store, self.now, catalogue.currency)
         self.closing = Closing(store, self.outbox, catalogue, self.now)
-        self.handlers = events.table(recorder, subscriptions, self.closing, self.outbox)
+        self.payments = Payments(store, self.outbox, self.now)
+        customers = Customers(store, self.now)
+        self.collection = Collection(store, self.payments, customers, stripe, self.now)
+        self.webhooks = Webhooks(store, self.outbox, self.payments, customers, secrets, stripe, self.now)
+        self.handlers = events.table(
+            recorder, subscriptions, self.closing, self.collection, self.webhooks, self.outbox
+        )
         self._messages = 0
 
     async def add_tenant(self, **changes: Any) -> None:
@@ -149,7 +168,13 @@ class World:
     async def invoices(self) -> list[Invoice]:
         """Oldest first."""
         page = await self.invoice_reader.page(self.tenant_id, 100, None)
-        return page.items[::-1]
+        return [statement.invoice for statement in page.items][::-1]
+
+    async def payment(self, invoice_id: str) -> Payment:
+        """What stands in the store."""
+        found = await self.payments.find(self.tenant_id, invoice_id)
+        assert found is not None
+        return found.value
 
     async def invoice(self) -> Invoice:
         (only,) = await self.invoices()

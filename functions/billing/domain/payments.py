@@ -1,0 +1,176 @@
+"""What becomes of a finalized invoice: collected step by step, then open, past due, paid or voided."""
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+import msgspec
+
+from functions.billing.domain.invoices import Invoice
+from functions.billing.domain.periods import Period
+
+Status = Literal["pending", "open", "past_due", "paid", "voided"]
+"""`pending`: nobody is asked to pay yet. Later ones win over earlier ones; `paid` and `voided` are final."""
+Shown = Literal["finalized", "open", "past_due", "paid", "voided"]
+
+_RANK: dict[Status, int] = {"pending": 0, "open": 1, "past_due": 2, "paid": 3, "voided": 3}
+
+PATIENCE = timedelta(minutes=15)
+"""How long the event that starts a collection is waited for before the schedule sends it again."""
+ASK_AGAIN = timedelta(hours=1)
+
+_STRIPE_UNITS = {"ISK": 100, "UGX": 100}
+"""Currencies without minor units that Stripe takes in hundredths all the same."""
+
+
+class Mismatch(Exception):
+    """Stripe's invoice is not the one that was meant. `reason` is stable, `detail` quotes figures only."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class Payment(msgspec.Struct, frozen=True):
+    """How far the collection of one invoice is. What Stripe named is kept as soon as it is known.
+
+    `collect_after`: when the schedule looks after it if it is not done by then; None once it is done or
+    `blocked`, which says why only a person can go on. `idempotency_key` begins the key of each of its calls.
+    """
+
+    invoice_id: str
+    period: Period
+    currency: str
+    total_minor: int
+    finalized_at: datetime
+    idempotency_key: str
+    status: Status
+    collect_after: datetime | None
+    blocked: str = ""
+    stripe_customer_id: str = ""
+    stripe_invoice_id: str = ""
+    stripe_item_ids: list[str] = []
+    hosted_invoice_url: str | None = None
+    paid_at: datetime | None = None
+
+
+class Customer(msgspec.Struct, frozen=True):
+    """A tenant as Stripe's customer: what Stripe is told of it, kept before it is told, so that telling it
+    again says the same. `stripe_id` is empty until it is known.
+    """
+
+    tenant_id: str
+    name: str
+    email: str
+    created_at: datetime
+    stripe_id: str = ""
+
+
+class StripeInvoice(msgspec.Struct, frozen=True):
+    """An invoice as Stripe has it. `total` is in Stripe's units of `currency`, which is in lower case."""
+
+    id: str
+    customer_id: str
+    status: Literal["draft", "open", "paid", "uncollectible", "void"]
+    currency: str
+    total: int
+    hosted_invoice_url: str | None
+    paid_at: datetime | None
+
+
+def begin(invoice: Invoice) -> Payment:
+    """What goes into the commit that makes the invoice. Where nothing is due it is paid at once."""
+    is_due = invoice.total_minor != 0
+    return Payment(
+        invoice_id=invoice.id,
+        period=invoice.period,
+        currency=invoice.currency,
+        total_minor=invoice.total_minor,
+        finalized_at=invoice.finalized_at,
+        idempotency_key=invoice.id,
+        status="pending" if is_due else "paid",
+        collect_after=invoice.finalized_at + PATIENCE if is_due else None,
+        paid_at=None if is_due else invoice.finalized_at,
+    )
+
+
+def shown(payment: Payment | None) -> Shown:
+    """The status of an invoice as customers see it."""
+    return "finalized" if payment is None or payment.status == "pending" else payment.status
+
+
+def is_unfinished(payment: Payment) -> bool:
+    """Whether there is anything to collect, be it after a person has looked at what blocked it."""
+    return payment.status in ("pending", "open") and (
+        payment.collect_after is not None or payment.blocked != ""
+    )
+
+
+def operation_key(payment: Payment, operation: str) -> str:
+    """Stripe's idempotency key of one call: the same whenever it is made again, and for no other call."""
+    return f"{payment.idempotency_key}:{operation}"
+
+
+def stripe_amount(amount_minor: int, currency: str) -> int:
+    """An amount in the units in which Stripe takes this currency."""
+    return amount_minor * _STRIPE_UNITS.get(currency, 1)
+
+
+def check(payment: Payment, found: StripeInvoice) -> None:
+    """Raises `Mismatch` where customer, currency or total are not ours: that one is never finalized."""
+    if found.customer_id != payment.stripe_customer_id:
+        raise Mismatch("stripe_customer_mismatch", "Stripe's invoice is another customer's.")
+    if found.currency != payment.currency.lower():
+        raise Mismatch("stripe_currency_mismatch", f"Stripe's invoice is in {found.currency}.")
+    expected = stripe_amount(payment.total_minor, payment.currency)
+    if found.total != expected:
+        raise Mismatch(
+            "stripe_total_mismatch", f"Stripe's invoice comes to {found.total} instead of {expected}."
+        )
+
+
+def observe(payment: Payment, found: StripeInvoice, at: datetime, *, has_failed: bool = False) -> Payment:
+    """The payment once it is known how Stripe's invoice stands; `has_failed`: and that a payment did not
+    succeed. Nothing goes back, so the order in which it is observed does not matter. Raises `Mismatch`.
+    """
+    status = _status(found, has_failed=has_failed)
+    if _RANK[status] <= _RANK[payment.status]:
+        status = payment.status
+    elif status != "voided":
+        check(payment, found)
+    known = msgspec.structs.replace(
+        payment,
+        status=status,
+        hosted_invoice_url=found.hosted_invoice_url or payment.hosted_invoice_url,
+        paid_at=payment.paid_at or found.paid_at or at if status == "paid" else None,
+    )
+    return known if status in ("pending", "open") else finish(known)
+
+
+def postpone(payment: Payment, at: datetime) -> Payment:
+    """The schedule has looked after it and leaves it alone for a while."""
+    return msgspec.structs.replace(payment, collect_after=at + ASK_AGAIN)
+
+
+def finish(payment: Payment) -> Payment:
+    """Nothing is left to do but to hear from Stripe."""
+    return msgspec.structs.replace(payment, collect_after=None, blocked="")
+
+
+def block(payment: Payment, reason: str) -> Payment:
+    """It stays as it is until a person has the message sent again. What is settled is not blocked."""
+    if not is_unfinished(payment):
+        return payment
+    return msgspec.structs.replace(payment, collect_after=None, blocked=reason)
+
+
+def _status(found: StripeInvoice, *, has_failed: bool) -> Status:
+    if found.status == "open":
+        return "past_due" if has_failed else "open"
+    by_status: dict[str, Status] = {
+        "draft": "pending",
+        "uncollectible": "past_due",
+        "paid": "paid",
+        "void": "voided",
+    }
+    return by_status[found.status]

@@ -1,0 +1,100 @@
+"""The adapter on the stand-in for Stripe, over HTTP, and what tests ask of the stand-in besides."""
+
+from typing import Any
+
+import httpx
+import msgspec
+
+from functions.billing.stripe_api import StripeApi
+from functions.billing.stripe_secrets import StripeSecrets
+from local.stripe.faults import Fault
+from shared import config
+from shared.config import SecretRef
+from shared.secrets import Secrets, SecretVersion, State
+
+API_KEY = "sk_test_" + "4" * 24
+WEBHOOK_SECRET = "whsec_" + "5" * 24
+
+
+class Known(Secrets):
+    """Secrets in a dict, by name and version."""
+
+    def __init__(self, **values: str) -> None:
+        self.values = {(name, 1): value.encode() for name, value in values.items()}
+
+    async def access(self, name: str, version: int) -> bytes:
+        return self.values[name, version]
+
+    async def add(self, name: str, value: bytes) -> int:
+        raise NotImplementedError
+
+    async def versions(self, name: str) -> list[SecretVersion]:
+        raise NotImplementedError
+
+    async def set_state(self, name: str, version: int, state: State) -> None:
+        raise NotImplementedError
+
+    async def close(self) -> None: ...
+
+
+def settings(api_base: str = "") -> config.Stripe:
+    return config.Stripe(SecretRef("stripe-api-key", 1), (SecretRef("stripe-webhook", 1),), api_base)
+
+
+def secrets(api_key: str = API_KEY, webhook: str = WEBHOOK_SECRET) -> StripeSecrets:
+    return StripeSecrets(settings(), Known(**{"stripe-api-key": api_key, "stripe-webhook": webhook}))
+
+
+def adapter(url: str, api_key: str = API_KEY) -> StripeApi:
+    return StripeApi(settings(url), secrets(api_key))
+
+
+class StandIn:
+    """Asked with Stripe's own API and with the stand-in's `/_control`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._client = httpx.AsyncClient(
+            base_url=url, headers={"authorization": f"Bearer {API_KEY}"}, trust_env=False, timeout=30
+        )
+
+    async def get(self, path: str, **params: Any) -> Any:
+        answer = await self._client.get(path, params=params)
+        return answer.raise_for_status().json()
+
+    async def post(self, path: str, **fields: Any) -> Any:
+        answer = await self._client.post(path, data=fields)
+        return answer.raise_for_status().json()
+
+    async def every(self, kind: str, **params: Any) -> list[Any]:
+        """`invoices`, `customers`, `invoiceitems`, `charges`, `events`: newest first."""
+        found: list[Any] = (await self.get(f"/v1/{kind}", limit=100, **params))["data"]
+        return found
+
+    async def give_card(self, customer_id: str, card: str = "pm_card_visa") -> None:
+        """The customer's invoices are charged to this card from now on."""
+        method = (await self.post(f"/v1/payment_methods/{card}/attach", customer=customer_id))["id"]
+        await self.post(
+            f"/v1/customers/{customer_id}", **{"invoice_settings[default_payment_method]": method}
+        )
+
+    async def fault(self, **fault: Any) -> None:
+        body = msgspec.json.encode(Fault(**fault))
+        (await self._client.post("/_control/faults", content=body)).raise_for_status()
+
+    async def no_faults(self) -> None:
+        (await self._client.delete("/_control/faults")).raise_for_status()
+
+    async def advance(self, seconds: int) -> None:
+        body = msgspec.json.encode({"seconds": seconds})
+        (await self._client.post("/_control/clock", content=body)).raise_for_status()
+
+    async def counts(self) -> dict[str, int]:
+        found: dict[str, int] = (await self.get("/_control/requests"))["counts"]
+        return found
+
+    async def reset(self) -> None:
+        (await self._client.delete("/_control/state")).raise_for_status()
+
+    async def close(self) -> None:
+        await self._client.aclose()
