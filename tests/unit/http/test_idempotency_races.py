@@ -137,6 +137,23 @@ async def test_an_expired_record_may_be_deleted_at_any_moment(plain: SqliteStore
     assert (await Instance(plain, clock).post("key-1")).json()["id"] == made.json()["id"]
 
 
+async def test_a_record_that_was_in_the_way_and_is_gone_leads_to_another_try(plain: SqliteStore) -> None:
+    reads = 0
+
+    async def turn(step: str) -> None:
+        """The other instance's record is there at the commit and gone at the look after it."""
+        nonlocal reads
+        if step == "before commit" and reads == 1:
+            await Instance(plain, Time()).post("key-1")
+        if step == "before read":
+            reads += 1
+            for record in await records(plain):
+                await plain.commit(Delete(record.key))
+
+    made = await Instance(SteppedStore(plain, turn), Time()).post("key-1")
+    assert (made.status, replayed(made), reads) == (201, False, 3)
+
+
 @pytest.mark.parametrize("body", [A, UNIQUE], ids=["any name", "unique name"])
 @pytest.mark.parametrize("expired", [False, True], ids=["new key", "expired key"])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

@@ -73,7 +73,7 @@ class Instance:
         self._idempotency = Idempotency(store, clock)
         self._door = Door()
         self._door.app = App(
-            [Route("POST", path, self._make, SIGNED_IN) for path in ("/v1/things", "/v1/others")],
+            [Route("POST", path, self._make, SIGNED_IN) for path in ("/v1/things", "/v1/thingsk")],
             verifier=Callers(),
             event_door=None,
             serves_http=True,

@@ -1,6 +1,7 @@
 """A customer is taken on once, however often its operator asks with one Idempotency-Key."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -13,14 +14,14 @@ from functions.tenants.domain import contract
 from functions.tenants.lifecycle import Lifecycle
 from shared import keyring
 from shared.http.app import App
-from shared.http.idempotency import Idempotency
+from shared.http.idempotency import EachTime, Idempotency
 from shared.identity import Verifier
 from shared.outbox import Outbox
-from shared.store import Create, Store
+from shared.store import AlreadyExists, Create, Store, Write
 from shared.store.bodies import to_body
 from tests.tokens import ISSUER, SignerKey, ring, tenant
 from tests.unit.billing.faulty_store import FaultyStore
-from tests.unit.tenants.world import World
+from tests.unit.tenants.world import ACME, OPERATOR, World
 
 pytestmark = pytest.mark.anyio
 
@@ -161,6 +162,21 @@ async def test_of_64_orders_at_once_over_four_instances_one_is_carried_out(
     assert sum("idempotency-replayed" not in answer.headers for answer in made) == 1
     assert await customers(world) == ["acme"]
     assert sorted(world.published()) == ONE_CUSTOMER
+
+
+async def test_only_the_slug_in_the_way_is_a_slug_taken(world: World, operators: Operators) -> None:
+    """Whatever else the commit met is told by its key."""
+    met = world.store.tenant("platform").key("idempotency", "x")
+    await world.plain_store.commit(Create(met, {}))
+
+    class InTheWay(EachTime, frozen=True):
+        def writes(self, made: object) -> Sequence[Write]:
+            return (Create(met, {}),)
+
+    with pytest.raises(AlreadyExists) as refused:
+        await world.lifecycle.create(ACME, OPERATOR, InTheWay())
+    assert refused.value.key == met
+    assert await customers(world) == []
 
 
 async def test_moves_take_no_key_because_twice_is_the_same_as_once(
