@@ -1,11 +1,16 @@
 """The secrets port: numbered versions with a state, as Secret Manager has them. Never `latest`."""
 
+import re
 from datetime import datetime
 from typing import Literal, Protocol
 
 import msgspec
 
 State = Literal["enabled", "disabled", "destroyed"]
+
+MAX_VALUE_BYTES = 65_536
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 
 
 class SecretVersion(msgspec.Struct, frozen=True):
@@ -15,15 +20,22 @@ class SecretVersion(msgspec.Struct, frozen=True):
 
 
 class SecretUnusable(Exception):
-    """A version that is missing, disabled, destroyed, or unreadable. Names the secret, never its value."""
+    """A version that is missing, disabled, destroyed, forbidden, or unreadable, or, without a `version`, a
+    secret that is. Names the secret, never its value.
+    """
 
-    def __init__(self, name: str, version: int, why: str) -> None:
-        super().__init__(f"secret {name} version {version} is {why}")
+    def __init__(self, name: str, version: int | None, why: str) -> None:
+        which = "" if version is None else f" version {version}"
+        super().__init__(f"secret {name}{which} is {why}")
 
 
 class Secrets(Protocol):
+    """Each call raises `SecretUnusable`, `shared.errors.Unavailable`, and ValueError for what cannot be a
+    name or a value.
+    """
+
     async def access(self, name: str, version: int) -> bytes:
-        """The value. Raises `SecretUnusable`, `shared.errors.Unavailable`."""
+        """The value."""
 
     async def add(self, name: str, value: bytes) -> int:
         """A new version, enabled; makes the secret if need be. Returns its number, from 1."""
@@ -32,6 +44,19 @@ class Secrets(Protocol):
         """Newest first; empty for a secret that does not exist."""
 
     async def set_state(self, name: str, version: int, state: State) -> None:
-        """`destroyed` is final and removes the value. Raises `SecretUnusable`."""
+        """Again is the same as once. `destroyed` is final and removes the value."""
 
     async def close(self) -> None: ...
+
+
+def check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of a secret")
+
+
+def check_value(name: str, value: bytes) -> None:
+    """The message holds the size, never the value."""
+    if not value:
+        raise ValueError(f"secret {name} would be empty")
+    if len(value) > MAX_VALUE_BYTES:
+        raise ValueError(f"secret {name} would have {len(value)} bytes; {MAX_VALUE_BYTES} are allowed")

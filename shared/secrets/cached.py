@@ -1,9 +1,11 @@
 """Secrets kept for a while, so that a request costs no call and a short outage is not felt."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 from shared.cache import Cache, CacheLimits
 from shared.ids import Clock
+from shared.metrics import Reading
 from shared.secrets import Secrets, SecretVersion, State
 
 LIMITS = CacheLimits(ttl=timedelta(seconds=300), stale=timedelta(hours=1), size=256)
@@ -20,6 +22,15 @@ class CachedSecrets:
         self._inner = inner
         self._values = Cache("secret value", self._fetch_value, clock, LIMITS)
         self._lists = Cache("secret versions", inner.versions, clock, LIMITS)
+
+    def readings(self) -> Iterator[Reading]:
+        """What `Metrics` shows of it."""
+        help_text = "Secrets that were served from memory, because their source was out."
+        stale = self._values.stale_answers + self._lists.stale_answers
+        yield Reading("energent_secret_stale_answers", help_text, stale)
+        help_text = "Age of the oldest secret in memory; one that nobody asks for is not fetched again."
+        oldest = self._values.oldest() or timedelta(0)
+        yield Reading("energent_secret_oldest_seconds", help_text, oldest.total_seconds(), counts=False)
 
     async def access(self, name: str, version: int) -> bytes:
         return await self._values.get((name, version))

@@ -5,7 +5,6 @@ import base64
 import binascii
 import fcntl
 import os
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +15,8 @@ import msgspec
 
 from shared.errors import Unavailable
 from shared.ids import Clock
-from shared.secrets import SecretUnusable, SecretVersion, State
+from shared.secrets import SecretUnusable, SecretVersion, State, check_name, check_value
 
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _LOCK = ".lock"
 
 
@@ -65,8 +63,7 @@ class FileSecrets:
             raise SecretUnusable(name, version, "unreadable") from None
 
     def _add(self, name: str, value: bytes) -> int:
-        if not value:
-            raise ValueError(f"secret {name} would be empty")
+        check_value(name, value)
         with self._locked(name):
             number = max(self._numbers(name), default=0) + 1
             stored = _Stored("enabled", self._clock(), base64.b64encode(value).decode())
@@ -84,6 +81,8 @@ class FileSecrets:
         self._read(name, version)
         with self._locked(name):
             stored = self._read(name, version)
+            if stored.state == state:
+                return
             if stored.state == "destroyed":
                 raise SecretUnusable(name, version, "destroyed")
             value = "" if state == "destroyed" else stored.value
@@ -128,8 +127,7 @@ class FileSecrets:
         return self._room(name) / str(version)
 
     def _room(self, name: str) -> Path:
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no name of a secret")
+        check_name(name)
         return self._folder / name
 
     @contextmanager
