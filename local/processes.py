@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
 
 import httpx
 import msgspec
@@ -22,7 +23,9 @@ Say = Callable[[str, str], None]
 
 
 class Server(msgspec.Struct, frozen=True):
-    """What to run. `ready_url` answers 200 when it is up; without one, running is being up."""
+    """What to run. `ready_url` answers 200 when it is up, or, as `tcp://host:port`, takes connections; without
+    one, running is being up.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -168,10 +171,21 @@ async def _until_ready(server: Server, process: asyncio.subprocess.Process, seco
 
 
 async def _answers(client: httpx.AsyncClient, url: str) -> bool:
+    if url.startswith("tcp://"):
+        return await _listens(urlsplit(url))
     try:
         return (await client.get(url)).status_code == 200
     except httpx.TransportError:
         return False
+
+
+async def _listens(url: SplitResult) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(url.hostname, url.port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 def _ending(code: int) -> str:

@@ -94,6 +94,22 @@ async def _until(condition: str, told: Told) -> None:
         await asyncio.sleep(0.02)
 
 
+async def test_a_server_that_speaks_no_http_is_up_when_it_takes_connections(tmp_path: Path) -> None:
+    port = Reservation.take()
+    late = """
+        import socket, sys, time
+        time.sleep(0.3)
+        listening = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+        time.sleep(600)
+    """
+    server = _server(tmp_path, late, str(port.port), ready_url=f"tcp://{HOST}:{port.port}")
+    port.release()
+    async with _processes(Told()) as processes:
+        await processes.start(server)
+        with socket.create_connection((HOST, port.port), timeout=1):
+            pass
+
+
 async def test_a_killed_master_takes_its_workers_along_and_comes_back_on_its_port(tmp_path: Path) -> None:
     told = Told()
     reservation = Reservation.take()
