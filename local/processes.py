@@ -23,8 +23,8 @@ Say = Callable[[str, str], None]
 
 
 class Server(msgspec.Struct, frozen=True):
-    """What to run. `ready_url` answers 200 when it is up, or, as `tcp://host:port`, takes connections; without
-    one, running is being up.
+    """What to run. `ready_url` answers 200 when it is up, or, written `tcp://host:port`, takes connections.
+    Without one, running is being up.
     """
 
     name: str
