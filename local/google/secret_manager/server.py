@@ -23,7 +23,7 @@ class SecretManagerServer:
 
     def __init__(self, port: int = 0, clock: Clock = utc_now) -> None:
         """0: any free port. Raises RuntimeError where it cannot be had."""
-        self._service = Service(clock)
+        self.service = Service(clock)
         self._turn = threading.Lock()
         self._refused: Faults = {}
         self._lost: Faults = {}
@@ -58,7 +58,7 @@ class SecretManagerServer:
         self._corrupted = times
 
     def _handlers(self) -> grpc.GenericRpcHandler:
-        service = self._service
+        service = self.service
         methods: list[tuple[Callable[[Any], Any], Any, Any]] = [
             (service.create_secret, types.CreateSecretRequest, types.Secret),
             (service.get_secret, types.GetSecretRequest, types.Secret),
@@ -100,7 +100,7 @@ class SecretManagerServer:
         return answer
 
     def _access(self, request: types.AccessSecretVersionRequest) -> types.AccessSecretVersionResponse:
-        answer = self._service.access_secret_version(request)
+        answer = self.service.access_secret_version(request)
         if self._corrupted == 0:
             return answer
         self._corrupted -= 1
