@@ -76,7 +76,8 @@ class Query(msgspec.Struct, frozen=True):
 
     `equal` fields are all given when it runs; `order` (a field, or None for the id) may be bounded by
     `since` (inclusive) and `until` (exclusive), both of one type: then only values of that type are found.
-    Results come by (order, id as it is escaped), ascending unless `descending`; integers before strings.
+    Results come by (order, id as it is escaped), ascending unless `descending`, which takes an order field;
+    integers before strings.
     A document whose order field is neither a string nor an integer is not in the result.
     """
 

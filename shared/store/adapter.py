@@ -30,6 +30,9 @@ class Adapter(Store):
 
     def __init__(self, queries: Iterable[Query]) -> None:
         self._queries = frozenset(queries)
+        for query in self._queries:
+            if query.descending and query.order is None:
+                raise ValueError(f"{query.name}: ids are walked upwards only")
 
     @abstractmethod
     async def _commit_once(self, attempt: str, writes: Sequence[Write]) -> list[Version | None]:

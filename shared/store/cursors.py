@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 
 from shared.store import Query
+from shared.store.paths import is_escaped
 
 Operand = str | int | bool
 
@@ -40,7 +41,7 @@ def position(query: Query, collection: str, equal: Mapping[str, Operand], cursor
         raise ValueError("a broken cursor") from None
     if decoded.query != _fingerprint(query, collection, equal):
         raise ValueError("a cursor of another query")
-    if (query.order is None) != (decoded.position.order is None):
+    if (query.order is None) != (decoded.position.order is None) or not is_escaped(decoded.position.id):
         raise ValueError("a broken cursor")
     return decoded.position
 

@@ -38,7 +38,10 @@ class Unknown(StoreError):
 
 
 class DocumentTooLarge(StoreError):
-    """A body over `MAX_DOCUMENT_BYTES`, or a commit over `MAX_WRITES` or `MAX_COMMIT_BYTES`."""
+    """A body over `MAX_DOCUMENT_BYTES`, or a commit over `MAX_WRITES` or `MAX_COMMIT_BYTES`.
+
+    An `Update` or `Add` that lets a document grow beyond it is refused at 1 MiB at the latest.
+    """
 
 
 class OutOfRange(StoreError):

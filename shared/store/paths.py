@@ -22,6 +22,14 @@ def unescaped(segment: str) -> str:
     return segment
 
 
+def is_escaped(segment: str) -> bool:
+    """Whether `escaped` gives it for some text."""
+    try:
+        return escaped(unescaped(segment)) == segment
+    except ValueError:
+        return False
+
+
 def collection_name(name: str) -> str:
     """The name, if it is one that code would give: lower case ASCII, no separators."""
     if not (name.isidentifier() and name.isascii() and name.islower()):

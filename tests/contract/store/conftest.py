@@ -1,17 +1,30 @@
 """Every case of this folder runs on every implementation."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from shared.store import Scope, Store
-from tests.contract.store.harness import Harness, SqliteHarness
+from tests.contract.store.harness import FirestoreHarness, Harness, SqliteHarness, warm
 
 
-@pytest.fixture(params=[SqliteHarness], ids=["sqlite"])
-async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Harness]:
-    made: Harness = request.param(tmp_path)
+@pytest.fixture(scope="session")
+def warm_firestore(firestore_emulator: str) -> str:
+    asyncio.run(warm(firestore_emulator))
+    return firestore_emulator
+
+
+@pytest.fixture(params=["sqlite", "firestore"])
+def made(request: pytest.FixtureRequest, tmp_path: Path) -> Harness:
+    if request.param == "sqlite":
+        return SqliteHarness(tmp_path)
+    return FirestoreHarness(request.getfixturevalue("warm_firestore"))
+
+
+@pytest.fixture
+async def harness(made: Harness) -> AsyncIterator[Harness]:
     yield made
     await made.close()
 

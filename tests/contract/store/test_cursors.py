@@ -11,7 +11,6 @@ from shared.store import Body, Create, Delete, Key, Query, Scope, Store
 from tests.contract.store.harness import (
     BY_FLAG,
     BY_ID,
-    BY_ID_DOWN,
     BY_STATUS,
     BY_TWO,
     NEWEST,
@@ -31,7 +30,7 @@ async def test_the_last_page_has_no_cursor_even_when_it_is_full(
     assert (len(page.docs), page.cursor) == (count, None)
 
 
-@pytest.mark.parametrize("query", [OLDEST, NEWEST, BY_ID, BY_ID_DOWN], ids=lambda query: query.name)
+@pytest.mark.parametrize("query", [OLDEST, NEWEST, BY_ID], ids=lambda query: query.name)
 async def test_a_walk_meets_what_stays_exactly_once_while_others_come_and_go(
     store: Store, scope: Scope, query: Query
 ) -> None:
@@ -135,6 +134,8 @@ async def test_a_broken_cursor_is_refused_whatever_is_broken_about_it(store: Sto
         forged([2**63, "n1"]), forged([10**400, "n1"]), forged([1]), forged([1, 2]),
         forged([[1], "n1"]), forged([*decoded[1], 1]),
         forged(["\ud800", "n1"]), forged([1, "\ud800"]), forged({"order": 1}),
+        forged([1, "/"]), forged([1, "../x"]), forged([1, ""]), forged(["\0", "\0"]), forged([1, "."]),
+        forged([1, "a/b/c"]), forged([1, "%"]), forged([1, "__id7__"]), forged([1, "x" * 1501]),
     ]  # fmt: skip
     deep = [
         b'["a",["b","c"],' + b"[" * 1500,
@@ -146,6 +147,3 @@ async def test_a_broken_cursor_is_refused_whatever_is_broken_about_it(store: Sto
     for text in broken:
         with pytest.raises(ValueError, match="cursor"):
             await scope.query(OLDEST, cursor=text)
-    for strange in (forged([1, "/"]), forged([1, "../x"]), forged([1, ""]), forged(["\0", "\0"])):
-        page = await scope.query(OLDEST, cursor=strange)
-        assert {doc.key.collection for doc in page.docs} <= {"tenants/t/things"}

@@ -27,7 +27,17 @@ from shared.store import (
     Version,
     Write,
 )
-from tests.contract.store.harness import BY_ID, NEWEST, OLDEST, Harness, SqliteHarness, marker, names, typed
+from tests.contract.store.harness import (
+    BY_ID,
+    NEWEST,
+    OLDEST,
+    FirestoreHarness,
+    Harness,
+    SqliteHarness,
+    marker,
+    names,
+    typed,
+)
 
 NAMES = ("a", "b/c", "d")
 KINDS = ("create", "replace", "update", "delete", "wipe", "add", "check")
@@ -56,6 +66,12 @@ Model = dict[str, tuple[Body, Version]]
 def test_any_course_of_commits_ends_where_plain_dicts_end(course: list[dict[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(follow(SqliteHarness(Path(folder)), course))
+
+
+@given(course=courses)
+@settings(max_examples=15, deadline=None, derandomize=True, database=None)
+def test_so_does_any_on_firestore(warm_firestore: str, course: list[dict[str, Any]]) -> None:
+    asyncio.run(follow(FirestoreHarness(warm_firestore), course))
 
 
 async def follow(harness: Harness, course: list[dict[str, Any]]) -> None:

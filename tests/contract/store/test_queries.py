@@ -9,7 +9,6 @@ from shared.store import Body, Create, Delete, Query, Replace, Scope, Store
 from tests.contract.store.harness import (
     BY_FLAG,
     BY_ID,
-    BY_ID_DOWN,
     BY_STATUS,
     BY_TWO,
     NEWEST,
@@ -23,10 +22,9 @@ from tests.contract.store.harness import (
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_query_without_order_goes_by_id_up_or_down(store: Store, scope: Scope) -> None:
+async def test_a_query_without_order_goes_by_id(store: Store, scope: Scope) -> None:
     await fill(store, scope, {name: {} for name in ("b", "a10", "a1", "c", "B")})
     assert await names(scope, BY_ID) == ["B", "a1", "a10", "b", "c"]
-    assert await names(scope, BY_ID_DOWN) == ["c", "b", "a10", "a1", "B"]
 
 
 async def test_results_come_by_order_field_and_ties_by_id_in_both_directions(

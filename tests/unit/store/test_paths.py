@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.store.paths import collection_name, escaped, unescaped
+from shared.store.paths import collection_name, escaped, is_escaped, unescaped
 
 ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 tricky = st.lists(st.sampled_from(["%", "2", "F", "5", "E", "0", "_", "/", ".", "\0", "a"]), min_size=1).map(
@@ -21,6 +21,17 @@ def test_every_id_comes_back_from_a_segment_that_firestore_accepts(text: str) ->
     assert "\0" not in segment
     assert segment not in (".", "..")
     assert not (segment.startswith("__") and segment.endswith("__"))
+
+
+@given(ids | tricky)
+@settings(database=None, derandomize=True)
+def test_what_was_escaped_is_known_as_such(text: str) -> None:
+    assert is_escaped(escaped(text))
+
+
+@pytest.mark.parametrize("text", ["", "/", "a/b", ".", "..", "%", "%2", "%zz", "__x__", "x" * 1501, "\ud800"])
+def test_what_no_text_is_escaped_to_is_no_segment(text: str) -> None:
+    assert not is_escaped(text)
 
 
 @given(ids | tricky, ids | tricky)

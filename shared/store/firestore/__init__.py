@@ -1,0 +1,221 @@
+"""The store port on Firestore in native mode; docs/decisions/0008-firestore.md says why it is as it is."""
+
+import asyncio
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from google.cloud.firestore_v1.types import firestore as types
+from grpc import StatusCode
+from grpc.aio import AioRpcError
+
+from shared.store import (
+    MAX_DOCUMENT_BYTES,
+    Add,
+    AlreadyExists,
+    Create,
+    Doc,
+    DocumentTooLarge,
+    Key,
+    Page,
+    Query,
+    Replace,
+    Stale,
+    Unknown,
+    Update,
+    Version,
+    Write,
+)
+from shared.store.adapter import Adapter
+from shared.store.cursors import Operand, Position, cursor, position
+from shared.store.firestore.codec import doc_of, version_of
+from shared.store.firestore.connection import CALL_SECONDS, TRIES_SECONDS, Connection
+from shared.store.firestore.counting import FarCounters, counted, is_blind
+from shared.store.firestore.failures import OUTAGE, told, unavailable
+from shared.store.firestore.layout import MADE_BY
+from shared.store.firestore.queries import run_query_request
+from shared.store.firestore.writes import commit_request, is_conditional
+
+_BATCH_GET_REQUEST = types.BatchGetDocumentsRequest.meta.pb
+_DOCUMENTS_A_SECOND = 1_000
+_BYTES_A_SECOND = 2_000_000
+_COUNTING_TRIES = 30
+_STALE = frozenset({StatusCode.FAILED_PRECONDITION, StatusCode.NOT_FOUND, StatusCode.ABORTED})
+
+
+class FirestoreStore(Adapter):
+    """Belongs to the event loop of its first call, in which it connects; never used before a fork.
+
+    Raises `Misconfigured`, which names the database, where it is missing or forbidden.
+    """
+
+    def __init__(
+        self, project: str, database: str, queries: Iterable[Query], *, emulator_host: str = ""
+    ) -> None:
+        super().__init__(queries)
+        self._database = f"projects/{project}/databases/{database}"
+        self._documents = f"{self._database}/documents"
+        self._connection = Connection(self._database, emulator_host)
+        self._far = FarCounters()
+
+    async def read(self, *keys: Key) -> list[Doc | None]:
+        """One consistent read: none of the documents changes between the first and the last that comes."""
+        found = await self._found(keys)
+        return [doc_of(found[key], key) if key in found else None for key in keys]
+
+    async def run(
+        self,
+        query: Query,
+        collection: str,
+        equal: Mapping[str, Operand],
+        since: str | int | None,
+        until: str | int | None,
+        limit: int,
+        cursor: str | None,
+    ) -> Page:
+        if query not in self._queries:
+            raise ValueError(f"{query.name} is not declared")
+        after = None if cursor is None else position(query, collection, equal, cursor)
+        request = run_query_request(self._documents, query, collection, equal, since, until, after, limit + 1)
+        if request is None:
+            return Page([], None)
+        answers = await self._connection.run_query(request, CALL_SECONDS + limit / _DOCUMENTS_A_SECOND)
+        found = [answer.document for answer in answers if answer.HasField("document")]
+        docs = [doc_of(document, self._key(document.name)) for document in found[:limit]]
+        more = _cursor(query, collection, equal, docs[-1]) if len(found) > limit else None
+        return Page(docs, more)
+
+    async def commit(self, *writes: Write) -> list[Version | None]:
+        """Also raises `Unavailable` when the tries have taken too long, 1.85 s for a few small writes."""
+        try:
+            async with asyncio.timeout(TRIES_SECONDS + 2 * _transfer_seconds(writes)):
+                return await super().commit(*writes)
+        except TimeoutError:
+            raise unavailable() from None
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+    async def _commit_once(self, attempt: str, writes: Sequence[Write]) -> list[Version | None]:
+        careful = [write for write in writes if isinstance(write, Add) and self._is_careful(write)]
+        if not careful:
+            return await self._submit(attempt, writes)
+        keys = [write.key for write in careful]
+        docs = dict(zip(keys, await self.read(*keys), strict=True))
+        for _ in range(_COUNTING_TRIES):
+            try:
+                return await self._submit(
+                    attempt,
+                    [
+                        counted(write, docs[write.key])
+                        if isinstance(write, Add) and write.key in docs
+                        else write
+                        for write in writes
+                    ],
+                )
+            except (Stale, AlreadyExists):
+                await asyncio.sleep(random.uniform(0, 0.05))  # noqa: S311 - jitter
+                now = dict(zip(keys, await self.read(*keys), strict=True))
+                if now == docs:
+                    raise
+                docs = now
+        raise Unknown
+
+    def _is_careful(self, write: Add) -> bool:
+        return not is_blind(write) or self._far.has(write.key)
+
+    async def _submit(self, attempt: str, writes: Sequence[Write]) -> list[Version | None]:
+        request = commit_request(self._database, attempt, writes)
+        seconds = CALL_SECONDS + _transfer_seconds(writes)
+        try:
+            response = await self._connection.commit(request, seconds)
+        except AioRpcError as failure:
+            raise await self._refusal(failure, writes) from failure
+        self._far.see(writes, response)
+        return [
+            version_of(result.update_time) if _has_version(write) else None
+            for write, result in zip(writes, response.write_results, strict=True)
+        ]
+
+    async def _refusal(self, failure: AioRpcError, writes: Sequence[Write]) -> Exception:
+        code = failure.code()
+        if code is StatusCode.ALREADY_EXISTS:
+            return await self._met(failure, writes)
+        if code in _STALE and any(map(is_conditional, writes)):
+            if code is StatusCode.NOT_FOUND:
+                await self.read(writes[0].key)  # raises where it is the database that was not found
+            return Stale()
+        if code is StatusCode.INVALID_ARGUMENT and await self._grows_too_large(writes):
+            return DocumentTooLarge("a document that this would make too large")
+        if code is StatusCode.ABORTED or (code in OUTAGE and not self._connection.is_cut_off()):
+            return Unknown(str(code))
+        return told(failure, self._database)
+
+    async def _met(self, failure: AioRpcError, writes: Sequence[Write]) -> AlreadyExists | Unknown:
+        """The one that stood in the way; where it is gone by now, nothing does any more."""
+        keys = [write.key for write in writes if isinstance(write, Create)]
+        for key in keys:
+            if len(keys) == 1 or (failure.details() or "").endswith(f"/documents/{key.path}"):
+                return AlreadyExists(key)
+        standing = await self._found(keys, MADE_BY)
+        return next((AlreadyExists(key) for key in keys if key in standing), Unknown("it is gone again"))
+
+    async def _grows_too_large(self, writes: Sequence[Write]) -> bool:
+        """Firestore alone knows how large a document is to which something is added."""
+        growing = {write.key: write for write in writes if isinstance(write, Update | Add)}
+        found = await self._found(list(growing))
+        return any(
+            document.ByteSize() + commit_request(self._database, "", [growing[key]]).ByteSize()
+            > MAX_DOCUMENT_BYTES
+            for key, document in found.items()
+        )
+
+    async def _maker_of(self, key: Key) -> str | None:
+        found = await self._found([key], MADE_BY)
+        return found[key].fields[MADE_BY].string_value or None if key in found else None
+
+    async def _versions(self, attempt: str, writes: Sequence[Write]) -> list[Version | None]:
+        """What a commit changes has one time, which each document that it made keeps as its first."""
+        keys = [write.key for write in writes if isinstance(write, Create)]
+        found = await self._found(keys, MADE_BY)
+        times = (
+            version_of(document.create_time)
+            for document in found.values()
+            if document.fields[MADE_BY].string_value == attempt
+        )
+        version = next(times, "gone")
+        return [version if _has_version(write) else None for write in writes]
+
+    async def _found(self, keys: Sequence[Key], *fields: str) -> dict[Key, Any]:
+        """The documents that exist, whole or with these fields only."""
+        if not keys:
+            return {}
+        request = _BATCH_GET_REQUEST(database=self._database)
+        request.documents.extend({f"{self._documents}/{key.path}": None for key in keys})
+        if len(request.documents) > 1:
+            request.new_transaction.read_only.SetInParent()
+        if fields:
+            request.mask.field_paths.extend(fields)
+        seconds = CALL_SECONDS + len(keys) / _DOCUMENTS_A_SECOND
+        answers = await self._connection.batch_get(request, seconds)
+        found = (answer.found for answer in answers if answer.HasField("found"))
+        return {self._key(document.name): document for document in found}
+
+    def _key(self, name: str) -> Key:
+        return Key(name[len(self._documents) + 1 :])
+
+
+def _has_version(write: Write) -> bool:
+    return isinstance(write, Create | Replace | Update | Add)
+
+
+def _transfer_seconds(writes: Sequence[Write]) -> float:
+    """What a commit may take longer for its size, roughly: by the texts that are large in our documents."""
+    bodies = (getattr(write, "body", None) or getattr(write, "fields", None) or {} for write in writes)
+    size = sum(len(value) for body in bodies for value in body.values() if type(value) is str)
+    return len(writes) / _DOCUMENTS_A_SECOND + size / _BYTES_A_SECOND
+
+
+def _cursor(query: Query, collection: str, equal: Mapping[str, Operand], last: Doc) -> str:
+    order = None if query.order is None else last.body[query.order]
+    return cursor(query, collection, equal, Position(order, last.key.path.rpartition("/")[2]))

@@ -1,0 +1,168 @@
+"""The channel to Firestore: made on the first call, given up when it is dead, each call with a time-out."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import google.auth
+import grpc.aio
+from google.api_core import grpc_helpers_async
+from google.auth.exceptions import GoogleAuthError
+from google.cloud.firestore_v1.types import firestore as types
+from grpc import ChannelConnectivity, StatusCode
+from grpc.aio import AioRpcError
+
+from shared.errors import Misconfigured
+from shared.store.firestore.failures import OUTAGE, told
+
+T = TypeVar("T")
+
+CALL_SECONDS = 0.9
+"""Two tries and what is between them are less than the 2 s in which a client hears of an outage."""
+TRIES_SECONDS = 2 * CALL_SECONDS + 0.05
+
+_SERVICE = "/google.firestore.v1.Firestore/"
+_TARGET = "firestore.googleapis.com:443"
+_SCOPES = ("https://www.googleapis.com/auth/datastore",)
+_PAUSES_SECONDS = (0.0, 0.03, 0.15)
+_TO_CONNECT_SECONDS = 2.0
+_GRACE_SECONDS = 30.0
+_OPTIONS = (
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.use_local_subchannel_pool", 1),  # else a new channel goes on with the connection that is dead
+    ("grpc.service_config_disable_resolution", 1),  # retries are ours
+)
+
+
+class Channel:
+    """One channel with the three calls that a store makes. `heard_at` is on the monotonic clock."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self.channel = channel
+        self.heard_at = time.monotonic() + _TO_CONNECT_SECONDS
+        self.commit: Any = channel.unary_unary(
+            f"{_SERVICE}Commit",
+            request_serializer=types.CommitRequest.meta.pb.SerializeToString,
+            response_deserializer=types.CommitResponse.meta.pb.FromString,
+        )
+        self.batch_get: Any = channel.unary_stream(
+            f"{_SERVICE}BatchGetDocuments",
+            request_serializer=types.BatchGetDocumentsRequest.meta.pb.SerializeToString,
+            response_deserializer=types.BatchGetDocumentsResponse.meta.pb.FromString,
+        )
+        self.run_query: Any = channel.unary_stream(
+            f"{_SERVICE}RunQuery",
+            request_serializer=types.RunQueryRequest.meta.pb.SerializeToString,
+            response_deserializer=types.RunQueryResponse.meta.pb.FromString,
+        )
+
+
+class Connection:
+    """Belongs to the loop of its first call. `database` is `projects/<p>/databases/<d>`."""
+
+    def __init__(self, database: str, emulator_host: str) -> None:
+        self.database = database
+        self._emulator_host = emulator_host
+        self._metadata = [
+            ("google-cloud-resource-prefix", database),
+            ("x-goog-request-params", f"database={database.replace('/', '%2F')}"),
+        ]
+        if emulator_host:
+            self._metadata.append(("authorization", "Bearer owner"))
+        self._channel: Channel | None = None
+        self._opening = asyncio.Lock()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def commit(self, request: Any, seconds: float) -> Any:
+        """One try. Raises AioRpcError and `Misconfigured`."""
+
+        async def once(channel: Channel) -> Any:
+            return await channel.commit(request, timeout=seconds, metadata=self._metadata)
+
+        return await self._called(once)
+
+    async def batch_get(self, request: Any, seconds: float) -> list[Any]:
+        """Raises what `failures.told` gives."""
+        return await self._collected(lambda channel: channel.batch_get, request, seconds)
+
+    async def run_query(self, request: Any, seconds: float) -> list[Any]:
+        """Raises what `failures.told` gives."""
+        return await self._collected(lambda channel: channel.run_query, request, seconds)
+
+    def is_cut_off(self) -> bool:
+        """Whether nobody could be reached at all; gRPC goes on trying, at least once a second."""
+        return (
+            self._channel is not None
+            and self._channel.channel.get_state() is ChannelConnectivity.TRANSIENT_FAILURE
+        )
+
+    async def close(self) -> None:
+        """Waits for the calls under way."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            self._give_up(channel)
+        await asyncio.gather(*self._closing)
+
+    async def _collected(self, method: Callable[[Channel], Any], request: Any, seconds: float) -> list[Any]:
+        """All answers. A few tries, none of them longer than `seconds`, in twice that time."""
+        until = time.monotonic() + 2 * seconds
+        for pause in _PAUSES_SECONDS:
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+            left = min(seconds, until - time.monotonic())
+
+            async def once(channel: Channel, left: float = left) -> list[Any]:
+                return [one async for one in method(channel)(request, timeout=left, metadata=self._metadata)]
+
+            try:
+                return await self._called(once)
+            except AioRpcError as failure:
+                last = failure
+            worthwhile = until - time.monotonic() > seconds / 4
+            if last.code() not in OUTAGE or self.is_cut_off() or not worthwhile:
+                break
+        raise told(last, self.database) from last
+
+    async def _called(self, call: Callable[[Channel], Awaitable[T]]) -> T:
+        channel = self._channel or await self._opened()
+        started = time.monotonic()
+        try:
+            answer = await call(channel)
+        except AioRpcError as failure:
+            if failure.code() is StatusCode.DEADLINE_EXCEEDED and channel.heard_at < started:
+                self._replace(channel)
+            raise
+        channel.heard_at = time.monotonic()
+        return answer
+
+    def _replace(self, dead: Channel) -> None:
+        """A connection on which nothing comes back any more would stay so until the kernel gives it up."""
+        if self._channel is dead:
+            self._channel = None
+            self._give_up(dead)
+
+    def _give_up(self, channel: Channel) -> None:
+        closing = asyncio.create_task(channel.channel.close(_GRACE_SECONDS))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+    async def _opened(self) -> Channel:
+        async with self._opening:
+            if self._channel is None:
+                self._channel = Channel(await self._made())
+            return self._channel
+
+    async def _made(self) -> grpc.aio.Channel:
+        if self._emulator_host:
+            options = (*_OPTIONS, ("grpc.enable_http_proxy", 0))
+            return grpc.aio.insecure_channel(self._emulator_host, options=options)
+        try:
+            credentials, _ = await asyncio.to_thread(google.auth.default, scopes=_SCOPES)
+        except GoogleAuthError as failure:
+            raise Misconfigured("Google's default credentials", str(failure)) from failure
+        return grpc_helpers_async.create_channel(_TARGET, credentials=credentials, options=_OPTIONS)

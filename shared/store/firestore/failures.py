@@ -1,0 +1,47 @@
+"""What each of Firestore's refusals means; the meaning is decided by its status, never by its text."""
+
+import logging
+
+from grpc import StatusCode
+from grpc.aio import AioRpcError
+
+from shared.errors import Misconfigured, Unavailable
+
+OUTAGE = frozenset(
+    {
+        StatusCode.CANCELLED,
+        StatusCode.UNKNOWN,
+        StatusCode.DEADLINE_EXCEEDED,
+        StatusCode.RESOURCE_EXHAUSTED,
+        StatusCode.INTERNAL,
+        StatusCode.UNAVAILABLE,
+    }
+)
+"""Whether it was done is not known; it may be asked again."""
+
+_REMEDIES = {
+    StatusCode.PERMISSION_DENIED: "forbidden: grant roles/datastore.user to the function's service account",
+    StatusCode.UNAUTHENTICATED: "the credentials are refused: give the function a service account",
+    StatusCode.NOT_FOUND: "missing: create it, or set FIRESTORE_DATABASE and FIRESTORE_PROJECT",
+    StatusCode.FAILED_PRECONDITION: "not ready for this: deploy deploy/firestore.indexes.json, and see that "
+    "it is in native mode",
+}
+
+_log = logging.getLogger(__name__)
+
+
+def told(failure: AioRpcError, database: str) -> Exception:
+    """The failure of a call as its caller shall see it; a bug stays what it is."""
+    if failure.code() in OUTAGE:
+        return unavailable()
+    remedy = _REMEDIES.get(failure.code())
+    if remedy is None:
+        bug: Exception = failure
+        return bug
+    misconfigured = Misconfigured(f"Firestore database {database}", f"{remedy} ({failure.details()})")
+    _log.error("%s", misconfigured)
+    return misconfigured
+
+
+def unavailable() -> Unavailable:
+    return Unavailable("store_unavailable", "The store did not answer. Try again.")

@@ -1,0 +1,134 @@
+"""Declared queries as Firestore's.
+
+Firestore sorts null, booleans, numbers, strings, bytes, maps. Bodies hold no bytes, so everything that a
+query can order by lies between the least integer and the least bytes, and a bound of one type ends where the
+next type begins. These ends are cursors, which may lie between types, as filters may not.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from google.cloud.firestore_v1.types import firestore as types
+from google.cloud.firestore_v1.types import query as query_types
+
+from shared.store import Query
+from shared.store.cursors import Operand, Position
+from shared.store.firestore.codec import VALUE, operand
+from shared.store.firestore.layout import MAX_INDEXED_BYTES, body_path
+
+RUN_QUERY_REQUEST = types.RunQueryRequest.meta.pb
+
+_NAME = "__name__"
+_EQUAL = query_types.StructuredQuery.FieldFilter.Operator.EQUAL
+_AND = query_types.StructuredQuery.CompositeFilter.Operator.AND
+_UP = query_types.StructuredQuery.Direction.ASCENDING
+_DOWN = query_types.StructuredQuery.Direction.DESCENDING
+
+
+class _End(msgspec.Struct, frozen=True):
+    """An end of what is walked: at a value (None: where strings end), or at one document that has it."""
+
+    value: str | int | None
+    id: str | None = None
+
+
+_LEAST_INTEGER = _End(-(2**63))
+_LEAST_STRING = _End("")
+_AFTER_STRINGS = _End(None)
+
+
+def run_query_request(
+    documents: str,
+    query: Query,
+    collection: str,
+    equal: Mapping[str, Operand],
+    since: str | int | None,
+    until: str | int | None,
+    after: Position | None,
+    limit: int,
+) -> Any:
+    """None where nothing can be found. `documents` is the name that all documents' names begin with.
+
+    Raises ValueError for a cursor that does not fit the bounds, and for operands too long to be indexed.
+    """
+    parent, _, kind = collection.rpartition("/")
+    request = RUN_QUERY_REQUEST(parent=f"{documents}/{parent}" if parent else documents)
+    asked = request.structured_query
+    asked.from_.add(collection_id=kind)
+    asked.limit.value = limit
+    _put_filter(asked, equal)
+    direction = _DOWN if query.descending else _UP
+    for field in (_NAME,) if query.order is None else (body_path(query.order), _NAME):
+        asked.order_by.add(direction=direction).field.field_path = field
+    if query.order is None:
+        if after is not None:
+            asked.start_at.values.append(_reference(documents, collection, after.id))
+        return request
+    ends = _ends(query, since, until, after)
+    if ends is None:
+        return None
+    first, last = reversed(ends) if query.descending else ends
+    _put_end(asked.start_at, first, documents, collection)
+    _put_end(asked.end_at, last, documents, collection)
+    # An end is the least of what it begins: where a walk starts upwards or ends downwards, it is met.
+    asked.start_at.before = first.id is None and not query.descending
+    asked.end_at.before = not query.descending
+    return request
+
+
+def _ends(
+    query: Query, since: str | int | None, until: str | int | None, after: Position | None
+) -> tuple[_End, _End] | None:
+    """The lower and the upper end; None where nothing is between them."""
+    bound = until if since is None else since
+    least = _LEAST_STRING if type(bound) is str else _LEAST_INTEGER
+    beyond = _LEAST_STRING if type(bound) is int else _AFTER_STRINGS
+    lower = least if since is None else _End(since)
+    upper = beyond if until is None else _End(until)
+    if after is not None:
+        if bound is not None and type(after.order) is not type(bound):
+            raise ValueError("a broken cursor")
+        if _is_less(after.order, since) and query.descending:
+            return None
+        if until is not None and not _is_less(after.order, until) and not query.descending:
+            return None
+        if query.descending and (until is None or _is_less(after.order, until)):
+            upper = _End(after.order, after.id)
+        elif not query.descending and not _is_less(after.order, since):
+            lower = _End(after.order, after.id)
+    if since is not None and until is not None and not _is_less(since, until):
+        return None
+    return lower, upper
+
+
+def _is_less(one: str | int | None, other: str | int | None) -> bool:
+    """False where one is None; else both are of one type. Strings go by their UTF-8, like code points."""
+    return one is not None and other is not None and one < other  # type: ignore[operator]
+
+
+def _put_filter(asked: Any, equal: Mapping[str, Operand]) -> None:
+    if not equal:
+        return
+    asked.where.composite_filter.op = _AND
+    for field, value in equal.items():
+        held = asked.where.composite_filter.filters.add().field_filter
+        held.field.field_path = body_path(field)
+        held.op = _EQUAL
+        held.value.CopyFrom(_indexed(value))
+
+
+def _put_end(cursor: Any, end: _End, documents: str, collection: str) -> None:
+    cursor.values.append(VALUE(bytes_value=b"") if end.value is None else _indexed(end.value))
+    if end.id is not None:
+        cursor.values.append(_reference(documents, collection, end.id))
+
+
+def _indexed(value: Operand) -> Any:
+    if isinstance(value, str) and len(value.encode()) > MAX_INDEXED_BYTES:
+        raise ValueError(f"a query compares at most {MAX_INDEXED_BYTES} bytes")
+    return operand(value)
+
+
+def _reference(documents: str, collection: str, escaped_id: str) -> Any:
+    return VALUE(reference_value=f"{documents}/{collection}/{escaped_id}")

@@ -1,0 +1,102 @@
+"""The port's writes as Firestore's `Write` messages: one each, with its precondition, increments and mask."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from google.cloud.firestore_v1.types import firestore as types
+
+from shared.store import (
+    MAX_COMMIT_BYTES,
+    Add,
+    Check,
+    Create,
+    Delete,
+    DocumentTooLarge,
+    Replace,
+    Update,
+    Write,
+)
+from shared.store.checks import check_amounts, check_body
+from shared.store.firestore.codec import put_body, put_expiry, put_time
+from shared.store.firestore.layout import BODY, EXPIRES, EXPIRING, MADE_BY, REVISION, body_path, stored_name
+
+COMMIT_REQUEST = types.CommitRequest.meta.pb
+
+
+def commit_request(database: str, attempt: str, writes: Sequence[Write]) -> Any:
+    """Raises ValueError, `DocumentTooLarge` and, for a version that never was, `Stale`."""
+    request = COMMIT_REQUEST(database=database)
+    for write in writes:
+        _put(request.writes.add(), f"{database}/documents/{write.key.path}", attempt, write)
+    if request.ByteSize() > MAX_COMMIT_BYTES:
+        raise DocumentTooLarge(f"a commit of more than {MAX_COMMIT_BYTES} bytes")
+    return request
+
+
+def is_conditional(write: Write) -> bool:
+    """Whether it can be stale."""
+    return isinstance(write, Replace | Update | Check) or (
+        isinstance(write, Delete) and write.if_version is not None
+    )
+
+
+def _put(message: Any, name: str, attempt: str, write: Write) -> None:
+    if isinstance(write, Delete):
+        message.delete = name
+        if write.if_version is not None:
+            put_time(message.current_document.update_time, write.if_version)
+        return
+    message.update.name = name
+    if isinstance(write, Create):
+        _create(message, attempt, write)
+    elif isinstance(write, Add):
+        _set(message, attempt, write, write.fields)
+        _increment(message, write)
+    else:
+        put_time(message.current_document.update_time, write.if_version)
+        if isinstance(write, Update):
+            _set(message, attempt, write, write.fields)
+        elif isinstance(write, Replace):
+            _replace(message, attempt, write)
+        else:
+            message.update_mask.SetInParent()  # an empty mask: nothing changes
+
+
+def _create(message: Any, attempt: str, write: Create) -> None:
+    check_body(write.body)
+    message.update.fields[MADE_BY].string_value = attempt
+    put_body(message.update, write.body)
+    put_expiry(message.update, write.key.kind, write.body)
+    message.current_document.exists = False
+
+
+def _replace(message: Any, attempt: str, write: Replace) -> None:
+    """Of the fields in the mask, those that the message does not hold go; who made the document stays."""
+    check_body(write.body)
+    message.update.fields[REVISION].string_value = attempt
+    put_body(message.update, write.body)
+    put_expiry(message.update, write.key.kind, write.body)
+    message.update_mask.field_paths.extend((REVISION, BODY))
+    if write.key.kind in EXPIRING:
+        message.update_mask.field_paths.append(EXPIRES)
+
+
+def _set(message: Any, attempt: str, write: Update | Add, fields: dict[str, Any]) -> None:
+    check_body(fields)
+    message.update.fields[REVISION].string_value = attempt
+    message.update_mask.field_paths.append(REVISION)
+    if not fields:
+        return
+    put_body(message.update, fields)
+    message.update_mask.field_paths.extend(map(body_path, fields))
+    if EXPIRING.get(write.key.kind) in fields:
+        put_expiry(message.update, write.key.kind, fields)
+        message.update_mask.field_paths.append(EXPIRES)
+
+
+def _increment(message: Any, write: Add) -> None:
+    check_amounts(write)
+    for name, amount in write.amounts.items():
+        stored_name(name)
+        transform = message.update_transforms.add(field_path=body_path(name))
+        transform.increment.integer_value = amount
