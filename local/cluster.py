@@ -8,22 +8,22 @@ from pathlib import Path
 
 import msgspec
 
-from local.layout import Layout
+from local import broker, status
+from local.broker import Subscriber, Subscription
 from shared import envelope, events
-from shared.bus import TENANT_EVENTS
-from shared.bus.local import LocalBus
+from shared.bus import TENANT_EVENTS, Bus
 from shared.bus.tables import Leased
 from shared.envelope import BadEnvelope, Delivery
+from shared.errors import Unavailable
 from shared.event_door import Rejected, data_of
 from shared.events import CloudEvent
 from shared.ids import Clock, utc_now
 from shared.payloads import StatusReported, StepRequested
 
-SUBSCRIPTION = "cluster"
+SUBSCRIPTION = Subscription("cluster", TENANT_EVENTS)
 SOURCE = "//energent/cluster"
-LEASE_SECONDS = 30.0
 AT_ONCE = 50
-IDLE_SECONDS = 0.05
+RETRY_SECONDS = 1.0
 
 
 def answer(data: bytes, clock: Clock) -> CloudEvent | None:
@@ -49,21 +49,25 @@ def answer(data: bytes, clock: Clock) -> CloudEvent | None:
 class Cluster:
     """Consumes its own subscription, so the tenants function sees every message as well."""
 
-    def __init__(self, bus: LocalBus, clock: Clock, delay_seconds: float) -> None:
+    def __init__(self, subscriber: Subscriber, bus: Bus, clock: Clock, delay_seconds: float) -> None:
+        self._subscriber = subscriber
         self._bus = bus
         self._clock = clock
         self._delay_seconds = delay_seconds
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        await self._bus.subscribe(TENANT_EVENTS, SUBSCRIPTION)
         while True:
-            if not await self.work():
-                await self._wait()
+            try:
+                if not await self.work():
+                    await self._subscriber.wait()
+            except Unavailable as outage:
+                print(f"the bus cannot be read: {outage}", flush=True)
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def work(self) -> int:
         """Answers what is due; returns how many messages that were."""
-        leased = await self._bus.lease(SUBSCRIPTION, AT_ONCE, LEASE_SECONDS)
+        leased = await self._subscriber.lease(AT_ONCE)
         await asyncio.gather(*(self._handle(message) for message in leased))
         return len(leased)
 
@@ -73,37 +77,41 @@ class Cluster:
             report = answer(leased.message.data, self._clock)
         except (BadEnvelope, Rejected) as broken:
             print(f"message {leased.message_id} is left alone: {str(broken)[:200]!a}", flush=True)
-        if report is not None:
-            await asyncio.sleep(self._delay_seconds)
-            await self._bus.publish(TENANT_EVENTS, [events.to_message(report)])
-            print(f"{report.subject}: {msgspec.json.decode(report.data)['step']} succeeded", flush=True)
-        await self._bus.ack(leased)
-
-    async def _wait(self) -> None:
-        """Until something changes in the bus, or what failed before is due."""
-        seen = self._bus.change_count()
-        due = await self._bus.due_in(SUBSCRIPTION)
-        while self._bus.change_count() == seen and (due is None or due > 0):
-            await asyncio.sleep(IDLE_SECONDS)
-            due = None if due is None else due - IDLE_SECONDS
+        try:
+            if report is not None:
+                await asyncio.sleep(self._delay_seconds)
+                await self._bus.publish(TENANT_EVENTS, [events.to_message(report)])
+                print(f"{report.subject}: {msgspec.json.decode(report.data)['step']} succeeded", flush=True)
+            await self._subscriber.ack(leased)
+        except Unavailable as outage:
+            print(f"message {leased.message_id} comes again: {outage}", flush=True)
+            await self._subscriber.nack(leased)
 
 
-async def _run(data_dir: Path, delay_seconds: float) -> None:
-    bus = LocalBus(Layout(data_dir).bus)
-    try:
-        await Cluster(bus, utc_now, delay_seconds).run()
-    finally:
-        await bus.close()
+async def _run(options: broker.Options, delay_seconds: float, status_port: int) -> None:
+    async with broker.opened(options) as source:
+        await source.prepare(SUBSCRIPTION)
+        subscriber = source.subscriber(SUBSCRIPTION)
+        try:
+            async with asyncio.TaskGroup() as group:
+                if status_port:
+                    group.create_task(status.serve(status_port, {SUBSCRIPTION.name: subscriber}))
+                await Cluster(subscriber, source.bus, utc_now, delay_seconds).run()
+        finally:
+            await subscriber.close()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m local.cluster", description=__doc__)
     parser.add_argument("--data-dir", type=Path, default=Path(".local"), help="default: %(default)s")
+    broker.add_arguments(parser)
     parser.add_argument(
         "--delay-seconds", type=float, default=0.5, help="how long a step takes; default: %(default)s"
     )
-    options = parser.parse_args(arguments)
-    asyncio.run(_run(options.data_dir.resolve(), options.delay_seconds))
+    status.add_argument(parser)
+    given = parser.parse_args(arguments)
+    options = broker.Options(given.data_dir.resolve(), given.pubsub, given.project)
+    asyncio.run(_run(options, given.delay_seconds, given.status_port))
     return 0
 
 

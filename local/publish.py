@@ -1,4 +1,4 @@
-"""Publishes events on the local bus, as a cluster, a meter or an operator would on the topic."""
+"""Publishes events on the bus of this machine, as a cluster, a meter or an operator would on the topic."""
 
 import argparse
 import asyncio
@@ -11,12 +11,11 @@ from typing import Any, TextIO
 
 import msgspec
 
-from local import data_folder
+from local import broker, data_folder
 from local.layout import Layout
 from shared import bus, events
 from shared.bus import BILLING_EVENTS, Message
-from shared.bus.local import LocalBus
-from shared.errors import Unavailable
+from shared.errors import Misconfigured, Unavailable
 from shared.events import CloudEvent
 from shared.ids import is_id, new_id, utc_now
 
@@ -70,24 +69,24 @@ def lines(text: Iterable[str], topic: str | None) -> Iterator[Published]:
             yield each, events.to_message(event)
 
 
-async def publish(data_dir: Path, published: Sequence[Published]) -> None:
-    """All of them, or none where one cannot be: `Refused`, also where no suite has been on that folder."""
-    file = Layout(data_dir).bus
-    if not file.exists():
-        raise Refused(f"there is no bus in {data_dir}: start the suite there first (make run)")
+async def publish(options: broker.Options, published: Sequence[Published]) -> None:
+    """All of them, or none where one cannot be: `Refused`, also where no suite has been."""
+    file = Layout(options.data_dir).bus
+    if not options.pubsub and not file.exists():
+        raise Refused(f"there is no bus in {options.data_dir}: start the suite there first (make run)")
     for topic, message in published:
         try:
             bus.check(topic, message)
         except ValueError as failure:
             raise Refused(f"Pub/Sub would not take it: {failure}") from failure
-    local = LocalBus(file)
-    try:
-        for topic, message in published:
-            await local.publish(topic, [message])
-    except Unavailable as failure:
-        raise Refused(f"{file}: {failure.detail}") from failure
-    finally:
-        await local.close()
+    async with broker.opened(options) as to:
+        try:
+            for topic, message in published:
+                await to.bus.publish(topic, [message])
+        except Misconfigured as missing:
+            raise Refused(f"no suite is on {options.pubsub} ({missing}); make run BACKEND=gcp") from missing
+        except Unavailable as failure:
+            raise Refused(f"{options.pubsub or file}: {failure.detail}") from failure
 
 
 def _event(name: str, tenant_id: str, data: Any, time: datetime, source: str) -> Published:
@@ -149,6 +148,7 @@ def _count(text: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local.publish", description=__doc__)
     parser.add_argument("--data-dir", type=Path, default=Path(".local"), help="default: %(default)s")
+    broker.add_arguments(parser)
     what = parser.add_subparsers(dest="what", required=True, metavar="usage|event|close")
 
     use = what.add_parser("usage", help="usage of a meter by a tenant", description="Publishes usage events.")
@@ -203,15 +203,16 @@ def _read(file: str, topic: str | None, stdin: TextIO) -> Iterator[Published]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    layout = Layout(options.data_dir.resolve())
     try:
         published = _asked(options)
-        asyncio.run(publish(options.data_dir.resolve(), published))
+        asyncio.run(publish(broker.Options(layout.root, options.pubsub, options.project), published))
     except Refused as refusal:
         print(f"publish: {refusal}", file=sys.stderr)
         return 1
     for topic, message in published:
         print(_describe(topic, message))
-    if not data_folder.is_held(Layout(options.data_dir.resolve())):
+    if not options.pubsub and not data_folder.is_held(layout):
         print(f"nothing runs on {options.data_dir}: it is delivered at the next `make run`", file=sys.stderr)
     return 0
 

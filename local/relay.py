@@ -1,128 +1,132 @@
-"""`python -m local.relay`: Pub/Sub's push and Cloud Scheduler on one machine, from the local bus."""
+"""`python -m local.relay`: Pub/Sub's push and Cloud Scheduler on one machine, from a bus of this machine."""
 
 import argparse
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 import uvloop
 
+from local import broker, status
+from local.broker import Broker, Subscriber, Subscription
 from local.push import Pump, Push
 from local.relay_identity import Tokens, ensure_keys
 from local.scheduler import publish_every
 from shared import logs
-from shared.bus import AUTH_EVENTS, BILLING_EVENTS, TENANT_EVENTS
-from shared.bus.local import LocalBus
+from shared.bus import AUTH_EVENTS, BILLING_EVENTS, TENANT_EVENTS, dead_letters
 from shared.ids import utc_now
 
 FUNCTIONS = {"auth": AUTH_EVENTS, "billing": BILLING_EVENTS, "tenants": TENANT_EVENTS}
-POLL_SECONDS = 0.02
+LEASE_MARGIN_SECONDS = 2.0
 KEEP_ALIVE_SECONDS = 1.0
 """Below gunicorn's 2 s, so that no request meets a connection that is just being closed."""
 
 
 class Options(msgspec.Struct, frozen=True):
-    data_dir: Path
-    pushes: tuple[Push, ...]
+    """`functions`: base URL for each function of `FUNCTIONS` that is pushed to."""
+
+    broker: broker.Options
+    functions: dict[str, str]
     issuer: str
     email: str
     in_flight: int
     ack_deadline_seconds: float
-    retry_base_seconds: float
-    retry_cap_seconds: float
     sweep_seconds: float
     tick_seconds: float
+    status_port: int
 
 
-async def prepare(data_dir: Path) -> None:
-    """Makes the key pair and every function's subscription, before which nothing published is kept."""
-    ensure_keys(data_dir)
-    bus = LocalBus(data_dir / "bus.db")
-    try:
-        for topic in FUNCTIONS.values():
-            await bus.subscribe(topic, subscription(topic))
-    finally:
-        await bus.close()
+def subscriptions(function: str) -> tuple[Subscription, Subscription]:
+    """What is pushed to a function: its topic, and what failed there five times, until it is taken."""
+    topic = FUNCTIONS[function]
+    dead = dead_letters.topic_for(topic)
+    return Subscription(f"{topic}-push", topic, dead), Subscription(f"{dead}-push", dead)
 
 
-def subscription(topic: str) -> str:
-    """The name of the subscription that pushes a topic to its function."""
-    return f"{topic}-push"
+async def prepare(to: Broker) -> None:
+    """Makes every function's subscriptions, before which nothing published is kept."""
+    for function in FUNCTIONS:
+        await to.prepare(*subscriptions(function))
 
 
 async def run(options: Options, stop: asyncio.Event) -> None:
     """Delivers and publishes by the clock until `stop`."""
-    await prepare(options.data_dir)
-    keys = ensure_keys(options.data_dir)
+    keys = ensure_keys(options.broker.data_dir)
     tokens = Tokens(keys.key, utc_now, issuer=options.issuer, email=options.email)
-    bus = LocalBus(
-        options.data_dir / "bus.db",
-        base_seconds=options.retry_base_seconds,
-        cap_seconds=options.retry_cap_seconds,
-    )
     limits = httpx.Limits(keepalive_expiry=KEEP_ALIVE_SECONDS)
-    try:
-        async with httpx.AsyncClient(trust_env=False, limits=limits, timeout=None) as client:  # noqa: S113
-            pumps = [
-                Pump(
-                    push,
-                    bus,
-                    client,
-                    tokens,
-                    in_flight=options.in_flight,
-                    ack_deadline_seconds=options.ack_deadline_seconds,
-                )
-                for push in options.pushes
-            ]
-            await _run_all(options, bus, pumps, stop)
-    finally:
-        await bus.close()
+    async with AsyncExitStack() as stack:
+        source = await stack.enter_async_context(broker.opened(options.broker))
+        await prepare(source)
+        client = httpx.AsyncClient(trust_env=False, limits=limits, timeout=None)  # noqa: S113
+        await stack.enter_async_context(client)
+        subscribers: dict[str, Subscriber] = {}
+        pumps = []
+        for function, url in options.functions.items():
+            for subscription in subscriptions(function):
+                subscriber = source.subscriber(subscription)
+                stack.push_async_callback(subscriber.close)
+                subscribers[subscription.name] = subscriber
+                push = Push(url, source.project, is_bare=not subscription.dead_letter_topic)
+                pumps.append(_pump(push, subscriber, client, tokens, options))
+        await _run_all(options, source, subscribers, pumps, stop)
 
 
-async def _run_all(options: Options, bus: LocalBus, pumps: Sequence[Pump], stop: asyncio.Event) -> None:
+def _pump(
+    push: Push, subscriber: Subscriber, client: httpx.AsyncClient, tokens: Tokens, options: Options
+) -> Pump:
+    return Pump(
+        push,
+        subscriber,
+        client,
+        tokens,
+        in_flight=options.in_flight,
+        ack_deadline_seconds=options.ack_deadline_seconds,
+    )
+
+
+async def _run_all(
+    options: Options,
+    source: Broker,
+    subscribers: Mapping[str, Subscriber],
+    pumps: Sequence[Pump],
+    stop: asyncio.Event,
+) -> None:
     async with asyncio.TaskGroup() as group:
         pumping = [group.create_task(pump.run(stop)) for pump in pumps]
-        others = [group.create_task(_watch(bus, pumps))]
+        others = []
+        if options.status_port:
+            others.append(group.create_task(status.serve(options.status_port, subscribers)))
         for seconds, name in (
             (options.sweep_seconds, "outbox.sweep"),
             (options.tick_seconds, "billing.tick"),
         ):
             if seconds:
-                others.append(group.create_task(publish_every(seconds, name, bus, utc_now)))
+                others.append(group.create_task(publish_every(seconds, name, source.bus, utc_now)))
         await stop.wait()
-        for pump in pumps:
-            pump.wake()
-        await asyncio.wait(pumping)
+        if pumping:
+            await asyncio.wait(pumping)
         for task in others:
             task.cancel()
-
-
-async def _watch(bus: LocalBus, pumps: Sequence[Pump]) -> None:
-    seen = bus.change_count()
-    while True:
-        await asyncio.sleep(POLL_SECONDS)
-        count = bus.change_count()
-        if count != seen:
-            seen = count
-            for pump in pumps:
-                pump.wake()
 
 
 def options(arguments: Sequence[str] | None = None) -> Options:
     parser = argparse.ArgumentParser(
         prog="python -m local.relay",
-        description="Pushes what is on the local bus to the functions' event doors (POST /) like Eventarc"
-        " and publishes what Cloud Scheduler would. A delivery is done with 200, 201 or 204; after five"
-        " failures a message is a dead letter. Ends on SIGTERM or SIGINT.",
+        description="Pushes what is on the bus to the functions' event doors (POST /) like Eventarc and"
+        " publishes what Cloud Scheduler would. A delivery is done with 200, 201 or 204; after five failures"
+        " a message is a dead letter, pushed to the same door until it is taken. Ends on SIGTERM or SIGINT.",
     )
     add = parser.add_argument
     add(
         "--data-dir", type=Path, required=True, help="the data folder: bus.db, relay/key.pem, relay/jwks.json"
     )
+    broker.add_arguments(parser)
     for name, topic in FUNCTIONS.items():
         add(
             f"--{name}",
@@ -143,10 +147,21 @@ def options(arguments: Sequence[str] | None = None) -> Options:
     )
     add("--issuer", default="http://127.0.0.1/local-relay", help="iss of its identity tokens (%(default)s)")
     add("--email", default="relay@local.invalid", help="email of its identity tokens (%(default)s)")
-    given = vars(parser.parse_args(arguments))
-    urls = {topic: given.pop(name) for name, topic in FUNCTIONS.items()}
-    pushes = tuple(Push(subscription(topic), topic, url) for topic, url in urls.items() if url)
-    return Options(pushes=pushes, **given)
+    status.add_argument(parser)
+    return _options(vars(parser.parse_args(arguments)))
+
+
+def _options(given: dict[str, Any]) -> Options:
+    functions = {name: given.pop(name) for name in FUNCTIONS}
+    source = broker.Options(
+        data_dir=given.pop("data_dir"),
+        pubsub=given.pop("pubsub"),
+        project=given.pop("project"),
+        retry_base_seconds=given.pop("retry_base_seconds"),
+        retry_cap_seconds=given.pop("retry_cap_seconds"),
+        lease_seconds=given["ack_deadline_seconds"] + LEASE_MARGIN_SECONDS,
+    )
+    return Options(broker=source, functions={name: url for name, url in functions.items() if url}, **given)
 
 
 def _base_url(text: str) -> str:

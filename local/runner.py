@@ -9,16 +9,15 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from local import cluster, first_operator, openapi, relay, report, suite
+from local import broker, cluster, first_operator, openapi, relay, report, suite
 from local.files import write_atomically
 from local.gateway import envoy_config, placeholders
 from local.layout import Layout
 from local.logs import Logs
 from local.openapi import SpecError
 from local.processes import Processes, Server
+from local.relay_identity import ensure_keys
 from local.suite import ENTRY_POINTS, REPOSITORY, Options
-from shared.bus import TENANT_EVENTS
-from shared.bus.local import LocalBus
 from shared.store import StoreError
 
 LOG_POLL_SECONDS = 0.2
@@ -76,8 +75,7 @@ class Runner:
         await asyncio.to_thread(_stage, self._options)
         self._progress("preparing keys, topics and the first operator")
         try:
-            await relay.prepare(self._layout.root)
-            await _subscribe_cluster(self._layout)
+            await _prepare_bus(self._layout)
             await first_operator.ensure(self._layout, suite.base_url(self._options, "gateway"))
         except (StoreError, ValueError, msgspec.MsgspecError) as broken:
             raise CannotStart(f"{self._data_dir} cannot be used ({broken}); --fresh empties it") from broken
@@ -134,17 +132,16 @@ class Runner:
 
 def subscriptions() -> dict[str, str]:
     """Every subscription on the bus and its topic."""
-    pushed = {relay.subscription(topic): topic for topic in relay.FUNCTIONS.values()}
-    return {**pushed, cluster.SUBSCRIPTION: TENANT_EVENTS}
+    pushed = [each for function in relay.FUNCTIONS for each in relay.subscriptions(function)]
+    return {each.name: each.topic for each in (*pushed, cluster.SUBSCRIPTION)}
 
 
-async def _subscribe_cluster(layout: Layout) -> None:
+async def _prepare_bus(layout: Layout) -> None:
     """Before anybody publishes: a topic keeps nothing for a subscription that comes later."""
-    bus = LocalBus(layout.bus)
-    try:
-        await bus.subscribe(TENANT_EVENTS, cluster.SUBSCRIPTION)
-    finally:
-        await bus.close()
+    ensure_keys(layout.root)
+    async with broker.opened(broker.Options(layout.root)) as source:
+        await relay.prepare(source)
+        await source.prepare(cluster.SUBSCRIPTION)
 
 
 def _make_room(layout: Layout, server: Server) -> None:

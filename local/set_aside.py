@@ -1,4 +1,4 @@
-"""Shows what was set aside on this machine: the quarantine, and the topics' dead letters."""
+"""Shows what was set aside on this machine: the quarantine, dead letters included."""
 
 import argparse
 import asyncio
@@ -11,7 +11,6 @@ from rich.table import Table
 
 from local.layout import Layout
 from shared import quarantine
-from shared.bus.local import LocalBus
 from shared.ids import utc_now
 from shared.quarantine import Quarantine
 from shared.store.sqlite import SqliteStore
@@ -20,28 +19,19 @@ SHOWN = 50
 
 
 async def show(layout: Layout, console: Console) -> None:
-    """The newest `SHOWN` of the quarantine and all dead letters."""
+    """The newest `SHOWN`."""
     store = SqliteStore(layout.store, quarantine.QUERIES)
-    bus = LocalBus(layout.bus)
     try:
         page = await Quarantine(store, utc_now, "local").list(SHOWN, None)
-        letters = await bus.dead_letters()
     finally:
         await store.close()
-        await bus.close()
-    table = Table(title="Quarantine: can never succeed", title_justify="left", box=None)
+    table = Table(title="Quarantine: can never succeed, or failed five times", title_justify="left", box=None)
     for heading in ("received", "function", "reason", "tenant", "detail"):
         table.add_column(heading)
     for each in page.items:
         received = f"{each.received_at:%Y-%m-%d %H:%M:%S}"
         table.add_row(received, each.function, each.reason, each.subject, each.detail)
     console.print(table if page.items else "The quarantine is empty.")
-    dead = Table(title="Dead letters: failed five times", title_justify="left", box=None)
-    for heading in ("message", "subscription", "last status"):
-        dead.add_column(heading)
-    for letter in letters:
-        dead.add_row(letter.message_id, letter.subscription, letter.last_status)
-    console.print(dead if letters else "There are no dead letters.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data-dir", type=Path, default=Path(".local"), help="default: %(default)s")
     options = parser.parse_args(arguments)
     layout = Layout(options.data_dir.resolve())
-    if not layout.store.exists() or not layout.bus.exists():
+    if not layout.store.exists():
         print(f"set_aside: nothing has run in {options.data_dir} yet (make run)", file=sys.stderr)
         return 1
     asyncio.run(show(layout, Console()))

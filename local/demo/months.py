@@ -73,7 +73,7 @@ class Months:
         await self.settled()
         await self._check_usage(self._last, main)
         screen.check("Broken events and messages in quarantine", self.broken, await world.quarantined())
-        screen.check("Dead letters", 0, await world.dead_letters())
+        screen.check("Dead letters", 0, await world.quarantined("dead_lettered"))
 
     async def last_month(self) -> str:
         """Returns the invoice's id."""

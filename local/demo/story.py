@@ -101,5 +101,5 @@ class Story:
     async def _nothing_left(self, months: Months) -> None:
         self._screen.chapter("Nothing is left over")
         await months.settled()
-        self._screen.check("Dead letters", 0, await self._world.dead_letters())
+        self._screen.check("Dead letters", 0, await self._world.quarantined("dead_lettered"))
         self._screen.check("Messages in quarantine", months.broken, await self._world.quarantined())

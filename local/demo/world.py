@@ -100,17 +100,14 @@ class World:
         """Deliveries to the functions that are not acknowledged yet."""
         return sum([await self._bus.pending(name) for name in self.ready["subscriptions"]])
 
-    async def dead_letters(self) -> int:
-        return len(await self._bus.dead_letters())
-
-    async def quarantined(self) -> int:
-        """Messages and events that were set aside as hopeless."""
+    async def quarantined(self, reason: str = "") -> int:
+        """Messages and events that were set aside as hopeless, for any reason or for one."""
         store = SqliteStore(self.layout.store, quarantine.QUERIES)
         try:
             page = await store.platform().query(quarantine.NEWEST, limit=1000)
         finally:
             await store.close()
-        return len(page.docs)
+        return sum(reason in ("", doc.body["reason"]) for doc in page.docs)
 
     def kill_function(self, name: str) -> int:
         """`kill -9`, master and workers. Returns the process id that is gone."""

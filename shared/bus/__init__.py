@@ -9,9 +9,7 @@ AUTH_EVENTS = "auth-events"
 BILLING_EVENTS = "billing-events"
 TENANT_EVENTS = "tenant-events"
 TOPICS = (AUTH_EVENTS, BILLING_EVENTS, TENANT_EVENTS)
-
-DEAD_LETTERS = "-dead-letter"
-"""What fails five times at a topic's subscription goes on to the topic of this name behind the other's."""
+"""What is published to; each of them has a topic for its dead letters beside it."""
 
 MAX_MESSAGE_BYTES = 9_900_000
 """Data and attributes. Pub/Sub takes 10 MB; what is left over is for ids and what a dead letter is given."""

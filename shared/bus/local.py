@@ -16,7 +16,8 @@ import msgspec
 
 from shared import bus
 from shared.bus import Message, tables
-from shared.bus.tables import DeadLetter, Leased
+from shared.bus.dead_letters import MAX_ATTEMPTS, SUFFIX
+from shared.bus.tables import Leased
 from shared.errors import Unavailable
 from shared.ids import Clock, utc_now
 
@@ -63,8 +64,9 @@ class LocalBus:
     """`bus.Bus`, and the side of it that a relay consumes.
 
     A failed delivery (`nack`, or a lease that ran out) comes again after `base_seconds`, doubled each time up
-    to `cap_seconds`, plus up to a tenth; the fifth failure moves it to the dead letters. What a call returned
-    from survives the death of any process; power loss may take the last commits.
+    to `cap_seconds`, plus up to a tenth; the fifth failure publishes it to the dead letters' topic, if the
+    subscription has one. What a call returned from survives the death of any process; power loss may take the
+    last commits.
     """
 
     def __init__(
@@ -90,11 +92,15 @@ class LocalBus:
         if messages:
             await self._write(lambda db: tables.publish(db, topic, tuple(messages), self._now()))
 
-    async def subscribe(self, topic: str, subscription: str) -> None:
-        """From now on `subscription` gets what is published to `topic`. Saying it again changes nothing."""
-        if topic not in bus.TOPICS or not subscription:
+    async def subscribe(self, topic: str, subscription: str, dead_letter_topic: str = "") -> None:
+        """From now on `subscription` gets what is published to `topic`, a dead letters' one perhaps.
+
+        What fails five times goes to `dead_letter_topic`; without one it comes again for ever. Saying it
+        again changes nothing.
+        """
+        if topic.removesuffix(SUFFIX) not in bus.TOPICS or not subscription:
             raise ValueError(f"{topic!r} is no topic, or the subscription has no name")
-        await self._write(lambda db: tables.subscribe(db, topic, subscription))
+        await self._write(lambda db: tables.subscribe(db, topic, subscription, dead_letter_topic))
 
     async def lease(self, subscription: str, limit: int, seconds: float) -> list[Leased]:
         """Up to `limit` deliveries that are due, the longest due first. ValueError: no such subscription."""
@@ -115,21 +121,17 @@ class LocalBus:
         """Done with it. False: the lease had run out and passed on; the message comes again."""
         return await self._write(lambda db: tables.ack(db, leased.id, leased.lease))
 
-    async def nack(self, leased: Leased, status: str) -> None:
-        """It failed, with `status` (`503`, `timeout`), which a dead letter keeps."""
-        await self._write(lambda db: self._fail(db, leased.id, leased.lease, status))
+    async def nack(self, leased: Leased) -> None:
+        """It failed and comes again later, or is a dead letter."""
+        await self._write(lambda db: self._fail(db, leased.id, leased.lease))
+
+    async def release(self, leased: Leased) -> None:
+        """It was not tried: it is due at once, and this was no attempt."""
+        await self._write(lambda db: tables.release(db, leased.id, leased.lease, self._now()))
 
     async def pending(self, subscription: str) -> int:
-        """Messages that are not acknowledged yet: those in flight count, dead letters do not."""
+        """Messages that are not acknowledged yet; those in flight count."""
         return await self._read(lambda db: tables.pending(db, subscription))
-
-    async def dead_letters(self) -> list[DeadLetter]:
-        """Oldest first."""
-        return await self._read(tables.dead_letters)
-
-    async def redeliver(self, dead_letter: int) -> bool:
-        """Puts a dead letter back, due now, with all its attempts again. False: there is none."""
-        return await self._write(lambda db: tables.redeliver(db, dead_letter, self._now()))
 
     async def close(self) -> None:
         """After this every call raises `Unavailable`."""
@@ -144,18 +146,14 @@ class LocalBus:
             return []
         with _transaction(handles):
             for delivery, lease in tables.expired(db, subscription, now):
-                self._fail(db, delivery, lease, "lease expired")
+                self._fail(db, delivery, lease)
             return tables.lease(db, subscription, limit, now, now + int(seconds * 1e6))
 
-    def _fail(self, db: sqlite3.Connection, delivery: int, lease: str, status: str) -> None:
+    def _fail(self, db: sqlite3.Connection, delivery: int, lease: str) -> None:
         attempts = tables.attempts(db, delivery, lease)
-        if attempts is None:
+        if attempts is None or (attempts >= MAX_ATTEMPTS and tables.forward(db, delivery, self._now())):
             return
-        if attempts >= tables.MAX_ATTEMPTS:
-            tables.bury(db, delivery, status, self._now())
-            return
-        seconds = min(self._base_seconds * 2 ** (attempts - 1), self._cap_seconds)
-        seconds *= random.uniform(1.0, 1.1)  # noqa: S311 - spreads what failed together
+        seconds = delay_seconds(attempts, self._base_seconds, self._cap_seconds)
         tables.postpone(db, delivery, self._now() + int(seconds * 1e6))
 
     def _now(self) -> int:
@@ -192,6 +190,12 @@ class LocalBus:
             self._handles.db.close()
             self._handles.lock.close()
             self._handles = None
+
+
+def delay_seconds(attempts: int, base_seconds: float, cap_seconds: float) -> float:
+    """After the given number of failures: doubled each time up to the cap, plus up to a tenth."""
+    seconds = min(base_seconds * 2.0 ** min(attempts - 1, 50), cap_seconds)
+    return seconds * random.uniform(1.0, 1.1)  # noqa: S311 - spreads what failed together
 
 
 def _connect(path: Path, lock_seconds: float) -> _Handles:

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from shared.bus import Message
+from shared.bus.dead_letters import dead_letter
 from shared.ids import new_id
 
-MAX_ATTEMPTS = 5
+PROJECT = "local"
 
 SCHEMA = (
     "CREATE TABLE IF NOT EXISTS subscriptions(name TEXT PRIMARY KEY, topic TEXT NOT NULL) WITHOUT ROWID",
@@ -22,17 +23,14 @@ SCHEMA = (
          due INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, lease TEXT)""",
     "CREATE INDEX IF NOT EXISTS deliveries_due ON deliveries(subscription, due)",
     "CREATE INDEX IF NOT EXISTS deliveries_message ON deliveries(message)",
-    """CREATE TABLE IF NOT EXISTS dead_letters(
-         id INTEGER PRIMARY KEY AUTOINCREMENT, subscription TEXT NOT NULL, message INTEGER NOT NULL,
-         attempts INTEGER NOT NULL, last_status TEXT NOT NULL, died_at INTEGER NOT NULL)""",
-    "CREATE INDEX IF NOT EXISTS dead_letters_message ON dead_letters(message)",
+    """CREATE TABLE IF NOT EXISTS dead_letter_policies(
+         subscription TEXT PRIMARY KEY, topic TEXT NOT NULL) WITHOUT ROWID""",
 )
 """Times are microseconds since 1970. `due`: when it may be leased; while `lease` is set, when that ends."""
 
 _FORGET = """
 DELETE FROM messages WHERE id = ?1
   AND NOT EXISTS (SELECT 1 FROM deliveries WHERE message = ?1)
-  AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE message = ?1)
 """
 _LEASE = """
 UPDATE deliveries SET attempts = attempts + 1, due = ?, lease = ? WHERE id IN
@@ -42,10 +40,10 @@ _LEASED = """
 SELECT d.id, d.lease, d.subscription, d.attempts, m.id, m.topic, m.data, m.attributes, m.published_at
 FROM deliveries d JOIN messages m ON m.id = d.message WHERE d.subscription = ? AND d.lease = ? ORDER BY d.id
 """
-_DEAD = """
-SELECT d.id, d.subscription, d.attempts, d.last_status, d.died_at,
-       m.id, m.topic, m.data, m.attributes, m.published_at
-FROM dead_letters d JOIN messages m ON m.id = d.message ORDER BY d.id
+_DYING = """
+SELECT d.subscription, d.attempts, m.id, m.data, m.attributes, m.published_at, p.topic
+FROM deliveries d JOIN messages m ON m.id = d.message JOIN dead_letter_policies p USING (subscription)
+WHERE d.id = ?
 """
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -66,28 +64,17 @@ class Leased(msgspec.Struct, frozen=True):
     attempt: int
 
 
-class DeadLetter(msgspec.Struct, frozen=True):
-    """A message that one subscription gave up on."""
-
-    id: int
-    subscription: str
-    topic: str
-    message_id: str
-    message: Message
-    published_at: datetime
-    attempts: int
-    last_status: str
-    died_at: datetime
-
-
 def micros(at: datetime) -> int:
     return (at - _EPOCH) // _MICROSECOND
 
 
-def subscribe(db: sqlite3.Connection, topic: str, subscription: str) -> None:
+def subscribe(db: sqlite3.Connection, topic: str, subscription: str, dead_letter_topic: str) -> None:
     db.execute("INSERT OR IGNORE INTO subscriptions VALUES (?, ?)", (subscription, topic))
     if topic_of(db, subscription) != topic:
         raise ValueError(f"{subscription!r} is a subscription to another topic")
+    if dead_letter_topic:
+        policy = (subscription, dead_letter_topic)
+        db.execute("INSERT OR REPLACE INTO dead_letter_policies VALUES (?, ?)", policy)
 
 
 def topic_of(db: sqlite3.Connection, subscription: str) -> str:
@@ -152,6 +139,13 @@ def ack(db: sqlite3.Connection, delivery: int, lease: str) -> bool:
     return row is not None
 
 
+def release(db: sqlite3.Connection, delivery: int, lease: str, now: int) -> None:
+    db.execute(
+        "UPDATE deliveries SET attempts = attempts - 1, due = ?, lease = NULL WHERE id = ? AND lease = ?",
+        (now, delivery, lease),
+    )
+
+
 def attempts(db: sqlite3.Connection, delivery: int, lease: str) -> int | None:
     """How often it was tried; None where the lease is not the present one."""
     found = db.execute("SELECT attempts FROM deliveries WHERE id = ? AND lease = ?", (delivery, lease))
@@ -163,49 +157,30 @@ def postpone(db: sqlite3.Connection, delivery: int, due: int) -> None:
     db.execute("UPDATE deliveries SET due = ?, lease = NULL WHERE id = ?", (due, delivery))
 
 
-def bury(db: sqlite3.Connection, delivery: int, status: str, now: int) -> None:
-    """Moves a delivery to the dead letters."""
-    row = db.execute(
-        "DELETE FROM deliveries WHERE id = ? RETURNING subscription, message, attempts", (delivery,)
-    ).fetchone()
-    db.execute(
-        "INSERT INTO dead_letters(subscription, message, attempts, last_status, died_at)"
-        " VALUES (?, ?, ?, ?, ?)",
-        (*row, status, now),
+def forward(db: sqlite3.Connection, delivery: int, now: int) -> bool:
+    """Publishes a delivery's message as a dead letter in its place. False: its subscription wants none."""
+    row = db.execute(_DYING, (delivery,)).fetchone()
+    if row is None:
+        return False
+    subscription, attempts, number, data, attributes, published_at, topic = row
+    letter = dead_letter(
+        Message(data, json.loads(attributes)),
+        subscription=subscription,
+        project=PROJECT,
+        published_at=_time(published_at),
+        attempts=attempts,
     )
-    _log.error("dead letter: message %s of %s after %d attempts, last %s", row[1], row[0], row[2], status)
+    publish(db, topic, (letter,), now)
+    db.execute("DELETE FROM deliveries WHERE id = ?", (delivery,))
+    db.execute(_FORGET, (number,))
+    _log.error("dead letter: message %s of %s after %d attempts", number, subscription, attempts)
+    return True
 
 
 def pending(db: sqlite3.Connection, subscription: str) -> int:
     topic_of(db, subscription)
     found = db.execute("SELECT count(*) FROM deliveries WHERE subscription = ?", (subscription,))
     return int(found.fetchone()[0])
-
-
-def dead_letters(db: sqlite3.Connection) -> list[DeadLetter]:
-    return [
-        DeadLetter(
-            id=row[0],
-            subscription=row[1],
-            attempts=row[2],
-            last_status=row[3],
-            died_at=_time(row[4]),
-            message_id=str(row[5]),
-            topic=row[6],
-            message=Message(row[7], json.loads(row[8])),
-            published_at=_time(row[9]),
-        )
-        for row in db.execute(_DEAD)
-    ]
-
-
-def redeliver(db: sqlite3.Connection, dead_letter: int, now: int) -> bool:
-    row = db.execute(
-        "DELETE FROM dead_letters WHERE id = ? RETURNING subscription, message", (dead_letter,)
-    ).fetchone()
-    if row is not None:
-        db.execute("INSERT INTO deliveries(subscription, message, due) VALUES (?, ?, ?)", (*row, now))
-    return row is not None
 
 
 def _time(count: int) -> datetime:

@@ -62,6 +62,6 @@ class LocalHarness(Harness):
             assert await self._consumer.ack(leased)
 
         async def failed() -> None:
-            await self._consumer.nack(leased, "503")
+            await self._consumer.nack(leased)
 
         return Received(leased.message, done, failed)

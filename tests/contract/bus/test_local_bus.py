@@ -16,6 +16,7 @@ from tests.tokens import NOW, Time
 pytestmark = pytest.mark.anyio
 
 SUBSCRIPTION = "billing-push"
+DEAD_LETTERS = "billing-dead-letter-push"
 
 
 @pytest.fixture
@@ -26,7 +27,8 @@ def clock() -> Time:
 @pytest.fixture
 async def bus(tmp_path: Path, clock: Time) -> AsyncIterator[LocalBus]:
     made = LocalBus(tmp_path / "bus.db", clock)
-    await made.subscribe(BILLING_EVENTS, SUBSCRIPTION)
+    await made.subscribe(BILLING_EVENTS, SUBSCRIPTION, "billing-events-dead-letter")
+    await made.subscribe("billing-events-dead-letter", DEAD_LETTERS)
     yield made
     await made.close()
 
@@ -72,7 +74,7 @@ async def test_delays_double_from_the_base_up_to_the_cap(tmp_path: Path, clock: 
     for attempt, seconds in enumerate((2.0, 4.0, 8.0, 10.0), start=1):
         (leased,) = await lease(bus)
         assert leased.attempt == attempt
-        await bus.nack(leased, "503")
+        await bus.nack(leased)
         clock.move(seconds - 0.001)
         assert await lease(bus) == []
         clock.move(seconds * 0.1 + 0.001)
@@ -83,7 +85,7 @@ async def test_delays_double_from_the_base_up_to_the_cap(tmp_path: Path, clock: 
 async def test_the_first_delay_is_half_a_second(bus: LocalBus, clock: Time) -> None:
     await publish(bus, b"one")
     (leased,) = await lease(bus)
-    await bus.nack(leased, "503")
+    await bus.nack(leased)
     due_in = await bus.due_in(SUBSCRIPTION)
     assert due_in is not None
     assert 0.5 <= due_in <= 0.55
@@ -109,7 +111,7 @@ async def test_only_the_present_holder_can_acknowledge_or_fail_a_delivery(bus: L
     clock.move(1)
     (present,) = await lease(bus)
     assert not await bus.ack(late)
-    await bus.nack(late, "503")
+    await bus.nack(late)
     assert await bus.pending(SUBSCRIPTION) == 1
     assert await bus.ack(present)
     assert await bus.pending(SUBSCRIPTION) == 0
@@ -120,7 +122,7 @@ async def fail_until_dead(bus: LocalBus, clock: Time) -> int:
     failures = 0
     while await bus.pending(SUBSCRIPTION):
         for leased in await lease(bus):
-            await bus.nack(leased, "500")
+            await bus.nack(leased)
             failures += 1
         clock.move(60)
     return failures
@@ -132,14 +134,17 @@ async def test_the_fifth_failure_makes_a_dead_letter(
     """P15."""
     await bus.publish(BILLING_EVENTS, [Message(b"poison", {"type": "t"})])
     assert await fail_until_dead(bus, clock) == 5
-    (dead,) = await bus.dead_letters()
-    assert (dead.subscription, dead.topic, dead.attempts, dead.last_status) == (
-        SUBSCRIPTION,
-        BILLING_EVENTS,
-        5,
-        "500",
-    )
-    assert (dead.message, dead.published_at) == (Message(b"poison", {"type": "t"}), NOW)
+    (dead,) = await bus.lease(DEAD_LETTERS, 10, 60)
+    assert (dead.topic, dead.attempt) == ("billing-events-dead-letter", 1)
+    assert dead.message.data == b"poison"
+    assert dead.message.attributes == {
+        "type": "t",
+        "CloudPubSubDeadLetterSourceDeliveryCount": "5",
+        "CloudPubSubDeadLetterSourceSubscription": "billing-push",
+        "CloudPubSubDeadLetterSourceSubscriptionProject": "local",
+        "CloudPubSubDeadLetterSourceTopicPublishTime": NOW.isoformat(timespec="milliseconds")[:23] + "Z",
+    }
+    assert dead.published_at > NOW
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert "poison" not in caplog.text
 
@@ -154,28 +159,50 @@ async def test_a_consumer_that_dies_five_times_over_a_message_makes_a_dead_lette
         assert await lease(bus) == []
         clock.move(60)
     assert await bus.pending(SUBSCRIPTION) == 0
-    assert [dead.last_status for dead in await bus.dead_letters()] == ["lease expired"]
+    assert await bus.pending(DEAD_LETTERS) == 1
 
 
-async def test_a_dead_letter_that_is_put_back_has_all_its_attempts_again(bus: LocalBus, clock: Time) -> None:
-    """P15."""
+async def test_a_subscription_without_dead_letters_tries_for_ever(bus: LocalBus, clock: Time) -> None:
     await publish(bus, b"poison")
     await fail_until_dead(bus, clock)
-    (dead,) = await bus.dead_letters()
-    assert await bus.redeliver(dead.id)
-    assert not await bus.redeliver(dead.id)
-    assert await bus.dead_letters() == []
-    (leased,) = await lease(bus)
-    assert (leased.message, leased.message_id, leased.attempt) == (dead.message, dead.message_id, 1)
-    assert await bus.ack(leased)
-    assert await bus.pending(SUBSCRIPTION) == 0
+    for attempt in range(1, 2000):
+        (leased,) = await bus.lease(DEAD_LETTERS, 10, 60)
+        assert leased.attempt == attempt
+        await bus.nack(leased)
+        due = await bus.due_in(DEAD_LETTERS)
+        assert due is not None
+        assert due <= 66
+        clock.move(due)
+
+
+async def test_another_subscription_loses_nothing_by_a_dead_letter(bus: LocalBus, clock: Time) -> None:
+    await bus.subscribe(BILLING_EVENTS, "other")
+    await publish(bus, b"poison")
+    await fail_until_dead(bus, clock)
+    assert [leased.message for leased in await bus.lease("other", 10, 60)] == [Message(b"poison")]
+
+
+async def test_what_is_released_is_due_at_once_and_was_no_attempt(bus: LocalBus, clock: Time) -> None:
+    await publish(bus, b"one")
+    for _ in range(9):
+        (leased,) = await lease(bus)
+        assert leased.attempt == 1
+        await bus.release(leased)
+    (late,) = await lease(bus)
+    clock.move(61)
+    await lease(bus)
+    clock.move(1)
+    (present,) = await lease(bus)
+    await bus.release(late)
+    assert await lease(bus) == [], "only its present holder can release it"
+    assert present.attempt == 2
 
 
 async def test_a_poison_message_holds_no_other_up(bus: LocalBus, clock: Time) -> None:
     """P14."""
     await publish(bus, b"poison", b"good")
     poison, good = await lease(bus)
-    await bus.nack(poison, "503")
+    await bus.nack(poison)
     assert await bus.ack(good)
     await publish(bus, b"later")
     assert [leased.message.data for leased in await lease(bus)] == [b"later"]
@@ -186,7 +213,7 @@ async def test_pending_counts_what_is_in_flight_and_what_waits(bus: LocalBus, cl
     first, second = await lease(bus, 2)
     assert await bus.pending(SUBSCRIPTION) == 3
     await bus.ack(first)
-    await bus.nack(second, "503")
+    await bus.nack(second)
     assert await bus.pending(SUBSCRIPTION) == 2
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from local import broker
+from local.broker import Subscription
 from local.cluster import SUBSCRIPTION, Cluster, answer
 from shared import events
 from shared.bus import TENANT_EVENTS, Message
-from shared.bus.local import LocalBus
 from shared.events import CloudEvent
 from shared.payloads import StatusReported, StepRequested
 from shared.tiers import LIMITS
@@ -79,15 +80,15 @@ def test_a_broken_message_is_named_in_a_line_and_acknowledged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def story() -> int:
-        bus = LocalBus(tmp_path / "bus.db")
-        cluster = Cluster(bus, lambda: AT, delay_seconds=0)
-        await bus.subscribe(TENANT_EVENTS, SUBSCRIPTION)
-        await bus.publish(TENANT_EVENTS, [Message(data) for data in BROKEN])
-        await bus.publish(TENANT_EVENTS, [Message(b"", {"a": "b"})])
-        taken = await cluster.work()
-        assert await bus.pending(SUBSCRIPTION) == 0
-        await bus.close()
-        return taken
+        async with broker.opened(broker.Options(tmp_path)) as source:
+            await source.prepare(SUBSCRIPTION)
+            subscriber = source.subscriber(SUBSCRIPTION)
+            cluster = Cluster(subscriber, source.bus, lambda: AT, delay_seconds=0)
+            await source.bus.publish(TENANT_EVENTS, [Message(data) for data in BROKEN])
+            await source.bus.publish(TENANT_EVENTS, [Message(b"", {"a": "b"})])
+            taken = await cluster.work()
+            assert await subscriber.pending() == 0
+            return taken
 
     assert asyncio.run(story()) == len(BROKEN) + 1
     lines = capsys.readouterr().out.splitlines()
@@ -97,16 +98,16 @@ def test_a_broken_message_is_named_in_a_line_and_acknowledged(
 
 def test_every_message_is_acknowledged_and_only_requests_are_answered(tmp_path: Path) -> None:
     async def story() -> list[CloudEvent]:
-        bus = LocalBus(tmp_path / "bus.db")
-        cluster = Cluster(bus, lambda: AT, delay_seconds=0)
-        await bus.subscribe(TENANT_EVENTS, SUBSCRIPTION)
-        await bus.subscribe(TENANT_EVENTS, "tenants")
-        await bus.publish(TENANT_EVENTS, [Message(_requested()), Message(b"junk")])
-        while await cluster.work():
-            pass
-        assert await bus.pending(SUBSCRIPTION) == 0
-        seen = await bus.lease("tenants", 10, 60)
-        await bus.close()
+        async with broker.opened(broker.Options(tmp_path)) as source:
+            tenants = Subscription("tenants", TENANT_EVENTS)
+            await source.prepare(SUBSCRIPTION, tenants)
+            subscriber = source.subscriber(SUBSCRIPTION)
+            cluster = Cluster(subscriber, source.bus, lambda: AT, delay_seconds=0)
+            await source.bus.publish(TENANT_EVENTS, [Message(_requested()), Message(b"junk")])
+            while await cluster.work():
+                pass
+            assert await subscriber.pending() == 0
+            seen = await source.subscriber(tenants).lease(10)
         return [
             msgspec.json.decode(each.message.data, type=CloudEvent)
             for each in seen

@@ -52,12 +52,12 @@ def test_the_relay_signs_as_the_caller_that_the_functions_expect() -> None:
     chosen = relay.options(suite.relay(OPTIONS).command[3:])
     expected = suite.function(OPTIONS, "auth").env
     assert (chosen.issuer, chosen.email) == (expected["EVENTS_ISSUER"], expected["EVENTS_CALLER"])
-    assert {push.audience: push.topic for push in chosen.pushes} == {
-        "http://127.0.0.1:1": "auth-events",
-        "http://127.0.0.1:2": "billing-events",
-        "http://127.0.0.1:3": "tenant-events",
+    assert chosen.functions == {
+        "auth": "http://127.0.0.1:1",
+        "billing": "http://127.0.0.1:2",
+        "tenants": "http://127.0.0.1:3",
     }
-    assert (chosen.retry_base_seconds, chosen.tick_seconds) == (0.1, 0)
+    assert (chosen.broker.retry_base_seconds, chosen.tick_seconds) == (0.1, 0)
 
 
 def test_the_gateway_is_configured_for_the_functions_as_they_are_started() -> None:
