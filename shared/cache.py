@@ -48,6 +48,8 @@ class Cache(Generic[K, V]):
         self._limits = limits
         self._entries: OrderedDict[K, _Entry[V]] = OrderedDict()
         self._flights: dict[K, asyncio.Task[V]] = {}
+        self.stale_answers = 0
+        """How often an outage was bridged with what was kept."""
 
     async def get(self, key: K) -> V:
         """The value, at most `ttl` old, or at most `stale` old in an outage. Raises what `fetch` raises."""
@@ -72,6 +74,11 @@ class Cache(Generic[K, V]):
         entry = self._entries.get(key)
         return self._clock() - entry.fetched_at if entry else None
 
+    def oldest(self) -> timedelta | None:
+        """The greatest `age`; None where nothing is kept."""
+        fetched = min((entry.fetched_at for entry in self._entries.values()), default=None)
+        return self._clock() - fetched if fetched else None
+
     def is_asking(self, key: K) -> bool:
         """Whether a fetch is under way, which `refetch` would join."""
         return key in self._flights
@@ -92,6 +99,7 @@ class Cache(Generic[K, V]):
             if entry is None or now >= entry.fetched_at + self._limits.stale:
                 raise
             entry.use_until = now + RETRY_AFTER_OUTAGE
+            self.stale_answers += 1
             _log.warning("%s: source unavailable; using what was fetched at %s", self._name, entry.fetched_at)
             return entry.value
         except BaseException:

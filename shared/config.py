@@ -72,6 +72,7 @@ class Config(msgspec.Struct, frozen=True):
     events_issuer: str
     events_audience: str
     events_caller: str
+    service: str
     version: str
 
 
@@ -116,6 +117,7 @@ def _read(environ: Mapping[str, str], function: Function) -> Config:
         events_issuer=_given(environ, "EVENTS_ISSUER", needed=serves_events),
         events_audience=_given(environ, "EVENTS_AUDIENCE", needed=serves_events),
         events_caller=_given(environ, "EVENTS_CALLER", needed=serves_events),
+        service=environ.get("K_SERVICE") or f"energent-{function}",
         version=environ.get("K_REVISION") or "local",
     )
 

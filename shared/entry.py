@@ -20,8 +20,10 @@ from shared.http.reply import Reply
 from shared.identity import Verifier
 from shared.ids import Clock, new_id
 from shared.logs import AccessLog
+from shared.metrics import Metrics
 from shared.quarantine import Quarantine
 from shared.secrets import Secrets
+from shared.secrets.cached import CachedSecrets
 from shared.store import Query, Store
 
 _log = logging.getLogger(__name__)
@@ -93,10 +95,8 @@ def open_bus(config: Config) -> Bus:
     return LocalBus(config.data_dir / "bus.db")
 
 
-def open_secrets(config: Config, clock: Clock) -> Secrets:
+def open_secrets(config: Config, clock: Clock) -> CachedSecrets:
     """Values are kept five minutes in memory."""
-    from shared.secrets.cached import CachedSecrets  # noqa: PLC0415
-
     return CachedSecrets(_secrets(config, clock), clock)
 
 
@@ -119,6 +119,7 @@ def event_door(
     handlers: Mapping[str, EventHandler],
     quarantine: Quarantine,
     clock: Clock,
+    metrics: Metrics,
     notifications: Mapping[str, NotificationHandler] | None = None,
 ) -> EventDoor | None:
     """None where this process serves HTTP only."""
@@ -132,19 +133,27 @@ def event_door(
         clock,
     )
     log = logging.getLogger(f"functions.{config.function}")
-    return EventDoor(handlers, caller, quarantine, log=log, notifications=notifications)
+    return EventDoor(handlers, caller, quarantine, log=log, notifications=notifications, metrics=metrics)
 
 
 def make_app(
-    config: Config, store: Store, clock: Clock, routes: Sequence[Route], events: EventDoor | None
+    config: Config,
+    store: Store,
+    clock: Clock,
+    routes: Sequence[Route],
+    events: EventDoor | None,
+    metrics: Metrics,
 ) -> App:
+    verifier = Verifier(store, config.public_url, config.public_url, clock)
+    metrics.watch(verifier)
     return App(
         routes,
-        verifier=Verifier(store, config.public_url, config.public_url, clock),
+        verifier=verifier,
         event_door=events,
         serves_http=config.serves_http,
         version=config.version,
         access_log=AccessLog(clock, config.firestore_project),
+        metrics=metrics,
     )
 
 

@@ -2,18 +2,21 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
 from shared import envelope, events
+from shared.bus import dead_letters
 from shared.caller import CallerCheck
 from shared.envelope import BadEnvelope, Delivery
 from shared.errors import BadRequest, Error, TooLarge, Unavailable
 from shared.events import CloudEvent
 from shared.http import Response
 from shared.logs import log_under
+from shared.metrics import OTHER, Metrics
 from shared.quarantine import Quarantine
 from shared.tracing import trace_of
 
@@ -22,11 +25,19 @@ T = TypeVar("T")
 EventHandler = Callable[[CloudEvent, Delivery], Awaitable[None]]
 NotificationHandler = Callable[[Delivery], Awaitable[None]]
 ReadBody = Callable[[int], Awaitable[bytes]]
+Outcome = Literal["done", "quarantined", "dead_lettered", "put_off", "failed"]
 
 MAX_BODY_BYTES = 14 * 1024 * 1024
 """The largest message that Pub/Sub takes, 10 MB, in base64 with its envelope."""
 HANDLER_SECONDS = 25.0
 """Half of the ack deadline at most: past that a message comes again while the first try still runs."""
+
+
+class _Message(msgspec.Struct):
+    """What is known of the message that is being taken. `type`: one that the door knows, or `OTHER`."""
+
+    type: str = OTHER
+    outcome: Outcome = "put_off"
 
 
 class Rejected(Exception):
@@ -59,7 +70,7 @@ class EventDoor:
     an outage or a bug, so that the message comes again; nothing else is ever answered to a message.
 
     `handlers` go by the event's short name, `notifications` by the attribute `eventType` of messages that
-    are no CloudEvents (Secret Manager's).
+    are no CloudEvents (Secret Manager's). A dead letter goes back on the shelf and to no handler.
     """
 
     def __init__(
@@ -71,6 +82,7 @@ class EventDoor:
         log: logging.Logger,
         notifications: Mapping[str, NotificationHandler] | None = None,
         handler_seconds: float = HANDLER_SECONDS,
+        metrics: Metrics | None = None,
     ) -> None:
         self._handlers = handlers
         self._caller = caller
@@ -78,6 +90,7 @@ class EventDoor:
         self._log = log
         self._notifications = notifications or {}
         self._handler_seconds = handler_seconds
+        self._metrics = metrics or Metrics("", "")
 
     async def handle(
         self, headers: Mapping[str, str], read_body: ReadBody, flaw: Error | None = None
@@ -90,18 +103,25 @@ class EventDoor:
         """
         self._caller.check(headers)
         body = await _read(read_body)
+        started = time.perf_counter()
+        message = _Message()
         try:
             async with asyncio.timeout(self._handler_seconds):
-                await self._take(headers, body, flaw)
+                message.outcome = await self._take(headers, body, flaw, message)
         except Unavailable as outage:
             self._log.warning("event put off: %s", outage)
             raise
         except Exception:  # noqa: BLE001 - a bug: logged with its stack, and the message comes again
+            message.outcome = "failed"
             self._log.exception("event failed")
             raise Unavailable("event_failed", "Send it again.") from None
+        finally:
+            self._metrics.handled(message.type, message.outcome, time.perf_counter() - started)
         return Response(204)
 
-    async def _take(self, headers: Mapping[str, str], body: bytes | None, flaw: Error | None) -> None:
+    async def _take(
+        self, headers: Mapping[str, str], body: bytes | None, flaw: Error | None, message: _Message
+    ) -> Outcome:
         try:
             if flaw is not None:
                 raise BadEnvelope(flaw.code, flaw.detail)
@@ -112,28 +132,47 @@ class EventDoor:
             self._log.warning("request quarantined: %s", bad.reason)
             kept = self._quarantine.write_request(headers, body, bad.reason, bad.detail)
             await self._quarantine.put(kept)
-        else:
-            await self._deliver(delivery)
+            return "quarantined"
+        if dead_letters.is_one(delivery):
+            await self._shelve(delivery, message)
+            return "dead_lettered"
+        return await self._deliver(delivery, message)
 
-    async def _deliver(self, delivery: Delivery) -> None:
+    async def _shelve(self, letter: Delivery, message: _Message) -> None:
+        try:
+            event = self._event(letter, message)
+        except BadEnvelope:
+            event = None
+        self._log.error("dead letter of %s: message %s", message.type, letter.message_id)
+        await self._quarantine.put(self._quarantine.write_dead_letter(letter, event))
+
+    async def _deliver(self, delivery: Delivery, message: _Message) -> Outcome:
         event: CloudEvent | None = None
         try:
-            notification = self._notifications.get(delivery.attributes.get("eventType", ""))
-            if notification is not None:
-                self._log.info("notification %s", delivery.attributes["eventType"])
-                return await notification(delivery)
-            event = envelope.event_of(delivery)
-            log_under(event.subject, trace_of({"traceparent": event.traceparent or ""}))
-            await self._handler(event)(event, delivery)
+            kind = delivery.attributes.get("eventType", "")
+            if kind in self._notifications:
+                message.type = kind
+                self._log.info("notification %s", kind)
+                await self._notifications[kind](delivery)
+                return "done"
+            event = self._event(delivery, message)
+            if message.type == OTHER:
+                raise Rejected("unknown_type", "No handler for this type of event, or not in this version.")
+            await self._handlers[message.type](event, delivery)
         except (BadEnvelope, Rejected) as never:
             self._log.warning("event quarantined: %s, message %s", never.reason, delivery.message_id)
             await self._quarantine.put(self._quarantine.write(delivery, never.reason, never.detail, event))
+            return "quarantined"
+        return "done"
 
-    def _handler(self, event: CloudEvent) -> EventHandler:
-        handler = self._handlers.get(events.short_name(event.type) or "")
-        if handler is None:
-            raise Rejected("unknown_type", "No handler for this type of event, or not in this version.")
-        return handler
+    def _event(self, delivery: Delivery, message: _Message) -> CloudEvent:
+        """From here on log lines carry the event's tenant and trace. Raises `BadEnvelope`."""
+        event = envelope.event_of(delivery)
+        log_under(event.subject, trace_of({"traceparent": event.traceparent or ""}))
+        name = events.short_name(event.type) or ""
+        if name in self._handlers:
+            message.type = name
+        return event
 
 
 async def _read(read_body: ReadBody) -> bytes | None:

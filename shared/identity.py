@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import jwt
@@ -16,6 +16,7 @@ from shared.cache import Cache, CacheLimits
 from shared.errors import Error, Forbidden, Unauthenticated
 from shared.ids import Clock
 from shared.keyring import KeyRing
+from shared.metrics import Reading
 from shared.store import Store
 from shared.store.bodies import from_body
 from shared.tenant import Tenant
@@ -85,9 +86,21 @@ class Verifier:
         self._tenants = Cache("tenant", self._fetch_tenant, clock, TENANT_LIMITS)
         self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
         self._asked_for_kid_at: datetime | None = None
+        self._asked = 0
+        self._asked_anew = 0
+
+    def readings(self) -> Iterator[Reading]:
+        """What `Metrics` shows of it."""
+        yield Reading("energent_token_verifications", "Access tokens looked at.", self._asked)
+        help_text = "Access tokens whose signature was checked; of the others the verdict was known."
+        yield Reading("energent_token_signature_checks", help_text, self._asked_anew)
+        help_text = "Answers from a key ring or tenant that was kept, because the store was out."
+        stale = self._rings.stale_answers + self._tenants.stale_answers
+        yield Reading("energent_token_stale_answers", help_text, stale)
 
     async def verify(self, token: str) -> Principal:
         """Raises `Unauthenticated` (`invalid_token`), `Forbidden` (`tenant_suspended`), `Unavailable`."""
+        self._asked += 1
         if len(token) > MAX_TOKEN_CHARS or not token.isascii():
             raise _refusal()
         digest = hashlib.sha256(token.encode()).digest()
@@ -102,6 +115,7 @@ class Verifier:
         return principal
 
     async def _verify_anew(self, token: str, digest: bytes) -> _Verified:
+        self._asked_anew += 1
         try:
             unproven = read(token)
             public = await self._key(unproven.kid)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +14,8 @@ from shared.bus import Bus, Message
 from shared.errors import Unavailable
 from shared.events import CloudEvent
 from shared.ids import Clock, new_id
+from shared.logs import CONTEXT
+from shared.metrics import Reading
 from shared.store import (
     Body,
     Create,
@@ -56,9 +58,18 @@ class Outbox:
         self._bus = bus
         self._clock = clock
         self._producer = producer
+        self._swept = 0
+
+    def readings(self) -> Iterator[Reading]:
+        """What `Metrics` shows of it."""
+        help_text = "Outbox entries that a sweep published."
+        yield Reading("energent_outbox_swept", help_text, self._swept)
 
     def entries(self, name: str, tenant_id: str, data: Any) -> list[Create]:
-        """Writes for the commit: the event `name` about a tenant, one entry for each destination topic."""
+        """Writes for the commit: the event `name` about a tenant, one entry for each destination topic.
+
+        It belongs to the trace of the request that is being answered.
+        """
         event = events.make(
             name,
             event_id=new_id("evt"),
@@ -67,6 +78,9 @@ class Outbox:
             time=self._clock(),
             data=data,
         )
+        context = CONTEXT.get()
+        if context is not None and context.trace.id:
+            event = msgspec.structs.replace(event, traceparent=context.trace.traceparent())
         return self.entries_of(event, events.DESTINATIONS[name])
 
     def entries_of(self, event: CloudEvent, topics: Sequence[str]) -> list[Create]:
@@ -120,6 +134,7 @@ class Outbox:
             try:
                 await _send(self._store, self._bus, topic, due)
                 published += len(due)
+                self._swept += len(due)
             except Unavailable as failure:
                 _log.warning("sweep: %d events to %s wait: %s", len(due), topic, failure)
                 down.add(topic)
@@ -135,6 +150,12 @@ class PublishingStore(Store):
     def __init__(self, inner: Store, bus: Bus) -> None:
         self._inner = inner
         self._bus = bus
+        self._left = 0
+
+    def readings(self) -> Iterator[Reading]:
+        """What `Metrics` shows of it."""
+        help_text = "Outbox entries that could not be published with their commit and were left to a sweep."
+        yield Reading("energent_outbox_left", help_text, self._left)
 
     async def commit(self, *writes: Write) -> list[Version | None]:
         versions = await self._inner.commit(*writes)
@@ -146,9 +167,11 @@ class PublishingStore(Store):
         if entries:
             try:
                 async with asyncio.timeout(PUBLISH_SECONDS):
-                    for topic, due in entries.items():
-                        await _send(self._inner, self._bus, topic, due)
+                    for topic in tuple(entries):
+                        await _send(self._inner, self._bus, topic, entries[topic])
+                        del entries[topic]
             except Exception as failure:  # noqa: BLE001 - the entries stand; the sweep publishes them
+                self._left += sum(map(len, entries.values()))
                 _log.warning("left events to the sweep: %r", failure)
         return versions
 

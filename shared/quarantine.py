@@ -1,38 +1,47 @@
-"""Messages that can never succeed: kept with their reason, listed, and sent again on an operator's word."""
+"""The shelf for messages that cannot succeed, or did not in all their attempts: kept with their reason."""
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 import msgspec
 
-from shared import audit
-from shared.audit import Actor
-from shared.bus import Message
+from shared.bus import dead_letters
 from shared.envelope import Delivery
-from shared.errors import Conflict, NotFound
 from shared.events import CloudEvent, to_message
 from shared.ids import Clock, new_id
-from shared.outbox import Outbox
-from shared.store import AlreadyExists, Create, Delete, Doc, Query, Store, until_not_stale
-from shared.store.bodies import from_body, to_body
+from shared.metrics import Reading
+from shared.store import AlreadyExists, Create, Query, Store
+from shared.store.bodies import stamp, to_body
 
+MAX_KEPT_TEXT_BYTES = 830_000
+"""In JSON. What is text and no longer is kept whole, so that it can be sent again."""
 MAX_KEPT_BYTES = 400_000
+"""Of any other body."""
 MAX_KEPT_ATTRIBUTE_BYTES = 150_000
 MAX_DETAIL_CHARS = 500
 MAX_NAME_CHARS = 256
-OPERATORS = "platform"
-"""The tenant whose audit log says who replayed what."""
+DEAD_LETTERED = "dead_lettered"
+"""The `reason` of a message that failed in all its attempts; the others could never succeed."""
 
 NEWEST = Query("quarantine_newest", "quarantine", order="received_at", descending=True)
-QUERIES = (NEWEST,)
+NEWEST_OF = {
+    field: Query(
+        f"quarantine_newest_of_{field}", "quarantine", equal=(field,), order="received_at", descending=True
+    )
+    for field in ("subject", "event_type", "reason", "function")
+}
+"""By field, those first that tell the most."""
+QUERIES = (NEWEST, *NEWEST_OF.values())
 
 
 class Quarantined(msgspec.Struct, frozen=True):
     """A message, or with `whole_request` a request body that no message could be made of.
 
-    `body` is base64. `truncated`: some of the body or the attributes was too much to keep.
+    `body` is text with `is_text`, else base64; `data` has it as it was. `truncated`: some of the body or the
+    attributes was too much to keep. `topic` is where it belongs. `attempts`: how often it was delivered until
+    then, None where the sender does not count.
     """
 
     id: str
@@ -49,11 +58,13 @@ class Quarantined(msgspec.Struct, frozen=True):
     whole_request: bool = False
     event_type: str = ""
     subject: str = ""
+    published_at: datetime | None = None
+    attempts: int | None = None
+    is_text: bool = False
 
-
-class Listed(msgspec.Struct, frozen=True):
-    items: list[Quarantined]
-    next_cursor: str | None
+    def data(self) -> bytes:
+        """The body, or what was kept of it."""
+        return self.body.encode() if self.is_text else base64.b64decode(self.body)
 
 
 class Quarantine:
@@ -64,6 +75,12 @@ class Quarantine:
         self._scope = store.platform()
         self._clock = clock
         self._function = function
+        self._written = 0
+
+    def readings(self) -> Iterator[Reading]:
+        """What `Metrics` shows of it."""
+        help_text = "Messages, requests and parts of batches set aside; a redelivery counts again."
+        yield Reading("energent_quarantine_writes", help_text, self._written)
 
     def write(
         self,
@@ -84,10 +101,23 @@ class Quarantine:
         if part is not None and event is not None:
             alone = to_message(event)
             delivery = msgspec.structs.replace(delivery, data=alone.data, attributes=alone.attributes)
-        kept = self._kept(delivery, reason, detail, part)
-        if event is not None:
-            kept = msgspec.structs.replace(kept, event_type=event.type, subject=event.subject)
-        return self._create(kept)
+        names = (self._function, delivery.topic, delivery.subscription, delivery.message_id, part)
+        return self._create(_about(event, self._kept(delivery, reason, detail, _id(delivery, names))))
+
+    def write_dead_letter(self, letter: Delivery, event: CloudEvent | None) -> Create:
+        """The write that keeps the message whose dead letter this is (`dead_letters.is_one`).
+
+        Pub/Sub may make several letters of one message, and deliver each several times: all have one key.
+        Sent again and given up again it is another message.
+        """
+        given_up = dead_letters.original(letter, self._function)
+        published = stamp(given_up.publish_time) if given_up.publish_time else letter.message_id
+        attributes = sorted(given_up.attributes.items())
+        names = (self._function, given_up.topic, given_up.subscription, published, attributes)
+        attempts = "all its" if given_up.attempt is None else given_up.attempt
+        detail = f"It failed in {attempts} attempts. The log says why; if that is mended, replay it."
+        kept = self._kept(given_up, DEAD_LETTERED, detail, _id(given_up, names))
+        return self._create(_about(event, kept))
 
     def write_request(
         self, headers: Mapping[str, str], body: bytes | None, reason: str, detail: str
@@ -96,7 +126,8 @@ class Quarantine:
 
         Of the headers only `ce-id` is kept.
         """
-        kept = self._kept(Delivery(headers.get("ce-id", ""), body or b"", {}), reason, detail)
+        whole = Delivery(headers.get("ce-id", ""), body or b"", {})
+        kept = self._kept(whole, reason, detail, _id(whole, (self._function, "", "", whole.message_id, None)))
         truncated = kept.truncated or body is None
         return self._create(msgspec.structs.replace(kept, whole_request=True, truncated=truncated))
 
@@ -107,88 +138,55 @@ class Quarantine:
         except AlreadyExists:
             return
 
-    async def list(self, limit: int = 50, cursor: str | None = None) -> Listed:
-        """Newest first. ValueError for a broken cursor."""
-        page = await self._scope.query(NEWEST, limit=limit, cursor=cursor)
-        return Listed([_value(doc) for doc in page.docs], page.cursor)
-
-    async def get(self, quarantine_id: str) -> Quarantined:
-        """Raises `NotFound`."""
-        return _value(await self._found(quarantine_id))
-
-    async def replay(self, quarantine_id: str, outbox: Outbox, actor: Actor) -> None:
-        """Sends the message to its topic again and takes it off the shelf, in one commit.
-
-        Raises `NotFound`, and `Conflict` for what was kept in part or cannot be a message.
-        """
-
-        async def attempt() -> None:
-            doc = await self._found(quarantine_id)
-            kept = _value(doc)
-            try:
-                entry = outbox.entry(kept.topic, _message(kept))
-            except ValueError as refused:
-                raise Conflict("not_replayable", f"This cannot be sent again: {refused}.") from None
-            await self._store.commit(
-                entry,
-                Delete(doc.key, doc.version),
-                audit.record(
-                    self._store,
-                    OPERATORS,
-                    actor=actor,
-                    action="quarantine.replay",
-                    target=quarantine_id,
-                    at=self._clock(),
-                    detail={"reason": kept.reason, "message_id": kept.message_id},
-                ),
-            )
-
-        await until_not_stale(attempt)
-
-    async def _found(self, quarantine_id: str) -> Doc:
-        doc = await self._scope.get("quarantine", quarantine_id)
-        if doc is None:
-            raise NotFound("no_such_message", "There is no such message in the quarantine.")
-        return doc
-
     def _create(self, kept: Quarantined) -> Create:
+        self._written += 1
         return Create(self._scope.key("quarantine", kept.id), to_body(kept))
 
-    def _kept(self, delivery: Delivery, reason: str, detail: str, part: int | None = None) -> Quarantined:
+    def _kept(self, delivery: Delivery, reason: str, detail: str, quarantine_id: str) -> Quarantined:
         too_many = len(msgspec.json.encode(delivery.attributes)) > MAX_KEPT_ATTRIBUTE_BYTES
+        text = _text(delivery.data)
+        is_cut = text is None and len(delivery.data) > MAX_KEPT_BYTES
         return Quarantined(
-            id=_id(self._function, delivery, part),
+            id=quarantine_id,
             reason=reason,
             detail=detail[:MAX_DETAIL_CHARS],
             function=self._function,
             received_at=self._clock(),
             message_id=delivery.message_id[:MAX_NAME_CHARS],
-            topic=delivery.topic[:MAX_NAME_CHARS],
+            topic=delivery.topic[:MAX_NAME_CHARS] or dead_letters.OWN_TOPICS.get(self._function, ""),
             subscription=delivery.subscription[:MAX_NAME_CHARS],
             attributes={} if too_many else delivery.attributes,
-            body=base64.b64encode(delivery.data[:MAX_KEPT_BYTES]).decode(),
-            truncated=too_many or len(delivery.data) > MAX_KEPT_BYTES,
+            body=base64.b64encode(delivery.data[:MAX_KEPT_BYTES]).decode() if text is None else text,
+            truncated=too_many or is_cut,
+            published_at=delivery.publish_time,
+            attempts=delivery.attempt,
+            is_text=text is not None,
         )
 
 
-def _id(function: str, delivery: Delivery, part: int | None) -> str:
+def _text(data: bytes) -> str | None:
+    """None for what is no text, or too much of it."""
+    if len(data) > MAX_KEPT_TEXT_BYTES:
+        return None
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return None
+    return text if len(msgspec.json.encode(text)) <= MAX_KEPT_TEXT_BYTES else None
+
+
+def _about(event: CloudEvent | None, kept: Quarantined) -> Quarantined:
+    if event is None:
+        return kept
+    return msgspec.structs.replace(kept, event_type=event.type, subject=event.subject)
+
+
+def _id(delivery: Delivery, names: tuple[object, ...]) -> str:
     """From what it is, so that a redelivery keeps nothing twice; random where nothing is known of it.
 
     The data counts too: a publisher may use a message id twice.
     """
     if not delivery.message_id and not delivery.data:
         return new_id("qrn")
-    names = (function, delivery.topic, delivery.subscription, delivery.message_id, part)
     digest = hashlib.sha256(msgspec.json.encode(names) + delivery.data).digest()
     return "qrn_" + base64.b32encode(digest[:16]).decode().rstrip("=").lower()
-
-
-def _value(doc: Doc) -> Quarantined:
-    return from_body(doc.body, Quarantined)
-
-
-def _message(kept: Quarantined) -> Message:
-    """ValueError where what is kept is not all of a message."""
-    if kept.whole_request or kept.truncated:
-        raise ValueError("it is not all of a message")
-    return Message(base64.b64decode(kept.body), kept.attributes)

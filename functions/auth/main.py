@@ -27,9 +27,10 @@ from shared.entry import Entry
 from shared.http.app import App
 from shared.http.idempotency import Idempotency
 from shared.ids import utc_now
+from shared.metrics import Metrics
 from shared.outbox import Outbox, PublishingStore
 from shared.quarantine import Quarantine
-from shared.store import Store
+from shared.store.metered import MeteredStore
 
 CONFIG = load(os.environ, "auth")
 QUERIES = records.QUERIES + outbox.QUERIES + quarantine.QUERIES
@@ -38,19 +39,21 @@ WAITING_PER_WORKER = 32
 
 
 async def _build() -> App:
+    metrics = Metrics(CONFIG.function, CONFIG.version)
     bus = entry.open_bus(CONFIG)
-    store = PublishingStore(entry.open_store(CONFIG, QUERIES), bus)
+    store = PublishingStore(MeteredStore(entry.open_store(CONFIG, QUERIES), metrics), bus)
     try:
-        return await _assembled(store, bus)
+        return await _assembled(store, bus, metrics)
     except BaseException:
         await store.close()
         await bus.close()
         raise
 
 
-async def _assembled(store: Store, bus: Bus) -> App:
+async def _assembled(store: PublishingStore, bus: Bus, metrics: Metrics) -> App:
     sent = Outbox(store, bus, utc_now, "auth")
-    keys = await KeyRoom(store, entry.open_secrets(CONFIG, utc_now), utc_now).ensure()
+    secrets = entry.open_secrets(CONFIG, utc_now)
+    keys = await KeyRoom(store, secrets, utc_now).ensure()
     access_tokens = AccessTokens(keys.signer, CONFIG.public_url, utc_now)
     refresh_tokens, links = RefreshTokens(keys.refresh), InvitationLinks(keys.links)
     passwords = _passwords()
@@ -72,8 +75,10 @@ async def _assembled(store: Store, bus: Bus) -> App:
         clock=utc_now,
     )
     handlers = events.table(invitations, mail, sent)
-    door = entry.event_door(CONFIG, handlers, Quarantine(store, utc_now, "auth"), utc_now)
-    return entry.make_app(CONFIG, store, utc_now, routes.table(use_cases), door)
+    set_aside = Quarantine(store, utc_now, "auth")
+    metrics.watch(store, sent, set_aside, secrets)
+    door = entry.event_door(CONFIG, handlers, set_aside, utc_now, metrics)
+    return entry.make_app(CONFIG, store, utc_now, routes.table(use_cases), door, metrics)
 
 
 def _passwords() -> Passwords:
@@ -82,7 +87,7 @@ def _passwords() -> Passwords:
 
 
 ENTRY = Entry(_build)
-logs.configure(CONFIG.firestore_project)
+logs.configure(CONFIG.firestore_project, CONFIG.service, CONFIG.version)
 
 
 @functions_framework.aio.http

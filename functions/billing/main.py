@@ -25,24 +25,28 @@ from shared.config import load
 from shared.entry import Entry
 from shared.http.app import App
 from shared.ids import utc_now
+from shared.metrics import Metrics
 from shared.outbox import Outbox, PublishingStore
 from shared.quarantine import Quarantine
+from shared.store.metered import MeteredStore
 
 CONFIG = load(os.environ, "billing")
 QUERIES = records.QUERIES + outbox.QUERIES + quarantine.QUERIES
 
 
 async def _build() -> App:
+    metrics = Metrics(CONFIG.function, CONFIG.version)
     bus = entry.open_bus(CONFIG)
-    store = PublishingStore(entry.open_store(CONFIG, QUERIES), bus)
+    store = PublishingStore(MeteredStore(entry.open_store(CONFIG, QUERIES), metrics), bus)
     try:
         sent = Outbox(store, bus, utc_now, "billing")
-        keys = _stripe_secrets()
+        keys = _stripe_secrets(metrics)
         stripe = StripeApi(CONFIG.stripe, keys) if CONFIG.stripe and keys else None
         payments = Payments(store, sent, utc_now)
         customers = Customers(store, utc_now)
         webhooks = Webhooks(store, sent, payments, customers, keys, stripe, utc_now)
         set_aside = Quarantine(store, utc_now, "billing")
+        metrics.watch(store, sent, set_aside)
         handlers = events.table(
             Recorder(store, set_aside, utc_now, EXAMPLE.meters, BilledTenants(store, utc_now).check),
             Subscriptions(store, utc_now, EXAMPLE.currency),
@@ -51,24 +55,26 @@ async def _build() -> App:
             webhooks,
             sent,
         )
-        door = entry.event_door(CONFIG, handlers, set_aside, utc_now)
+        door = entry.event_door(CONFIG, handlers, set_aside, utc_now, metrics)
         table = routes.table(UsageReports(store, utc_now, EXAMPLE.meters), Invoices(store), webhooks)
-        return entry.make_app(CONFIG, store, utc_now, table, door)
+        return entry.make_app(CONFIG, store, utc_now, table, door, metrics)
     except BaseException:
         await store.close()
         await bus.close()
         raise
 
 
-def _stripe_secrets() -> StripeSecrets | None:
+def _stripe_secrets(metrics: Metrics) -> StripeSecrets | None:
     """None without settings for Stripe."""
     if CONFIG.stripe is None:
         return None
-    return StripeSecrets(CONFIG.stripe, entry.open_secrets(CONFIG, utc_now))
+    secrets = entry.open_secrets(CONFIG, utc_now)
+    metrics.watch(secrets)
+    return StripeSecrets(CONFIG.stripe, secrets)
 
 
 ENTRY = Entry(_build)
-logs.configure(CONFIG.firestore_project)
+logs.configure(CONFIG.firestore_project, CONFIG.service, CONFIG.version)
 
 
 @functions_framework.aio.http

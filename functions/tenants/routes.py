@@ -4,8 +4,10 @@ from datetime import date, datetime
 
 import msgspec
 
+from functions.tenants import quarantine_routes
 from functions.tenants.domain.lifecycle import Reason
 from functions.tenants.lifecycle import Lifecycle, TenantRequest
+from functions.tenants.quarantine import Shelf
 from shared.http import SIGNED_IN, Call, Response, Route, json_response
 from shared.http.idempotency import Idempotency
 from shared.http.pagination import Listing, Paging
@@ -64,7 +66,7 @@ class Handlers:
         return json_response(_view(await self._lifecycle.resume(call.params["tenant_id"], call.actor)))
 
 
-def table(lifecycle: Lifecycle, idempotency: Idempotency) -> tuple[Route, ...]:
+def table(lifecycle: Lifecycle, shelf: Shelf, idempotency: Idempotency) -> tuple[Route, ...]:
     on = Handlers(lifecycle, idempotency)
     return (
         Route("GET", "/v1/tenants", on.listed, READ),
@@ -72,6 +74,7 @@ def table(lifecycle: Lifecycle, idempotency: Idempotency) -> tuple[Route, ...]:
         Route("GET", "/v1/tenants/{tenant_id}", on.get, SIGNED_IN),
         Route("POST", "/v1/tenants/{tenant_id}/suspend", on.suspend, WRITE),
         Route("POST", "/v1/tenants/{tenant_id}/resume", on.resume, WRITE),
+        *quarantine_routes.table(shelf),
     )
 
 

@@ -1,10 +1,11 @@
 """Dead letters: what failed too often at one subscription is published again, to a topic of its own."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
-from shared.bus import TOPICS, Message
+from shared.bus import AUTH_EVENTS, BILLING_EVENTS, TENANT_EVENTS, TOPICS, Message
+from shared.envelope import Delivery
 
 SUFFIX = "-dead-letter"
 MAX_ATTEMPTS = 5
@@ -13,6 +14,12 @@ DELIVERY_COUNT = "CloudPubSubDeadLetterSourceDeliveryCount"
 SOURCE_SUBSCRIPTION = "CloudPubSubDeadLetterSourceSubscription"
 SOURCE_PROJECT = "CloudPubSubDeadLetterSourceSubscriptionProject"
 PUBLISH_TIME = "CloudPubSubDeadLetterSourceTopicPublishTime"
+
+OWN_TOPICS = {"auth": AUTH_EVENTS, "billing": BILLING_EVENTS, "tenants": TENANT_EVENTS}
+"""Function to the topic that is pushed to its event door, and so are that topic's dead letters."""
+
+_ADDED = "CloudPubSub"
+_MAX_COUNT_CHARS = 6
 
 
 def topic_for(topic: str) -> str:
@@ -33,3 +40,40 @@ def dead_letter(
         PUBLISH_TIME: published_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     }
     return msgspec.structs.replace(message, attributes={**message.attributes, **source})
+
+
+def is_one(delivery: Delivery) -> bool:
+    return SOURCE_SUBSCRIPTION in delivery.attributes
+
+
+def original(letter: Delivery, function: str) -> Delivery:
+    """The message that was given up: its own topic, subscription, publish time, the attempts it took, and
+    attributes without those that Pub/Sub added. The message id is the letter's; its own is not told.
+    """
+    added = letter.attributes
+    topic = letter.topic.removesuffix(SUFFIX)
+    return msgspec.structs.replace(
+        letter,
+        topic=topic if topic in TOPICS else OWN_TOPICS.get(function, ""),
+        subscription=_subscription(added[SOURCE_SUBSCRIPTION], added.get(SOURCE_PROJECT, "")),
+        publish_time=_time(added.get(PUBLISH_TIME, "")),
+        attempt=_count(added.get(DELIVERY_COUNT, "")),
+        attributes={name: value for name, value in added.items() if not name.startswith(_ADDED)},
+    )
+
+
+def _subscription(name: str, project: str) -> str:
+    return f"projects/{project}/subscriptions/{name}" if project and "/" not in name else name
+
+
+def _count(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_COUNT_CHARS else None
+
+
+def _time(text: str) -> datetime | None:
+    """None for what is no time: a letter is kept whatever it says."""
+    try:
+        at = datetime.fromisoformat(text)
+        return at.astimezone(UTC) if at.tzinfo else None
+    except (ValueError, OverflowError):
+        return None

@@ -40,6 +40,7 @@ def test_a_whole_environment_becomes_a_config() -> None:
         events_issuer="http://127.0.0.1/local-relay",
         events_audience="http://127.0.0.1:9001",
         events_caller="relay@local.invalid",
+        service="energent-auth",
         version="r-1",
     )
 

@@ -10,6 +10,7 @@ from shared import config as settings
 from shared.entry import Entry, make_app, open_secrets
 from shared.http import PUBLIC, Call, Response, Route, json_response
 from shared.http.app import App
+from shared.metrics import Metrics
 from tests.documents import Documents
 from tests.tokens import Time
 from tests.unit.test_config import GOOD
@@ -34,7 +35,8 @@ class Builder:
         if self.failure is not None:
             raise self.failure
         config = settings.load(GOOD | {"DOORS": "http"}, "auth")
-        return make_app(config, Documents(), Time(), [Route("GET", "/x", _fine, PUBLIC)], None)
+        routes = [Route("GET", "/x", _fine, PUBLIC)]
+        return make_app(config, Documents(), Time(), routes, None, Metrics("auth", "r-1"))
 
 
 def _request() -> Request:

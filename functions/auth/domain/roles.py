@@ -11,7 +11,16 @@ ROLES: tuple[Role, ...] = get_args(Role)
 PLATFORM_TENANT = "platform"
 """The tenant whose people and machines operate the platform; platform scopes exist only in it."""
 
-_PLATFORM_SCOPES = frozenset({"platform:tenants:read", "platform:tenants:write", "platform:billing:write"})
+_PLATFORM_SCOPES = frozenset(
+    {
+        "platform:tenants:read",
+        "platform:tenants:write",
+        "platform:billing:write",
+        "platform:quarantine:read",
+        "platform:quarantine:write",
+        "platform:metrics:read",
+    }
+)
 _TENANT_SCOPES = frozenset(
     {
         "tenant:read",

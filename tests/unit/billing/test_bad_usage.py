@@ -1,6 +1,5 @@
 """`usage.recorded`: what is wrong is set aside, alone where it can be, and stops nothing else."""
 
-import base64
 from datetime import timedelta
 from typing import Any
 
@@ -120,7 +119,7 @@ async def test_what_was_set_aside_counts_once_when_it_is_sent_again(world: World
     ahead = used("early", 3, at=NOON + timedelta(hours=1))
     await world.use(used("good"), ahead, used("worse", -1))
     kept = {found.reason: found for found in await world.quarantined()}
-    body = msgspec.json.decode(base64.b64decode(kept["usage_in_future"].body))
+    body = msgspec.json.decode(kept["usage_in_future"].data())
     assert body["data"]["events"] == [msgspec.to_builtins(msgspec.json.decode(msgspec.json.encode(ahead)))]
     world.now.at += timedelta(hours=2)
     again = msgspec.json.decode(msgspec.json.encode(body), type=CloudEvent)
@@ -143,7 +142,7 @@ async def test_what_is_set_aside_carries_no_extension_of_the_message(world: Worl
     long = msgspec.structs.replace(event, traceparent="x" * 50_000, datacontenttype="y" * 50_000)
     await world.deliver_event(long, "m")
     (kept,) = await world.quarantined()
-    body = msgspec.json.decode(base64.b64decode(kept.body), type=CloudEvent)
+    body = msgspec.json.decode(kept.data(), type=CloudEvent)
     assert body == msgspec.structs.replace(event, data=body.data)
 
 

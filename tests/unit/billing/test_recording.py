@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from functions.billing import records
+from functions.tenants.quarantine import Shelf
 from shared.audit import Actor
 from shared.errors import Unavailable
 from tests.unit.billing.faulty_store import Crash, FaultyStore
@@ -123,7 +124,7 @@ async def test_usage_from_before_activation_counts_once_when_it_is_replayed_afte
     await other.use(used("a", 2), used("b", 3), used("bad", -1))
     (kept,) = await world.quarantined()
     await other.change_tenant(status="active")
-    await world.quarantine.replay(kept.id, world.outbox, OPERATOR)
+    await Shelf(world.store, world.outbox, world.now).replay(kept.id, OPERATOR)
     (sent,) = await world.sent()
     for _ in range(2):
         await other.deliver("usage.recorded", sent["data"], message_id="replayed")

@@ -13,6 +13,7 @@ from shared.events import CloudEvent
 from shared.quarantine import Quarantine, Quarantined
 from shared.store.sqlite import SqliteStore
 from tests.door import Answer, Door
+from tests.shelf import shelved
 from tests.tokens import Time
 from tests.unit.events.deliveries import event_bytes, push
 from tests.unit.events.senders import bearer, check, signed
@@ -52,7 +53,7 @@ class World:
         return await self.door.send("POST", target, headers, push() if body is None else body)
 
     async def kept(self) -> list[Quarantined]:
-        return (await self.shelf.list()).items
+        return await shelved(self.store)
 
     async def _handle(self, event: CloudEvent, delivery: Delivery) -> None:
         self.handled.append(delivery)

@@ -40,7 +40,7 @@ class Operators:
         self._clock = world.clock
         self._key = key
         self._app = App(
-            routes.table(Lifecycle(store, outbox, world.clock), Idempotency(store, world.clock)),
+            routes.table(Lifecycle(store, outbox, world.clock), world.shelf, Idempotency(store, world.clock)),
             verifier=Verifier(world.store, ISSUER, ISSUER, world.clock),
             event_door=None,
             serves_http=True,

@@ -12,7 +12,8 @@ from functions.tenants.domain.lifecycle import Status
 from functions.tenants.domain.operations import Operation
 from functions.tenants.lifecycle import Lifecycle, TenantRequest
 from functions.tenants.provisioning import Provisioning
-from shared import outbox, tenant
+from functions.tenants.quarantine import Shelf
+from shared import outbox, quarantine, tenant
 from shared.audit import Actor, AuditRecord
 from shared.bus import Message
 from shared.envelope import Delivery
@@ -63,7 +64,8 @@ class World:
         self.lifecycle = Lifecycle(self.store, self.outbox, self.clock)
         self.provisioning = Provisioning(self.store, self.outbox, self.clock)
         self.handlers = events.table(self.provisioning, self.outbox)
-        self.routes = routes.table(self.lifecycle, Idempotency(self.store, self.clock))
+        self.shelf = Shelf(self.store, self.outbox, self.clock)
+        self.routes = routes.table(self.lifecycle, self.shelf, Idempotency(self.store, self.clock))
 
     async def tenant(self, tenant_id: str) -> Tenant:
         (doc,) = await self.store.read(tenant.key(self.store, tenant_id))
@@ -130,7 +132,7 @@ class World:
 
 @asynccontextmanager
 async def standing_world(folder: Path) -> AsyncIterator[World]:
-    queries = (*records.QUERIES, *outbox.QUERIES, AUDIT, ALL_OPERATIONS)
+    queries = (*records.QUERIES, *outbox.QUERIES, *quarantine.QUERIES, AUDIT, ALL_OPERATIONS)
     store = SqliteStore(folder / "store.db", queries)
     try:
         yield World(store)

@@ -1,0 +1,234 @@
+"""Use-cases of operators on the quarantine: look, send again, throw away; each leaves an audit record."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from shared import audit
+from shared.audit import Actor
+from shared.bus import Message
+from shared.errors import Conflict, NotFound
+from shared.http.pagination import Listing, checked
+from shared.ids import Clock, is_id
+from shared.outbox import Outbox
+from shared.quarantine import NEWEST, NEWEST_OF, Quarantined
+from shared.store import Create, Delete, Doc, Page, Query, Store, until_not_stale
+from shared.store.bodies import from_body, stamp
+
+OPERATORS = "platform"
+"""The tenant whose audit log says who did what."""
+PAGE = 20
+"""So many messages are in memory at once: each may have a megabyte."""
+AT_ONCE = 8
+"""So many are sent at the same time."""
+
+Name = Annotated[str, Meta(min_length=1, max_length=256)]
+Time = Annotated[datetime, Meta(tz=True)]
+
+
+class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Messages that have all that is given. `event_type` in full; `since` is inclusive, `until` is not."""
+
+    reason: Name | None = None
+    function: Literal["auth", "billing", "tenants"] | None = None
+    event_type: Name | None = None
+    tenant_id: Name | None = None
+    since: Time | None = None
+    until: Time | None = None
+
+
+EVERYTHING = Selection()
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """A message that was not sent again, and why; but for `no_such_message` it is still there."""
+
+    id: str
+    code: str
+    detail: str
+
+
+class Replayed(msgspec.Struct, frozen=True):
+    """`next_cursor` leads to older ones that were not looked at yet; None: those were all."""
+
+    replayed: int
+    skipped: list[Skipped]
+    next_cursor: str | None
+
+
+class Shelf:
+    """All functions fill it. Of several filters an index finds one, in this order: tenant, event type,
+    reason, function; the others are compared with what it finds.
+    """
+
+    def __init__(self, store: Store, outbox: Outbox, clock: Clock) -> None:
+        self._store = store
+        self._scope = store.platform()
+        self._outbox = outbox
+        self._clock = clock
+
+    async def listed(self, selection: Selection, limit: int, cursor: str | None) -> Listing[Quarantined]:
+        """Newest first, without bodies and attributes. Looks at `limit` messages and returns those of the
+        selection, which may be fewer. Raises BadRequest for a cursor that is not of this list.
+        """
+        found: list[Quarantined] = []
+        for left in range(limit, 0, -PAGE):
+            page = await self._page(selection, min(left, PAGE), cursor)
+            found += (msgspec.structs.replace(kept, body="", attributes={}) for kept in page.items)
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        return Listing(found, cursor)
+
+    async def read(self, quarantine_id: str, actor: Actor) -> Quarantined:
+        """All of one message, which is a tenant's business: that it was read is recorded. Raises NotFound."""
+        kept = _value(await self._found(quarantine_id))
+        await self._store.commit(self._record("quarantine.read", kept, actor))
+        return kept
+
+    async def replay(self, quarantine_id: str, actor: Actor) -> None:
+        """Sends the message to its topic again and takes it off the shelf, in one commit: once, however often
+        and by however many this is asked. Raises `NotFound`, and `Conflict` for what cannot be sent.
+        """
+
+        async def attempt() -> None:
+            doc = await self._found(quarantine_id)
+            kept = _value(doc)
+            await self._store.commit(
+                self._entry(kept),
+                Delete(doc.key, doc.version),
+                self._record("quarantine.replay", kept, actor),
+            )
+
+        await until_not_stale(attempt)
+
+    async def replay_all(
+        self, selection: Selection, limit: int, cursor: str | None, actor: Actor
+    ) -> Replayed:
+        """`replay` for those of the next `limit` messages that are of the selection, in no order.
+
+        What is set aside meanwhile is newer than all of them, so whoever goes on until there is no cursor
+        comes to an end. Raises BadRequest for a cursor that is not of this list, Unavailable in an outage:
+        those that were sent are gone, and asking again does the rest.
+        """
+        sent = 0
+        skipped: list[Skipped] = []
+        for left in range(limit, 0, -PAGE):
+            page = await self._page(selection, min(left, PAGE), cursor)
+            refused = await self._replay_each([kept.id for kept in page.items], actor)
+            skipped += refused
+            sent += len(page.items) - len(refused)
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        return Replayed(sent, skipped, cursor)
+
+    async def dismiss(self, quarantine_id: str, actor: Actor) -> None:
+        """Throws it away for ever. Raises `NotFound`."""
+
+        async def attempt() -> None:
+            doc = await self._found(quarantine_id)
+            await self._store.commit(
+                Delete(doc.key, doc.version), self._record("quarantine.dismiss", _value(doc), actor)
+            )
+
+        await until_not_stale(attempt)
+
+    async def _page(self, selection: Selection, limit: int, cursor: str | None) -> Listing[Quarantined]:
+        query, equal, others = _query(selection)
+        with checked(cursor):
+            page: Page = await self._scope.query(
+                query,
+                equal=equal,
+                since=stamp(selection.since) if selection.since else None,
+                until=stamp(selection.until) if selection.until else None,
+                limit=limit,
+                cursor=cursor,
+            )
+        values = map(_value, page.docs)
+        chosen = [
+            kept for kept in values if all(getattr(kept, name) == value for name, value in others.items())
+        ]
+        return Listing(chosen, page.cursor)
+
+    async def _replay_each(self, ids: Sequence[str], actor: Actor) -> list[Skipped]:
+        """Returns those that were not sent."""
+        refused: list[Skipped] = []
+        for start in range(0, len(ids), AT_ONCE):
+            tries = (self._try(quarantine_id, actor) for quarantine_id in ids[start : start + AT_ONCE])
+            for outcome in await asyncio.gather(*tries, return_exceptions=True):
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                if outcome is not None:
+                    refused.append(outcome)
+        return refused
+
+    async def _try(self, quarantine_id: str, actor: Actor) -> Skipped | None:
+        try:
+            await self.replay(quarantine_id, actor)
+        except (NotFound, Conflict) as refusal:
+            return Skipped(quarantine_id, refusal.code, refusal.detail)
+        return None
+
+    async def _found(self, quarantine_id: str) -> Doc:
+        doc = await self._scope.get("quarantine", quarantine_id) if is_id(quarantine_id) else None
+        if doc is None:
+            detail = "There is no such message in the quarantine, or it was replayed or dismissed already."
+            raise NotFound("no_such_message", detail)
+        return doc
+
+    def _entry(self, kept: Quarantined) -> Create:
+        """The message on its way. Raises `Conflict` `not_replayable`."""
+        if kept.whole_request:
+            raise _not_replayable("No message could be made of this request")
+        if kept.truncated:
+            raise _not_replayable("It was too large to be kept whole")
+        try:
+            return self._outbox.entry(kept.topic, Message(kept.data(), kept.attributes))
+        except UnicodeDecodeError:
+            raise _not_replayable("It is not UTF-8, which every event is") from None
+        except ValueError as refused:
+            raise _not_replayable(f"No topic takes it: {refused}") from None
+
+    def _record(self, action: str, kept: Quarantined, actor: Actor) -> Create:
+        return audit.record(
+            self._store,
+            OPERATORS,
+            actor=actor,
+            action=action,
+            target=kept.id,
+            at=self._clock(),
+            detail={
+                "reason": kept.reason,
+                "message_id": kept.message_id,
+                "event_type": kept.event_type,
+                "tenant_id": kept.subject,
+            },
+        )
+
+
+def _query(selection: Selection) -> tuple[Query, dict[str, str | int | bool], dict[str, str]]:
+    """The query, its field, and the fields that it leaves to be compared."""
+    given = {
+        "subject": selection.tenant_id,
+        "event_type": selection.event_type,
+        "reason": selection.reason,
+        "function": selection.function,
+    }
+    wanted = {field: value for field, value in given.items() if value is not None}
+    for field, query in NEWEST_OF.items():
+        if field in wanted:
+            return query, {field: wanted.pop(field)}, wanted
+    return NEWEST, {}, {}
+
+
+def _value(doc: Doc) -> Quarantined:
+    return from_body(doc.body, Quarantined)
+
+
+def _not_replayable(why: str) -> Conflict:
+    return Conflict("not_replayable", f"{why}. Ask its publisher for it again, or dismiss it.")
