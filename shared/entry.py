@@ -21,6 +21,7 @@ from shared.identity import Verifier
 from shared.ids import Clock, new_id
 from shared.logs import AccessLog
 from shared.metrics import Metrics
+from shared.objects import Objects
 from shared.quarantine import Quarantine
 from shared.secrets import Secrets
 from shared.secrets.cached import CachedSecrets
@@ -112,6 +113,17 @@ def _secrets(config: Config, clock: Clock) -> Secrets:
     from shared.secrets.files import FileSecrets  # noqa: PLC0415
 
     return FileSecrets(config.data_dir / "secrets", clock)
+
+
+def open_objects(config: Config, bucket: str) -> Objects:
+    """One bucket's objects; embedded, a folder of that name."""
+    if config.backend == "gcp":
+        from shared.objects.cloud_storage import CloudStorage  # noqa: PLC0415
+
+        return CloudStorage(bucket, emulator_host=config.emulators.storage)
+    from shared.objects.files import FileObjects  # noqa: PLC0415
+
+    return FileObjects(config.data_dir / "objects" / bucket)
 
 
 def event_door(
