@@ -10,20 +10,22 @@ from functions.billing.stripe_secrets import StripeSecrets
 from local.stripe.faults import Fault
 from shared import config
 from shared.config import SecretRef
-from shared.secrets import Secrets, SecretVersion, State
+from shared.secrets import Secrets, SecretUnusable, SecretVersion, State
 
 API_KEY = "sk_test_" + "4" * 24
 WEBHOOK_SECRET = "whsec_" + "5" * 24
 
 
 class Known(Secrets):
-    """Secrets in a dict, by name and version."""
+    """Secrets in a dict, by name and version; what is not in it is missing."""
 
-    def __init__(self, **values: str) -> None:
-        self.values = {(name, 1): value.encode() for name, value in values.items()}
+    def __init__(self, values: dict[tuple[str, int], str]) -> None:
+        self.values = values
 
     async def access(self, name: str, version: int) -> bytes:
-        return self.values[name, version]
+        if (name, version) not in self.values:
+            raise SecretUnusable(name, version, "missing")
+        return self.values[name, version].encode()
 
     async def add(self, name: str, value: bytes) -> int:
         raise NotImplementedError
@@ -37,16 +39,18 @@ class Known(Secrets):
     async def close(self) -> None: ...
 
 
-def settings(api_base: str = "") -> config.Stripe:
-    return config.Stripe(SecretRef("stripe-api-key", 1), (SecretRef("stripe-webhook", 1),), api_base)
+def settings(api_base: str = "", *webhook_versions: int) -> config.Stripe:
+    webhooks = tuple(SecretRef("stripe-webhook", version) for version in webhook_versions or (1,))
+    return config.Stripe(SecretRef("stripe-api-key", 1), webhooks, api_base)
 
 
-def secrets(api_key: str = API_KEY, webhook: str = WEBHOOK_SECRET) -> StripeSecrets:
-    return StripeSecrets(settings(), Known(**{"stripe-api-key": api_key, "stripe-webhook": webhook}))
+def secrets(api_key: str = API_KEY) -> StripeSecrets:
+    known = {("stripe-api-key", 1): api_key, ("stripe-webhook", 1): WEBHOOK_SECRET}
+    return StripeSecrets(settings(), Known(known))
 
 
-def adapter(url: str, api_key: str = API_KEY) -> StripeApi:
-    return StripeApi(settings(url), secrets(api_key))
+def adapter(url: str, api_key: str = API_KEY, timeout_seconds: float = 10.0) -> StripeApi:
+    return StripeApi(settings(url), secrets(api_key), timeout_seconds=timeout_seconds)
 
 
 class StandIn:

@@ -32,13 +32,21 @@ class Collection:
     """Without `stripe` nothing is collected: payments stay pending, and the schedule finds them later."""
 
     def __init__(
-        self, store: Store, kept: Payments, customers: Customers, stripe: Stripe | None, clock: Clock
+        self,
+        store: Store,
+        kept: Payments,
+        customers: Customers,
+        stripe: Stripe | None,
+        clock: Clock,
+        *,
+        budget_seconds: float = BUDGET_SECONDS,
     ) -> None:
         self._store = store
         self._payments = kept
         self._customers = customers
         self._stripe = stripe
         self._clock = clock
+        self._budget_seconds = budget_seconds
 
     async def collect(self, tenant_id: str, invoice_id: str, actor: Actor) -> None:
         """Goes on from wherever the collection of the invoice is; nothing where it is done.
@@ -51,7 +59,7 @@ class Collection:
             return
         stripe = self._stripe
         try:
-            async with asyncio.timeout(BUDGET_SECONDS):
+            async with asyncio.timeout(self._budget_seconds):
                 await until_not_stale(lambda: self._attempt(stripe, tenant_id, invoice_id, actor))
         except TimeoutError:
             raise Unavailable("stripe_slow", "Stripe takes its time. Send it again.") from None

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
         InvoiceItemCreateParams,
         InvoiceItemListParams,
         InvoiceListParams,
-        InvoicePayParams,
     )
 
 API_VERSION = "2026-10-28.endive"
@@ -48,8 +47,11 @@ _log = logging.getLogger(__name__)
 class StripeApi:
     """Implements `stripe_port.Stripe`. Calls wait for each other where there are too many at once."""
 
-    def __init__(self, settings: config.Stripe, secrets: StripeSecrets) -> None:
+    def __init__(
+        self, settings: config.Stripe, secrets: StripeSecrets, *, timeout_seconds: float = TIMEOUT_SECONDS
+    ) -> None:
         self._settings = settings
+        self._timeout_seconds = timeout_seconds
         self._secrets = secrets
         self._at_once = asyncio.Semaphore(CALLS_AT_ONCE)
         self._connecting = asyncio.Lock()
@@ -156,10 +158,9 @@ class StripeApi:
         )
 
     async def pay(self, stripe_invoice_id: str, key: str) -> StripeInvoice:
-        params: InvoicePayParams = {"off_session": True}
         return await self._invoice(
             "pay invoice",
-            lambda client: client.v1.invoices.pay_async(stripe_invoice_id, params, {"idempotency_key": key}),
+            lambda client: client.v1.invoices.pay_async(stripe_invoice_id, None, {"idempotency_key": key}),
         )
 
     async def close(self) -> None:
@@ -190,7 +191,9 @@ class StripeApi:
         key = await self._secrets.api_key()
         async with self._connecting:
             if self._connected is None:
-                self._connected = await asyncio.to_thread(_connect, key, self._settings.api_base)
+                self._connected = await asyncio.to_thread(
+                    _connect, key, self._settings.api_base, self._timeout_seconds
+                )
         return self._connected[0]
 
     def _meaning(self, operation: str, error: "stripe.StripeError") -> Exception:
@@ -214,16 +217,17 @@ class StripeApi:
         return Unavailable("stripe_unavailable", "Stripe did not answer. Send it again.")
 
 
-def _connect(key: str, api_base: str) -> "tuple[stripe.StripeClient, stripe.HTTPXClient]":
+def _connect(key: str, base: str, timeout: float) -> "tuple[stripe.StripeClient, stripe.HTTPXClient]":
     """Takes tenths of a second, in a thread. No redirect is followed: `httpx` does not by itself."""
     import stripe  # noqa: PLC0415
 
     stripe.enable_telemetry = False
-    http = stripe.HTTPXClient(timeout=TIMEOUT_SECONDS)
+    logging.getLogger("stripe").disabled = True  # at DEBUG it tells whole bodies
+    http = stripe.HTTPXClient(timeout=timeout)
     client = stripe.StripeClient(
         key,
         stripe_version=API_VERSION,
-        base_addresses={"api": api_base} if api_base else None,
+        base_addresses={"api": base} if base else None,
         max_network_retries=NETWORK_RETRIES,
         http_client=http,
     )

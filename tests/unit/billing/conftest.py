@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from shared.store.sqlite import SqliteStore
+from tests.stripe_stand_in import secrets
+from tests.unit.billing.collecting import Endpoint, closed, collect
+from tests.unit.billing.scripted_stripe import ScriptedStripe
 from tests.unit.billing.world import QUERIES, World
 
 
@@ -30,3 +33,14 @@ async def march(world: World) -> World:
     await world.close("2026-02")
     assert len(await world.invoices()) == 1
     return world
+
+
+@pytest.fixture
+async def endpoint(world: World) -> Endpoint:
+    """Acme's invoice is open at Stripe: there is no card to charge."""
+    stripe = ScriptedStripe()
+    stripe.card = None
+    acme = World(world.store, now=world.now, stripe=stripe, secrets=secrets())
+    invoice_id = await closed(acme)
+    await collect(acme, invoice_id)
+    return Endpoint(acme, stripe, invoice_id)

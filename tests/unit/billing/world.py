@@ -32,11 +32,13 @@ from shared.events import CloudEvent, full_type, make
 from shared.ids import new_id
 from shared.outbox import Outbox
 from shared.quarantine import Quarantine, Quarantined
-from shared.store import Create, Doc, Replace, Store
-from shared.store.bodies import to_body
+from shared.store import Create, Doc, Query, Replace, Store
+from shared.store.bodies import from_body, to_body
 from shared.tenant import Tenant
 
-QUERIES = (*records.QUERIES, *outbox.QUERIES, *quarantine.QUERIES)
+AUDIT = Query("audit_in_test", "audit", order="at")
+SHELF = Query("quarantine_in_test", "quarantine", order="received_at")
+QUERIES = (*records.QUERIES, *outbox.QUERIES, *quarantine.QUERIES, AUDIT, SHELF)
 NOON = datetime(2026, 3, 15, 12, tzinfo=UTC)
 ACME = "tnt_acme"
 
@@ -71,6 +73,7 @@ class World:
         catalogue: Catalogue = EXAMPLE,
         stripe: Stripe | None = None,
         secrets: StripeSecrets | None = None,
+        budget_seconds: float = 20.0,
     ) -> None:
         self.store = store
         self.tenant_id = tenant_id
@@ -86,7 +89,9 @@ class World:
         self.closing = Closing(store, self.outbox, catalogue, self.now)
         self.payments = Payments(store, self.outbox, self.now)
         customers = Customers(store, self.now)
-        self.collection = Collection(store, self.payments, customers, stripe, self.now)
+        self.collection = Collection(
+            store, self.payments, customers, stripe, self.now, budget_seconds=budget_seconds
+        )
         self.webhooks = Webhooks(store, self.outbox, self.payments, customers, secrets, stripe, self.now)
         self.handlers = events.table(
             recorder, subscriptions, self.closing, self.collection, self.webhooks, self.outbox
@@ -189,7 +194,8 @@ class World:
         ]
 
     async def quarantined(self) -> list[Quarantined]:
-        return (await self.quarantine.list(1000)).items
+        page = await self.store.platform().query(SHELF, limit=1000)
+        return [from_body(doc.body, Quarantined) for doc in page.docs][::-1]
 
     async def reasons(self) -> list[str]:
         return sorted(kept.reason for kept in await self.quarantined())
@@ -197,6 +203,16 @@ class World:
     async def subscription(self) -> Subscription | None:
         doc = await self.store.tenant(self.tenant_id).get("subscriptions", "current")
         return None if doc is None else records.subscription_of(doc)
+
+    async def audited(self) -> list[str]:
+        """What was done, oldest first."""
+        page = await self.store.tenant(self.tenant_id).query(AUDIT, limit=1000)
+        return [doc.body["action"] for doc in page.docs]
+
+    async def announced(self, name: str) -> list[str]:
+        """The topics that the tenant's events of one type were sent to."""
+        ours = [event for event in await self.sent() if event["subject"] == self.tenant_id]
+        return sorted(event["topic"] for event in ours if event["type"] == full_type(name))
 
     async def sent(self) -> list[dict[str, Any]]:
         """The events in the outbox."""
