@@ -13,6 +13,7 @@ from openapi_spec_validator import validate
 from functions.auth import routes as auth
 from functions.billing import routes as billing
 from functions.tenants import routes as tenants
+from shared import metrics
 from shared.http import PUBLIC, SIGNED_IN, Route
 
 SPEC_FILE = Path(__file__).parents[2] / "api-spec.yaml"
@@ -24,6 +25,8 @@ PLACEHOLDERS = {
     "public_url": "https://api.energent.example.com",
 }
 TABLES = {"auth": auth, "billing": billing, "tenants": tenants}
+EVERYWHERE = {("GET", "/health"): PUBLIC, ("GET", "/metrics"): metrics.SCOPE}
+"""Answered by every function's door itself, with the scope; published once, for auth."""
 
 
 def rendered() -> dict[str, Any]:
@@ -70,8 +73,7 @@ def test_the_four_placeholders_are_the_only_ones_and_each_is_used() -> None:
 
 
 def test_every_route_is_in_the_contract_and_every_operation_has_a_route() -> None:
-    """`/health` is answered by every function's HTTP door itself and published once, for auth."""
-    assert set(routes()) | {("GET", "/health")} == set(operations())
+    assert set(routes()) | set(EVERYWHERE) == set(operations())
 
 
 @pytest.mark.parametrize("key", sorted(operations()), ids=" ".join)
@@ -83,7 +85,7 @@ def test_an_operation_goes_to_the_function_that_has_its_route(key: tuple[str, st
 @pytest.mark.parametrize("key", sorted(operations()), ids=" ".join)
 def test_the_contract_and_the_route_ask_for_the_same_scope(key: tuple[str, str]) -> None:
     declared = operations()[key]["security"]
-    requires = routes()[key][1].requires if key in routes() else PUBLIC
+    requires = routes()[key][1].requires if key in routes() else EVERYWHERE[key]
     if requires == PUBLIC:
         assert declared == []
     else:
