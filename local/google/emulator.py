@@ -12,7 +12,7 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncI
 from google.pubsub_v1.types import ReceivedMessage
 
 from shared.bus import Message
-from shared.bus.pubsub import CHANNEL_OPTIONS
+from shared.bus.pubsub import LOCAL_OPTIONS
 from shared.errors import Misconfigured, Unavailable
 
 CALL_SECONDS = 5.0
@@ -27,7 +27,7 @@ class Emulator:
     def __init__(self, host: str, project: str) -> None:
         self._host = host
         self._project = project
-        self._channel = grpc.aio.insecure_channel(host, options=CHANNEL_OPTIONS)
+        self._channel = grpc.aio.insecure_channel(host, options=LOCAL_OPTIONS)
         self._publisher = PublisherAsyncClient(transport=PublisherGrpcAsyncIOTransport(channel=self._channel))
         self._subscriber = SubscriberAsyncClient(
             transport=SubscriberGrpcAsyncIOTransport(channel=self._channel)

@@ -6,20 +6,21 @@ import logging
 import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from shared import bus
 from shared.bus import Message
 from shared.errors import Misconfigured, Unavailable
 
 if TYPE_CHECKING:
-    import grpc
     from google.auth.credentials import Credentials
-    from google.pubsub_v1.services.publisher import PublisherAsyncClient
 
 PUBLISH_SECONDS = 1.8
 """For one request with all its tries, so that a caller has its 503 within two seconds."""
-PAUSES_SECONDS = (0.05, 0.2)
+TRY_SECONDS = 0.85
+PAUSES_SECONDS = (0.0, 0.05, 0.2)
 MAX_BATCH_MESSAGES = 1000
 MAX_BATCH_BYTES = 9_950_000
 """Pub/Sub takes requests of 10 MB."""
@@ -31,11 +32,20 @@ CHANNEL_OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2000),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.use_local_subchannel_pool", 1),
 )
-"""Messages go up to 10 MB, over gRPC's own limit of 4; its pauses between connections, up to two minutes."""
+"""Messages have up to 10 MB, over gRPC's own limit of 4; it would wait two minutes before it connects again,
+and share a connection between channels, so that giving one up were in vain."""
+LOCAL_OPTIONS = (*CHANNEL_OPTIONS, ("grpc.enable_http_proxy", 0))
+"""For the emulator, which no proxy knows."""
 
 _log = logging.getLogger(__name__)
+
+
+class _Connection(msgspec.Struct, frozen=True):
+    channel: Any
+    publisher: Any
 
 
 class PubSubBus:
@@ -48,8 +58,8 @@ class PubSubBus:
         self._project = project
         self._emulator_host = emulator_host
         self._connecting = asyncio.Lock()
-        self._channel: grpc.aio.Channel | None = None
-        self._publisher: PublisherAsyncClient | None = None
+        self._connection: _Connection | None = None
+        self._closing: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
     async def publish(self, topic: str, messages: Sequence[Message]) -> None:
@@ -62,34 +72,61 @@ class PubSubBus:
         """What is on its way has its time; after this every `publish` raises `Unavailable`."""
         self._is_closed = True
         async with self._connecting:
-            if self._channel is not None:
-                await self._channel.close(PUBLISH_SECONDS)
+            if self._connection is not None:
+                self._give_up(self._connection)
+        await asyncio.gather(*self._closing)
 
     async def _send(self, topic: str, batch: Sequence[Message]) -> None:
-        publisher = await self._connected()
-        from google.api_core import exceptions as api  # noqa: PLC0415 - costs nothing after `_connected`
-
-        end = time.monotonic() + PUBLISH_SECONDS
+        """A few tries: what is published twice is no harm, and not at all is."""
         messages = [{"data": message.data, "attributes": message.attributes} for message in batch]
         request = {"topic": topic, "messages": messages}
-        for pause in (*PAUSES_SECONDS, PUBLISH_SECONDS):
-            try:
-                await publisher.publish(request=request, retry=None, timeout=end - time.monotonic())
-                return
-            except (api.NotFound, api.PermissionDenied, api.Unauthenticated) as refusal:
-                raise _misconfigured(f"topic {topic}", refusal) from refusal
-            except api.GoogleAPICallError as failure:
-                if isinstance(failure, api.InvalidArgument) or time.monotonic() + pause >= end:
-                    raise _unavailable(topic, failure) from failure
+        await self._connected()
+        end = time.monotonic() + PUBLISH_SECONDS
+        failure: Exception | None = None
+        for pause in PAUSES_SECONDS:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            seconds = min(TRY_SECONDS, end - time.monotonic())
+            if seconds < TRY_SECONDS / 4:
+                break
+            connection = await self._connected()
+            failure = await self._try(connection, request, seconds)
+            if failure is None:
+                return
+        _log.warning("nothing could be published to %s: %s", topic, type(failure).__name__)
+        raise _unavailable() from failure
 
-    async def _connected(self) -> "PublisherAsyncClient":
+    async def _try(self, connection: _Connection, request: Any, seconds: float) -> Exception | None:
+        """What another try may heal. Raises `Misconfigured`, and `Unavailable` where none does."""
+        from google.api_core import exceptions  # noqa: PLC0415 - is imported where there is a connection
+
+        try:
+            await connection.publisher.publish(request=request, retry=None, timeout=seconds)
+        except (exceptions.NotFound, exceptions.PermissionDenied, exceptions.Unauthenticated) as refusal:
+            raise _misconfigured(f"topic {request['topic']}", refusal) from refusal
+        except exceptions.InvalidArgument as refusal:
+            _log.error("Pub/Sub does not take what is published to %s: %s", request["topic"], refusal.message)
+            raise _unavailable() from refusal
+        except exceptions.GoogleAPICallError as failure:
+            if isinstance(failure, exceptions.DeadlineExceeded):
+                self._give_up(connection)
+            return failure
+        return None
+
+    async def _connected(self) -> _Connection:
         async with self._connecting:
             if self._is_closed:
                 raise Unavailable("bus_closed", "The bus is closed.")
-            if self._publisher is None:
-                self._channel, self._publisher = await _connect(self._emulator_host)
-            return self._publisher
+            if self._connection is None:
+                self._connection = await _connect(self._emulator_host)
+            return self._connection
+
+    def _give_up(self, connection: _Connection) -> None:
+        """For a new one: where nothing comes back any more, nothing will until the kernel gives it up."""
+        if self._connection is connection:
+            self._connection = None
+            closing = asyncio.create_task(connection.channel.close(TRY_SECONDS))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
 
 def batches(messages: Iterable[Message]) -> Iterator[list[Message]]:
@@ -109,8 +146,8 @@ def batches(messages: Iterable[Message]) -> Iterator[list[Message]]:
         yield batch
 
 
-async def _connect(emulator_host: str) -> "tuple[grpc.aio.Channel, PublisherAsyncClient]":
-    """Google's own settings in the environment are not looked at. Raises `Misconfigured`."""
+async def _connect(emulator_host: str) -> _Connection:
+    """Raises `Misconfigured`."""
     # Importing takes a fifth of a second in which this loop would answer nobody.
     await asyncio.to_thread(importlib.import_module, "google.pubsub_v1")
     import grpc  # noqa: PLC0415
@@ -118,12 +155,14 @@ async def _connect(emulator_host: str) -> "tuple[grpc.aio.Channel, PublisherAsyn
     from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport  # noqa: PLC0415
 
     if emulator_host:
-        channel = grpc.aio.insecure_channel(emulator_host, options=CHANNEL_OPTIONS)
+        channel = grpc.aio.insecure_channel(emulator_host, options=LOCAL_OPTIONS)
     else:
         channel = PublisherGrpcAsyncIOTransport.create_channel(
             "pubsub.googleapis.com:443", credentials=await _credentials(), options=CHANNEL_OPTIONS
         )
-    return channel, PublisherAsyncClient(transport=PublisherGrpcAsyncIOTransport(channel=channel))
+    return _Connection(
+        channel, PublisherAsyncClient(transport=PublisherGrpcAsyncIOTransport(channel=channel))
+    )
 
 
 async def _credentials() -> "Credentials":
@@ -138,12 +177,11 @@ async def _credentials() -> "Credentials":
     return found
 
 
+def _unavailable() -> Unavailable:
+    return Unavailable("bus_unavailable", "The bus did not answer. Try again.")
+
+
 def _misconfigured(resource: str, refusal: Exception) -> Misconfigured:
     misconfigured = Misconfigured(resource, type(refusal).__name__)
     _log.error("%s", misconfigured)
     return misconfigured
-
-
-def _unavailable(topic: str, failure: Exception) -> Unavailable:
-    _log.warning("nothing could be published to %s: %s", topic, type(failure).__name__)
-    return Unavailable("bus_unavailable", "The bus did not answer. Try again.")

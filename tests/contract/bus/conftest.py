@@ -5,11 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.bus.harness import Harness, LocalHarness
+from tests.contract.bus.harness import Harness, LocalHarness, PubSubHarness
 
 
-@pytest.fixture(params=[LocalHarness], ids=["local"])
+@pytest.fixture(params=["local", "pubsub"])
 async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Harness]:
-    made: Harness = request.param(tmp_path)
+    made: Harness
+    if request.param == "local":
+        made = LocalHarness(tmp_path)
+    else:
+        made = PubSubHarness(request.getfixturevalue("pubsub_emulator"))
+        await made.create_topics()
     yield made
     await made.close()

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from shared.bus import AUTH_EVENTS, BILLING_EVENTS, MAX_MESSAGE_BYTES, Message
+from shared.bus import AUTH_EVENTS, BILLING_EVENTS, MAX_ATTRIBUTES, MAX_MESSAGE_BYTES, Message, size
 from shared.errors import Unavailable
 from tests.contract.bus.harness import Harness
 
@@ -90,6 +90,27 @@ async def test_nothing_is_lost_when_many_publish_at_once(harness: Harness) -> No
     assert sorted(arrived, key=lambda message: int(message.data)) == messages
 
 
+async def test_more_than_fits_one_request_of_pubsub_arrives_in_whole(harness: Harness) -> None:
+    await harness.subscribe(BILLING_EVENTS, "all")
+    messages = [Message(b"%d" % number) for number in range(2001)]
+    large = [Message(bytes([number]) * 9_000_000, {"k" * 256: "v" * 1024}) for number in range(3)]
+    await harness.open().publish(BILLING_EVENTS, [*messages, *large])
+    arrived = await received(harness, "all")
+    assert sorted(int(message.data) for message in arrived if len(message.data) < 9) == list(range(2001))
+    assert sorted(message.data[0] for message in arrived if len(message.data) > 9) == [0, 1, 2]
+
+
+async def test_a_message_at_every_limit_at_once_is_taken(harness: Harness) -> None:
+    await harness.subscribe(BILLING_EVENTS, "all")
+    attributes = {f"{number:0>256}": "ü" * 512 for number in range(MAX_ATTRIBUTES)}
+    full = Message(b"x" * (MAX_MESSAGE_BYTES - size(Message(b"", attributes))), attributes)
+    await harness.open().publish(BILLING_EVENTS, [full])
+    assert await received(harness, "all") == [full]
+    too_large = Message(full.data + b"x", attributes)
+    with pytest.raises(ValueError, match="a message of 9900001 bytes"):
+        await harness.open().publish(BILLING_EVENTS, [too_large])
+
+
 @pytest.mark.parametrize(
     ("topic", "bad"),
     [
@@ -101,6 +122,10 @@ async def test_nothing_is_lost_when_many_publish_at_once(harness: Harness) -> No
         (BILLING_EVENTS, Message(b"x", {"n" * 257: "value"})),
         (BILLING_EVENTS, Message(b"x", {"googclient": "value"})),
         (BILLING_EVENTS, Message(b"x", {"name": "v" * 1025})),
+        (BILLING_EVENTS, Message(b"x", {"name": "€" * 342})),
+        (BILLING_EVENTS, Message(b"x", {"€" * 86: "value"})),
+        (BILLING_EVENTS, Message(b"x", {"name": "\ud800"})),
+        (BILLING_EVENTS + "-dead-letter", Message(b"x")),
         (BILLING_EVENTS, Message(b"x", {str(number): "v" for number in range(101)})),
     ],
 )
@@ -109,7 +134,7 @@ async def test_what_pubsub_refuses_is_refused_with_all_that_came_with_it(
 ) -> None:
     """P9."""
     await harness.subscribe(BILLING_EVENTS, "all")
-    with pytest.raises(ValueError, match=r"topic|message|attribute"):
+    with pytest.raises(ValueError, match=r"topic|message|attribute|surrogates"):
         await harness.open().publish(topic, [Message(b"good"), bad])
     assert await received(harness, "all") == []
 
