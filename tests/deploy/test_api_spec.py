@@ -116,6 +116,12 @@ def test_tokens_are_taken_from_the_header_only_with_issuer_and_audience_named() 
     assert scheme["jwtLocations"] == [{"header": "Authorization", "valuePrefix": "Bearer "}]
 
 
+def test_the_gateways_keys_are_an_object_in_the_public_bucket_and_never_a_route_of_its_own() -> None:
+    scheme = SPEC["components"]["securitySchemes"]["access_token"]["x-google-auth"]
+    bucket = f"{PLACEHOLDERS['project_id']}-energent-{PLACEHOLDERS['environment']}-public"
+    assert scheme["jwksUri"] == f"https://storage.googleapis.com/{bucket}/jwks.json"
+
+
 def test_every_backend_is_named_audienced_and_below_the_gateways_limit() -> None:
     for backend in SPEC["x-google-api-management"]["backends"].values():
         assert backend["jwtAudience"] == backend["address"]
