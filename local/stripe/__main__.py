@@ -1,6 +1,7 @@
 """`python -m local.stripe`: the stand-in until SIGTERM or SIGINT."""
 
 import argparse
+import contextlib
 import logging
 import secrets as random
 import sys
@@ -56,7 +57,6 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--webhook-url",
         type=_url,
-        default="",
         metavar="URL",
         help="where events are posted; default: nowhere",
     )
@@ -124,11 +124,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     port = listening.getsockname()[1]
     endpoint = Endpoint(
-        options.webhook_url, secrets.webhook_secrets, options.retry_base_seconds, options.retry_cap_seconds
+        options.webhook_url or "",
+        secrets.webhook_secrets,
+        options.retry_base_seconds,
+        options.retry_cap_seconds,
     )
     settings = server.Settings(secrets.api_key, endpoint, options.data_dir, options.advance_seconds)
     print(f"the stand-in for Stripe listens on http://{server.HOST}:{port}", flush=True)
-    server.server(settings, port).run([listening])
+    with contextlib.suppress(KeyboardInterrupt):
+        server.server(settings, port).run([listening])
     return 0
 
 

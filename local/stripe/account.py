@@ -65,7 +65,7 @@ class Account:
         """The object that the path names. Raises `ApiError` (404)."""
         found = self.find(kind, object_id)
         if found is None or found.get("deleted"):
-            raise no_such(kind.replace("_", ""), object_id, param, status=404)
+            raise no_such(kind, object_id, param, status=404)
         return found
 
     def named(self, kind: str, params: Mapping[str, Any], param: str) -> Object:

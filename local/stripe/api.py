@@ -85,18 +85,18 @@ class Api:
 
     def _sent(self, answer: Answer, logged: Logged, fault: Fault | None, key: str | None) -> ASGIApp:
         logged.outcome = answer.status
-        if fault is None:
-            return answers.whole(answer, self._account.api_version, key)
-        if fault.kind == "status":
-            if not fault.saved:
-                answer = answers.of_fault(fault, logged.request_id)
+        more: dict[str, str] = {}
+        if fault is not None and fault.kind == "status":
+            answer = answer if fault.saved else answers.of_fault(fault, logged.request_id)
             logged.outcome = answer.status
-            location = {"location": "/v1/redirected"} if fault.status < 400 else {}
-            more = {**location, **fault.headers}
-            return answers.whole(answer, self._account.api_version, key if fault.saved else None, more)
-        if fault.kind != "delay":
+            key = key if fault.saved else None
+            more = {"location": "/v1/redirected"} if fault.status < 400 else {}
+            more |= fault.headers
+        elif fault is not None and fault.kind != "delay":
             logged.outcome = fault.kind
-        return answers.broken(fault, answers.whole(answer, self._account.api_version, key))
+        _log.info("%s %s %s %s", logged.request_id, logged.method, logged.path, logged.outcome)
+        response = answers.whole(answer, self._account.api_version, key, more)
+        return response if fault is None else answers.broken(fault, response)
 
     async def _once(self, http: HttpRequest, raw: bytes, logged: Logged, fault: Fault | None) -> Answer:
         """The answer kept under the request's key, or the one that its endpoint gives now."""

@@ -55,8 +55,9 @@ class Control:
     def advance(self) -> None:
         """Does what automatic collection has to do by now."""
         with self._account.storage.transaction():
-            invoice_states.advance(self._account)
-        self._webhooks.wake()
+            advanced = invoice_states.advance(self._account)
+        if advanced:
+            self._webhooks.wake()
 
     async def _health(self, request: Request) -> Response:
         return _json({"status": "ok"})

@@ -8,8 +8,10 @@ from local.stripe.errors import not_possible
 from local.stripe.storage import Object
 
 TEXTS = ("business_name", "description", "email", "individual_name", "name", "phone", "tax_exempt")
-WHOLE = ("address", "balance", "invoice_prefix", "next_invoice_sequence", "preferred_locales", "shipping")
-CREATED_WITH = frozenset([*TEXTS, *WHOLE, "expand", "invoice_settings", "metadata", "payment_method"])
+WHOLE = ("balance", "preferred_locales", "shipping")
+CREATED_WITH = frozenset(
+    [*TEXTS, *WHOLE, "address", "expand", "invoice_settings", "metadata", "payment_method"]
+)
 UPDATED_WITH = CREATED_WITH - {"payment_method"}
 LISTED_BY = frozenset(["created", "email", "ending_before", "expand", "limit", "starting_after"])
 
@@ -47,7 +49,7 @@ def update(account: Account, customer_id: str, params: dict[str, Any]) -> Object
 
 
 def delete(account: Account, customer_id: str, params: dict[str, Any]) -> Object:
-    """For good; its finalised invoices stay, what has not been billed goes with it."""
+    """For good; its invoices stay, but a draft can no longer be finalised."""
     customer = account.in_path("customer", customer_id, "id")
     gone = {"id": customer_id, "object": "customer", "deleted": True}
     account.save(gone)
@@ -103,9 +105,11 @@ def _new(account: Account) -> Object:
 
 def _change(account: Account, customer: Object, params: dict[str, Any]) -> None:
     customer.update({name: params[name] or None for name in TEXTS if name in params})
-    customer.update({name: params[name] for name in WHOLE if name in params})
-    if customer["address"] is not None:
-        customer["address"] = {**dict.fromkeys(_ADDRESS), **(customer["address"] or {})} or None
+    customer.update({name: params[name] or None for name in WHOLE if name in params})
+    customer["balance"] = customer["balance"] or 0
+    if "address" in params:
+        given = params["address"]
+        customer["address"] = {**dict.fromkeys(_ADDRESS), **given} if given else None
     customer["tax_exempt"] = customer["tax_exempt"] or "none"
     customer["metadata"] = merged_metadata(customer, params.get("metadata"))
     settings = params.get("invoice_settings", {})

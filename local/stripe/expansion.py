@@ -29,8 +29,8 @@ def _expanded(account: Account, value: Any, names: list[str], path: str) -> Any:
     if isinstance(value, str):
         value = _object(account, value)
     name = names[0]
-    part = _included(account, value, name)
-    if not isinstance(part, (str, dict, list)) and name not in value:
+    part = _included(account, value, name) if isinstance(value, dict) else 0
+    if not isinstance(part, (str, dict, list)) and (part is not None or name not in value):
         raise bad_parameter(f"This property cannot be expanded ({path}).", "expand")
     return {**value, name: _expanded(account, part, names[1:], path)}
 

@@ -32,6 +32,10 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seconds: Annotated[float, Meta(ge=0, le=600)] = 0.0
     headers: dict[str, str] = {}
 
+    def __post_init__(self) -> None:
+        if self.saved and self.kind != "status":
+            raise ValueError("only a status can be saved")
+
     def matches(self, method: str, path: str) -> bool:
         pattern = re.escape(self.path).replace(r"\*\*", ".*").replace(r"\*", "[^/]*")
         return self.method in ("*", method) and re.fullmatch(pattern, path) is not None

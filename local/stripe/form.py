@@ -28,11 +28,11 @@ def pairs(text: bytes) -> list[tuple[str, str]]:
 
 
 def nested(fields: list[tuple[str, str]]) -> dict[str, Any]:
-    """The values as mappings, lists and texts. Raises `ApiError` for names that contradict each other."""
+    """The values as mappings and texts, a list by its numbers. Raises `ApiError` for contradictions."""
     tree: dict[str, Any] = {}
     for name, value in fields:
         _put(tree, name, value)
-    return {name: _listed(value) for name, value in tree.items()}
+    return tree
 
 
 def not_a_form() -> ApiError:
@@ -55,13 +55,3 @@ def _put(tree: dict[str, Any], name: str, value: str) -> None:
     if last in tree:
         raise bad_parameter(f"{name} is given twice", parts[0])
     tree[last] = value
-
-
-def _listed(value: Any) -> Any:
-    """A mapping whose names count up from 0 is a list."""
-    if not isinstance(value, dict):
-        return value
-    inner = {name: _listed(each) for name, each in value.items()}
-    if list(inner) == [str(number) for number in range(len(inner))]:
-        return list(inner.values())
-    return inner

@@ -8,8 +8,8 @@ from starlette.routing import Route
 
 from local.stripe import cards, invoice_states, invoices
 from local.stripe.account import Account
-from local.stripe.errors import CardDeclined
-from local.stripe.form import nested, pairs
+from local.stripe.errors import ApiError, CardDeclined
+from local.stripe.form import pairs
 from local.stripe.storage import Object
 from local.stripe.webhooks import Webhooks
 
@@ -45,7 +45,7 @@ class HostedPage:
             return _html("Invoice", "<h1>There is no such invoice</h1>", 404)
         if request.method == "GET":
             return self._shown(found[0])
-        chosen = nested(pairs(await request.body())).get("card")
+        chosen = _chosen(await request.body())
         if chosen not in CARDS:
             return self._shown(found[0], "Choose a card.", 400)
         refusal = self._paid(found[0], chosen)
@@ -82,6 +82,13 @@ class HostedPage:
             '<p class="note">A local stand-in for Stripe: no money moves.</p>',
         ]
         return _html(f"Invoice {shown['number']}", "".join(parts), status)
+
+
+def _chosen(body: bytes) -> str:
+    try:
+        return dict(pairs(body)).get("card", "")
+    except ApiError:
+        return ""
 
 
 _SUMS = (("Total", "total"), ("Paid", "amount_paid"), ("Due", "amount_remaining"))

@@ -30,6 +30,7 @@ def finalize(account: Account, invoice_id: str, params: dict[str, Any]) -> Objec
         "auto_advance": params.get("auto_advance", before["auto_advance"]),
         "automatically_finalizes_at": None,
         "effective_at": before["effective_at"] or now,
+        "last_finalization_error": None,
         "ending_balance": min(invoice["total"] + invoice["starting_balance"], 0),
         "hosted_invoice_url": f"/i/{random_text(40)}",
         "number": before["number"] or f"{customer['invoice_prefix']}-{sequence:04}",
@@ -78,9 +79,13 @@ def charge(account: Account, invoice: Object, card: Object) -> Object:
 
 
 def void(account: Account, invoice_id: str, params: dict[str, Any]) -> Object:
-    """For good: nothing is owed any more, the record stays."""
+    """For good: nothing is owed, the record stays; what the customer's balance gave goes back to it."""
     invoice = _in_status(account, invoice_id, "voided", "open", "uncollectible")
     payments.cancel(account, invoice, "void_invoice")
+    customer = account.find("customer", invoice["customer"])
+    if customer is not None and not customer.get("deleted"):
+        applied = invoice["starting_balance"] - invoice["ending_balance"]
+        account.save({**customer, "balance": customer["balance"] + applied})
     _set(account, invoice, "void", "voided_at")
     account.emit("invoice.voided", invoices.shown(account, invoice))
     return invoices.retrieve(account, invoice_id, {})
@@ -105,27 +110,41 @@ def send(account: Account, invoice_id: str, params: dict[str, Any]) -> Object:
     return invoices.retrieve(account, invoice_id, {})
 
 
-def advance(account: Account) -> None:
-    """Automatic collection: finalises and charges what is due by the account's clock, once each."""
-    now = account.now()
-    for draft in account.storage.of_kind("invoice", {"$.status": "draft", "$.auto_advance": True}):
-        if draft["automatically_finalizes_at"] is not None and draft["automatically_finalizes_at"] <= now:
-            finalize(account, draft["id"], {})
-    for invoice in account.storage.of_kind("invoice", {"$.status": "open", "$.auto_advance": True}):
-        if invoice["next_payment_attempt"] is not None and invoice["next_payment_attempt"] <= now:
-            account.save({**invoice, "next_payment_attempt": None})
-            _try_to_collect(account, invoice["id"])
+def advance(account: Account) -> int:
+    """Automatic collection: finalises and charges what is due by the account's clock; how many that were.
+
+    Each step is tried once, so what a bank refuses stays open until somebody pays it.
+    """
+    due = 0
+    for status, at, step in (
+        ("draft", "automatically_finalizes_at", _finalize_by_itself),
+        ("open", "next_payment_attempt", _charge_by_itself),
+    ):
+        for invoice in account.storage.of_kind("invoice", {"$.status": status, "$.auto_advance": True}):
+            if invoice[at] is not None and invoice[at] <= account.now():
+                due += 1
+                step(account, {**invoice, at: None})
+    return due
 
 
-def _try_to_collect(account: Account, invoice_id: str) -> None:
+def _finalize_by_itself(account: Account, invoice: Object) -> None:
+    account.save(invoice)
     try:
-        pay(account, invoice_id, {})
+        finalize(account, invoice["id"], {})
+    except ApiError as error:
+        failed = {**invoice, "last_finalization_error": error.body["error"]}
+        account.save(failed)
+        account.emit("invoice.finalization_failed", invoices.shown(account, failed))
+
+
+def _charge_by_itself(account: Account, invoice: Object) -> None:
+    account.save(invoice)
+    try:
+        pay(account, invoice["id"], {})
     except CardDeclined:
         return
     except ApiError:
-        invoice = account.in_path("invoice", invoice_id, "invoice")
-        invoice |= {"attempt_count": invoice["attempt_count"] + 1, "attempted": True}
-        _set_failed(account, invoice)
+        _set_failed(account, {**invoice, "attempt_count": invoice["attempt_count"] + 1, "attempted": True})
 
 
 def _card(account: Account, invoice: Object, params: dict[str, Any]) -> Object:

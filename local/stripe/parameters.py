@@ -78,7 +78,7 @@ def _value(given: Any, hint: Any, param: str) -> Any:
             "parameter_invalid_empty",
         )
     named = [text for text in literals if text]
-    if named:
+    if named and bool not in choices:
         if given not in named:
             raise bad_parameter(f"Invalid {param}: must be one of {_one_of(named)}", param)
         return given
@@ -96,10 +96,10 @@ def _choices(hint: Any) -> list[Any]:
 
 
 def _fitting(given: Any, choices: list[Any], param: str) -> Any:
-    """The member of a union that has the form of what is given: a mapping, a list or a text."""
+    """The member of a union that has the form of what is given: an object, an array or a text."""
     possible = [choice for choice in choices if get_origin(choice) is not Literal]
     for choice in possible:
-        if _form(choice) is type(given) or (given == [] and _form(choice) is dict):
+        if _form(choice) is type(given) or (_form(choice) is list and _is_list(given)):
             return choice
     expected = _FORMS[_form(possible[0])]
     raise bad_parameter(f"Invalid {expected}", param)
@@ -114,9 +114,14 @@ def _form(choice: Any) -> type:
     return str
 
 
+def _is_list(given: Any) -> bool:
+    """Whether the names count up from 0, as those of a list's members do."""
+    return isinstance(given, dict) and list(given) == [str(number) for number in range(len(given))]
+
+
 def _of_one_type(given: Any, choice: Any, param: str) -> Any:
-    if isinstance(given, list):
-        return [_value(each, get_args(choice)[0], f"{param}[{number}]") for number, each in enumerate(given)]
+    if _form(choice) is list:
+        return [_value(each, get_args(choice)[0], f"{param}[{number}]") for number, each in given.items()]
     if isinstance(given, dict):
         return checked(given, declared(choice), param) if is_typeddict(choice) else _mapping(given, param)
     return _scalar(given, choice, param)

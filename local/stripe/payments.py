@@ -9,6 +9,18 @@ from local.stripe.storage import Object
 
 LISTED_BY = frozenset(["ending_before", "expand", "invoice", "limit", "payment", "starting_after", "status"])
 INTENTS_LISTED_BY = frozenset(["created", "customer", "ending_before", "expand", "limit", "starting_after"])
+ON_CHARGE = (
+    "brand",
+    "checks",
+    "country",
+    "exp_month",
+    "exp_year",
+    "fingerprint",
+    "funding",
+    "last4",
+    "wallet",
+)
+"""Fields of a card that its charge repeats."""
 CHARGES_LISTED_BY = INTENTS_LISTED_BY | {"payment_intent"}
 
 # fmt: off
@@ -20,7 +32,7 @@ _NULL_OF_INTENT = (
     "transfer_group",
 )
 _NULL_OF_CHARGE = (
-    "application", "application_fee", "application_fee_amount", "customer_account",
+    "application", "application_fee", "application_fee_amount",
     "failure_balance_transaction", "on_behalf_of", "receipt_email", "receipt_number", "receipt_url",
     "review", "shipping", "source", "source_transfer", "statement_descriptor",
     "statement_descriptor_suffix", "transfer_data", "transfer_group",
@@ -165,6 +177,7 @@ def _intent(account: Account, invoice: Object) -> Object:
 
 def _charge(account: Account, intent: Object, card: Object, decline: Decline | None) -> Object:
     good = decline is None
+    charged = {name: card["card"][name] for name in ON_CHARGE} | {"network": card["card"]["brand"]}
     return {
         **dict.fromkeys(_NULL_OF_CHARGE),
         "amount": intent["amount"],
@@ -187,7 +200,7 @@ def _charge(account: Account, intent: Object, card: Object, decline: Decline | N
         "paid": good,
         "payment_intent": intent["id"],
         "payment_method": card["id"],
-        "payment_method_details": {"card": card["card"], "type": "card"},
+        "payment_method_details": {"card": charged, "type": "card"},
         "refunded": False,
         "status": "succeeded" if good else "failed",
     }

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import msgspec
+import stripe
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
-from stripe._api_version import _ApiVersion
 
 from local.stripe import control, hosted_page
 from local.stripe.account import Account
@@ -24,8 +24,8 @@ from local.stripe.storage import Storage
 from local.stripe.webhooks import Endpoint, Webhooks
 
 HOST = "127.0.0.1"
-API_VERSION = _ApiVersion.CURRENT
-COLLECT_SECONDS = 0.25
+API_VERSION = stripe.api_version
+COLLECT_SECONDS = 0.5
 DATABASE = "stripe.db"
 
 
@@ -96,6 +96,7 @@ def server(settings: Settings, port: int, *, log_level: str = "warning") -> uvic
         http=Transport,
         lifespan="on",
         log_level=log_level,
+        server_header=False,
         timeout_graceful_shutdown=1,
     )
     return uvicorn.Server(config)

@@ -38,7 +38,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 class Behaviour(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a test may ask for. `hold`: nothing is sent by itself; `copies`: each event is delivered so often;
     `spread_seconds`: each delivery waits a random time up to this, so that they come out of order;
-    `drop`: types (`invoice.*`) that are never sent."""
+    `drop`: types (`invoice.*`) that are never sent, so that they stay undelivered."""
 
     hold: bool = False
     copies: Annotated[int, Meta(ge=1, le=20)] = 1
@@ -111,8 +111,10 @@ class Webhooks:
 
     def _schedule(self, event: Object) -> int:
         behaviour = self._behaviour
-        if not self.endpoint.url or any(fnmatch.fnmatchcase(event["type"], each) for each in behaviour.drop):
+        if not self.endpoint.url:
             return 0
+        if any(fnmatch.fnmatchcase(event["type"], each) for each in behaviour.drop):
+            return 1
         for _ in range(behaviour.copies):
             due = time.time() + self._random.uniform(0, behaviour.spread_seconds)
             self._account.storage.connection.execute(
