@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import google.auth
 import grpc.aio
@@ -14,8 +15,7 @@ from google.cloud.firestore_v1.types import firestore as types
 from grpc import ChannelConnectivity, StatusCode
 from grpc.aio import AioRpcError
 
-from shared.errors import Misconfigured
-from shared.store.firestore.failures import OUTAGE, told
+from shared.store.firestore.failures import OUTAGE, misconfigured, told
 
 T = TypeVar("T")
 
@@ -29,6 +29,7 @@ _SCOPES = ("https://www.googleapis.com/auth/datastore",)
 _PAUSES_SECONDS = (0.0, 0.03, 0.15)
 _TO_CONNECT_SECONDS = 2.0
 _GRACE_SECONDS = 30.0
+_SILENCE = frozenset({StatusCode.CANCELLED, StatusCode.DEADLINE_EXCEEDED, StatusCode.UNAVAILABLE})
 _OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
@@ -63,16 +64,16 @@ class Channel:
         )
 
 
+Call = Callable[[Channel, float], Awaitable[T]]
+
+
 class Connection:
     """Belongs to the loop of its first call. `database` is `projects/<p>/databases/<d>`."""
 
     def __init__(self, database: str, emulator_host: str) -> None:
         self.database = database
         self._emulator_host = emulator_host
-        self._metadata = [
-            ("google-cloud-resource-prefix", database),
-            ("x-goog-request-params", f"database={database.replace('/', '%2F')}"),
-        ]
+        self._metadata = [("google-cloud-resource-prefix", database)]
         if emulator_host:
             self._metadata.append(("authorization", "Bearer owner"))
         self._channel: Channel | None = None
@@ -81,19 +82,30 @@ class Connection:
 
     async def commit(self, request: Any, seconds: float) -> Any:
         """One try. Raises AioRpcError and `Misconfigured`."""
+        metadata = self._routed("database", request.database)
 
-        async def once(channel: Channel) -> Any:
-            return await channel.commit(request, timeout=seconds, metadata=self._metadata)
+        async def once(channel: Channel, left: float) -> Any:
+            return await channel.commit(request, timeout=left, metadata=metadata)
 
-        return await self._called(once)
+        return await self._called(once, seconds)
 
     async def batch_get(self, request: Any, seconds: float) -> list[Any]:
         """Raises what `failures.told` gives."""
-        return await self._collected(lambda channel: channel.batch_get, request, seconds)
+        metadata = self._routed("database", request.database)
+
+        async def once(channel: Channel, left: float) -> list[Any]:
+            return [one async for one in channel.batch_get(request, timeout=left, metadata=metadata)]
+
+        return await self._tried(once, seconds)
 
     async def run_query(self, request: Any, seconds: float) -> list[Any]:
         """Raises what `failures.told` gives."""
-        return await self._collected(lambda channel: channel.run_query, request, seconds)
+        metadata = self._routed("parent", request.parent)
+
+        async def once(channel: Channel, left: float) -> list[Any]:
+            return [one async for one in channel.run_query(request, timeout=left, metadata=metadata)]
+
+        return await self._tried(once, seconds)
 
     def is_cut_off(self) -> bool:
         """Whether nobody could be reached at all; gRPC goes on trying, at least once a second."""
@@ -109,18 +121,17 @@ class Connection:
             self._give_up(channel)
         await asyncio.gather(*self._closing)
 
-    async def _collected(self, method: Callable[[Channel], Any], request: Any, seconds: float) -> list[Any]:
-        """All answers. A few tries, none of them longer than `seconds`, in twice that time."""
+    def _routed(self, name: str, value: str) -> list[tuple[str, str]]:
+        return [*self._metadata, ("x-goog-request-params", f"{name}={quote(value, safe='')}")]
+
+    async def _tried(self, once: Call[T], seconds: float) -> T:
+        """A few tries, none of them longer than `seconds`, in twice that time."""
         until = time.monotonic() + 2 * seconds
         for pause in _PAUSES_SECONDS:
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
             left = min(seconds, until - time.monotonic())
-
-            async def once(channel: Channel, left: float = left) -> list[Any]:
-                return [one async for one in method(channel)(request, timeout=left, metadata=self._metadata)]
-
             try:
-                return await self._called(once)
+                return await self._called(once, left)
             except AioRpcError as failure:
                 last = failure
             worthwhile = until - time.monotonic() > seconds / 4
@@ -128,13 +139,15 @@ class Connection:
                 break
         raise told(last, self.database) from last
 
-    async def _called(self, call: Callable[[Channel], Awaitable[T]]) -> T:
+    async def _called(self, once: Call[T], seconds: float) -> T:
         channel = self._channel or await self._opened()
         started = time.monotonic()
         try:
-            answer = await call(channel)
+            answer = await once(channel, seconds)
         except AioRpcError as failure:
-            if failure.code() is StatusCode.DEADLINE_EXCEEDED and channel.heard_at < started:
+            if failure.code() not in _SILENCE:
+                channel.heard_at = time.monotonic()
+            elif failure.code() is StatusCode.DEADLINE_EXCEEDED and channel.heard_at < started:
                 self._replace(channel)
             raise
         channel.heard_at = time.monotonic()
@@ -164,5 +177,5 @@ class Connection:
         try:
             credentials, _ = await asyncio.to_thread(google.auth.default, scopes=_SCOPES)
         except GoogleAuthError as failure:
-            raise Misconfigured("Google's default credentials", str(failure)) from failure
+            raise misconfigured("Google's default credentials", str(failure)) from failure
         return grpc_helpers_async.create_channel(_TARGET, credentials=credentials, options=_OPTIONS)

@@ -38,9 +38,14 @@ def told(failure: AioRpcError, database: str) -> Exception:
     if remedy is None:
         bug: Exception = failure
         return bug
-    misconfigured = Misconfigured(f"Firestore database {database}", f"{remedy} ({failure.details()})")
-    _log.error("%s", misconfigured)
-    return misconfigured
+    return misconfigured(f"Firestore database {database}", f"{remedy} ({failure.details()})")
+
+
+def misconfigured(resource: str, what_to_do: str) -> Misconfigured:
+    """Logged here, since clients learn nothing of it."""
+    refusal = Misconfigured(resource, what_to_do)
+    _log.error("%s", refusal)
+    return refusal
 
 
 def unavailable() -> Unavailable:
