@@ -93,7 +93,8 @@ class Emulator:
         except exceptions.AlreadyExists:
             raise
         except exceptions.NotFound as missing:
-            raise Misconfigured(f"{missing.message} ({self._host}, {self._project})", "NotFound") from missing
+            resource = request.get("subscription") or request["topic"]
+            raise Misconfigured(f"{resource} on {self._host}", "NotFound") from missing
         except exceptions.GoogleAPICallError as failure:
             detail = f"Pub/Sub at {self._host} does not answer ({type(failure).__name__})."
             raise Unavailable("bus_unavailable", detail) from failure

@@ -20,7 +20,7 @@ from shared.bus.tables import Leased
 from shared.errors import Unavailable
 
 ACK_DEADLINE_SECONDS = 5
-RENEWAL_SECONDS = 1.5
+RENEWALS = 3
 MAX_HELD = 1000
 FIRST_POLL_SECONDS = 0.02
 LONGEST_POLL_SECONDS = 0.2
@@ -42,11 +42,18 @@ class PullSubscriber:
     What a process leaves behind when it dies comes again when the emulator's ack deadline ends.
     """
 
-    def __init__(self, emulator: Emulator, subscription: Subscription, options: Options) -> None:
+    def __init__(
+        self,
+        emulator: Emulator,
+        subscription: Subscription,
+        options: Options,
+        ack_deadline_seconds: int = ACK_DEADLINE_SECONDS,
+    ) -> None:
         self.leased_count = 0
         self._emulator = emulator
         self._subscription = subscription
         self._options = options
+        self._ack_deadline_seconds = ack_deadline_seconds
         self._held: dict[str, _Held] = {}
         self._pulling = asyncio.Lock()
         self._poll_seconds = FIRST_POLL_SECONDS
@@ -185,8 +192,8 @@ class PullSubscriber:
 
     async def _renew(self) -> None:
         while True:
-            await asyncio.sleep(RENEWAL_SECONDS)
-            await self._extend(ACK_DEADLINE_SECONDS)
+            await asyncio.sleep(self._ack_deadline_seconds / RENEWALS)
+            await self._extend(self._ack_deadline_seconds)
 
     async def _extend(self, seconds: int) -> None:
         ack_ids = [held.leased.lease for held in self._held.values()]
@@ -199,4 +206,4 @@ class PullSubscriber:
 
     def _may_be_elsewhere(self) -> None:
         """Until the emulator has taken back what was leased to somebody who will not answer."""
-        self._unsure_until = time.monotonic() + ACK_DEADLINE_SECONDS
+        self._unsure_until = time.monotonic() + self._ack_deadline_seconds

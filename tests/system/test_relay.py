@@ -14,7 +14,6 @@ import httpx
 import pytest
 
 from local import broker, relay
-from local.google.pulling import ACK_DEADLINE_SECONDS
 from local.relay_identity import KeyFiles, ensure_keys
 from shared import envelope
 from shared.bus import AUTH_EVENTS, BILLING_EVENTS, TENANT_EVENTS, Message, dead_letters
@@ -331,20 +330,6 @@ async def test_killed_again_and_again_it_loses_nothing(place: Place) -> None:
     await server.stop()
     assert set(server.datas) == set(datas)
     assert not any(is_dead(push) for push in server.pushes)
-
-
-@pytest.mark.parametrize("place", ["gcp"], indirect=True)
-async def test_an_answer_may_take_longer_than_the_emulator_leases_a_message(place: Place) -> None:
-    async def answer(push: Push) -> Answer:
-        await asyncio.sleep(ACK_DEADLINE_SECONDS + 1.5)
-        return 204
-
-    server = EventServer(answer)
-    async with place.relaying(f"--billing={await server.start()}"):
-        await place.publish(2)
-        await place.until_drained()
-    await server.stop()
-    assert sorted(server.datas) == [b"0", b"1"]
 
 
 async def test_it_tells_what_is_not_acknowledged_yet(place: Place) -> None:
