@@ -12,7 +12,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench import scenarios
+from bench import bill, scenarios
 from bench.scenarios import Figure
 from bench.server import GENERATOR_CORE
 
@@ -21,7 +21,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measures rates, start-up and memory. Each function runs alone on one core, the load "
-        "generator on another. Nothing else should run meanwhile. Prints a table; exit code 0 in any case.",
+        "generator on another. With BACKEND=gcp: operations on Google's bill, and cold starts. "
+        "Nothing else should run meanwhile. Prints a table; exit code 0 in any case.",
     )
     parser.add_argument("--seconds", type=float, default=5.0, help="length of each load (%(default)s)")
     parser.add_argument("--only", default="", help="only scenarios whose name contains this")
@@ -31,8 +32,11 @@ def main() -> int:
         os.sched_setaffinity(0, {GENERATOR_CORE})
     console = Console(highlight=False, width=110)
     with tempfile.TemporaryDirectory() as scratch:
-        runs = scenarios.run(Path(scratch), options.seconds, options.only, console.print)
-        figures = asyncio.run(runs)
+        if os.environ.get("BACKEND") == "gcp":
+            figures = asyncio.run(bill.run(Path(scratch), options.only, console.print))
+        else:
+            runs = scenarios.run(Path(scratch), options.seconds, options.only, console.print)
+            figures = asyncio.run(runs)
     _print(console, figures)
     if options.json:
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2))

@@ -14,6 +14,7 @@ from bench.server import Running, pinned, reference, worker_cpu_seconds, worker_
 from bench.traffic import Seeded
 from local import suite
 from local.ports import Reservation
+from local.suite import Options
 
 CONNECTIONS = 16
 COLD_RUNS = 5
@@ -53,7 +54,7 @@ RATES = (
         "usage, 100 in a message",
         "billing",
         5000,
-        lambda seeded: traffic.usage(seeded, CONNECTIONS, 100),
+        lambda seeded: traffic.usage(seeded.options, seeded.tenant_id, CONNECTIONS, 100),
         expect=204,
         things=100,
         unit="events/s",
@@ -63,7 +64,7 @@ RATES = (
         "usage, one by one",
         "billing",
         700,
-        lambda seeded: traffic.usage(seeded, CONNECTIONS, 1),
+        lambda seeded: traffic.usage(seeded.options, seeded.tenant_id, CONNECTIONS, 1),
         expect=204,
         unit="messages/s",
     ),
@@ -84,7 +85,7 @@ async def run(scratch: Path, seconds: float, only: str, say: Say) -> list[Figure
     if only in "start":
         say("cold starts ...")
         for function in ("auth", "billing", "tenants"):
-            figures += await _cold(function, seeded)
+            figures += await cold(function, seeded.options, seconds=0.8, megabytes=90)
     return figures
 
 
@@ -104,7 +105,7 @@ async def _references(scratch: Path, seconds: float, say: Say) -> list[Figure]:
 
 async def _rate(rate: Rate, seeded: Seeded, seconds: float) -> list[Figure]:
     port = seeded.options.ports[rate.function]
-    async with pinned(suite.function(seeded.options, rate.function), port) as running:
+    async with pinned(suite.function(seeded.options, rate.function, {}), port) as running:
         await _first_answer(port)
         before = worker_cpu_seconds(running.pid)
         measured = await load.run(port, seconds, rate.connections(seeded))
@@ -126,7 +127,7 @@ async def _rate(rate: Rate, seeded: Seeded, seconds: float) -> list[Figure]:
 
 async def _at_target(rate: Rate, seeded: Seeded, seconds: float, p95_at_full_speed: float) -> Figure:
     port = seeded.options.ports[rate.function]
-    async with pinned(suite.function(seeded.options, rate.function), port):
+    async with pinned(suite.function(seeded.options, rate.function, {}), port):
         await _first_answer(port)
         per_second = rate.target / rate.things
         paced = await load.run(port, seconds, rate.connections(seeded), per_second=per_second)
@@ -134,23 +135,24 @@ async def _at_target(rate: Rate, seeded: Seeded, seconds: float, p95_at_full_spe
     return _figure(name, paced.percentile_ms(95), 50, "ms", at_least=False)
 
 
-async def _cold(function: str, seeded: Seeded) -> list[Figure]:
-    seconds = []
+async def cold(function: str, options: Options, *, seconds: float, megabytes: float) -> list[Figure]:
+    """Starts of one function, with the most that they may take."""
+    took = []
     pss = 0.0
-    server, port = suite.function(seeded.options, function), seeded.options.ports[function]
+    server, port = suite.function(options, function, {}), options.ports[function]
     for _ in range(COLD_RUNS):
         async with pinned(server, port) as running:
             await _first_answer(port)
-            seconds.append(time.perf_counter() - running.started)
+            took.append(time.perf_counter() - running.started)
             pss = worker_pss_mb(running.pid)
     async with pinned(server, port) as running:
         answered, slowest = await _burst(running)
-    middle = sorted(seconds)[COLD_RUNS // 2]
+    middle = sorted(took)[COLD_RUNS // 2]
     return [
         _figure(
-            f"{function}: start to first answer (median of {COLD_RUNS})", middle, 0.8, "s", at_least=False
+            f"{function}: start to first answer (median of {COLD_RUNS})", middle, seconds, "s", at_least=False
         ),
-        _figure(f"{function}: idle worker, PSS", pss, 90, "MB", at_least=False),
+        _figure(f"{function}: idle worker, PSS", pss, megabytes, "MB", at_least=False),
         Figure(
             f"{function}: {COLD_BURST} first requests at once on a cold process",
             f"{answered} answered, slowest {slowest * 1000:,.0f} ms",

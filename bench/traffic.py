@@ -2,7 +2,6 @@
 
 import base64
 import itertools
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -11,19 +10,23 @@ import msgspec
 
 from bench import load
 from bench.load import NextRequest, Reply
-from local import push, suite
+from local import backend, push, suite
 from local.demo.world import World, running, token_in, until
-from local.layout import Layout
+from local.push import Push
 from local.relay_identity import Tokens, ensure_keys
 from local.suite import Options
 from shared import events
 from shared.bus import BILLING_EVENTS
 from shared.bus.tables import Leased
+from shared.events import CloudEvent
 from shared.ids import utc_now
 
 _FORM = {"content-type": "application/x-www-form-urlencoded"}
 _PASSWORD = "correct horse battery staple"  # noqa: S105 - of a throw-away tenant
 
+LOGIN = {"tenant": "bench", "email": "owner@bench.example", "password": _PASSWORD}
+
+_PUSH = Push(audience="", project="bench", is_bare=False)
 _sequence = itertools.count()
 
 
@@ -41,23 +44,28 @@ class Seeded(msgspec.Struct, frozen=True):
 async def seed(data_dir: Path, sessions: int) -> Seeded:
     """Runs the whole suite once to make the customer, and stops it."""
     async with running(data_dir) as world:
-        ready = world.ready
-        ports = {name: _port(function["url"]) for name, function in ready["functions"].items()}
-        options = Options(Layout(data_dir.resolve()), {**ports, "gateway": _port(ready["gateway"])})
-        tenant_id = await _tenant(world)
-        login = {"tenant": "bench", "email": "owner@bench.example", "password": _PASSWORD}
-        signed_in = [await world.must(200, "POST", "/v1/auth/login", json=login) for _ in range(sessions)]
-        account = {"name": "bench", "scopes": ["usage:read"]}
-        token = signed_in[0]["access_token"]
-        machine = await world.must(201, "POST", "/v1/service-accounts", token, json=account)
-        return Seeded(
-            options,
-            tenant_id,
-            token,
-            [tokens["refresh_token"] for tokens in signed_in],
-            machine["client_id"],
-            machine["client_secret"],
-        )
+        return await seed_in(world, sessions)
+
+
+async def seed_in(world: World, sessions: int) -> Seeded:
+    """The customer in a suite that runs."""
+    ready = world.ready
+    servers = {**ready["functions"], **ready["others"]}
+    ports = {name: _port(server["url"]) for name, server in servers.items() if server["url"]}
+    options = Options(world.layout, ports, backend=backend.of(world.layout).name)
+    tenant_id = await _tenant(world)
+    signed_in = [await world.must(200, "POST", "/v1/auth/login", json=LOGIN) for _ in range(sessions)]
+    account = {"name": "bench", "scopes": ["usage:read"]}
+    token = signed_in[0]["access_token"]
+    machine = await world.must(201, "POST", "/v1/service-accounts", token, json=account)
+    return Seeded(
+        options,
+        tenant_id,
+        token,
+        [tokens["refresh_token"] for tokens in signed_in],
+        machine["client_id"],
+        machine["client_secret"],
+    )
 
 
 async def _tenant(world: World) -> str:
@@ -107,16 +115,10 @@ def _chain(first: str) -> NextRequest:
     return following
 
 
-def usage(seeded: Seeded, connections: int, size: int) -> list[NextRequest]:
+def usage(options: Options, tenant_id: str, connections: int, size: int) -> list[NextRequest]:
     """New events in every message, pushed as the relay pushes."""
-    url = suite.base_url(seeded.options, "billing")
-    keys = ensure_keys(seeded.options.layout.root)
-    tokens = Tokens(keys.key, utc_now, issuer=suite.EVENTS_ISSUER, email=suite.EVENTS_CALLER)
-    identity = tokens.token(url)
-    return [_publisher(seeded.tenant_id, identity, size)] * connections
+    identity = _identity(options)
 
-
-def _publisher(tenant_id: str, identity: str, size: int) -> Callable[[Reply | None], bytes]:
     def following(_: Reply | None) -> bytes:
         number = next(_sequence)
         now = datetime.now(UTC)
@@ -132,19 +134,42 @@ def _publisher(tenant_id: str, identity: str, size: int) -> Callable[[Reply | No
             time=now,
             data={"events": batch},
         )
-        leased = Leased(
-            id=number,
-            lease="",
-            message_id=str(number),
-            subscription="billing",
-            topic=BILLING_EVENTS,
-            message=events.to_message(event),
-            attempt=1,
-            published_at=now,
-        )
-        return load.request("POST", "/", push.headers(leased, identity), push.body(leased))
+        return _pushed(event, identity)
 
-    return following
+    return [following] * connections
+
+
+def close(options: Options, tenant_id: str, period: str) -> bytes:
+    """The request that has a month closed."""
+    event = events.make(
+        "billing.close.requested",
+        event_id=f"bench-close-{period}",
+        source="//bench",
+        subject=tenant_id,
+        time=utc_now(),
+        data={"period": period},
+    )
+    return _pushed(event, _identity(options))
+
+
+def _identity(options: Options) -> str:
+    keys = ensure_keys(options.layout.root)
+    tokens = Tokens(keys.key, utc_now, issuer=suite.EVENTS_ISSUER, email=suite.EVENTS_CALLER)
+    return tokens.token(suite.base_url(options, "billing"))
+
+
+def _pushed(event: CloudEvent, identity: str) -> bytes:
+    leased = Leased(
+        id=next(_sequence),
+        lease="",
+        message_id=event.id,
+        subscription="billing",
+        topic=BILLING_EVENTS,
+        message=events.to_message(event),
+        attempt=1,
+        published_at=event.time,
+    )
+    return load.request("POST", "/", push.headers(leased, _PUSH, identity), push.body(leased, _PUSH))
 
 
 def _port(url: str) -> int:

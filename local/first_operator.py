@@ -5,11 +5,11 @@ from pathlib import Path
 import msgspec
 
 from functions.auth.operators import Operators
+from local.backend import Backend
 from local.files import write_atomically
 from local.layout import Layout
 from shared.errors import Conflict
 from shared.ids import utc_now
-from shared.store.sqlite import SqliteStore
 
 NAME = "first operator"
 
@@ -22,9 +22,9 @@ class Credential(msgspec.Struct, frozen=True):
     token_endpoint: str
 
 
-async def ensure(layout: Layout, gateway_url: str) -> None:
+async def ensure(layout: Layout, backend: Backend, gateway_url: str) -> None:
     """Writes `operator.json` and `operator.curl`; an operator who is there already stays the same."""
-    client_id, client_secret = _kept(layout.operator) or await _made(layout.store)
+    client_id, client_secret = _kept(layout.operator) or await _made(backend)
     credential = Credential(client_id, client_secret, f"{gateway_url}/oauth2/token")
     write_atomically(layout.operator, msgspec.json.format(msgspec.json.encode(credential), indent=2).decode())
     write_atomically(layout.operator_curl, _curl(credential))
@@ -37,9 +37,9 @@ def _kept(path: Path) -> tuple[str, str] | None:
     return credential.client_id, credential.client_secret
 
 
-async def _made(store_file: Path) -> tuple[str, str]:
+async def _made(backend: Backend) -> tuple[str, str]:
     """The first one, or one more where the file of the first was lost."""
-    store = SqliteStore(store_file, ())
+    store = backend.open_store()
     operators = Operators(store, utc_now)
     try:
         return await operators.bootstrap(NAME)

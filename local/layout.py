@@ -19,6 +19,11 @@ class Layout(msgspec.Struct, frozen=True):
         return self.root / "bus.db"
 
     @property
+    def backend(self) -> Path:
+        """Where the suite keeps what is not in this folder."""
+        return self.root / "backend.json"
+
+    @property
     def mailbox(self) -> Path:
         return self.root / "mailbox"
 
@@ -41,6 +46,15 @@ class Layout(msgspec.Struct, frozen=True):
     def build(self) -> Path:
         """The functions as they are deployed."""
         return self.root / "build"
+
+    @property
+    def stripe(self) -> Path:
+        """What the stand-in for Stripe keeps."""
+        return self.root / "stripe"
+
+    @property
+    def stripe_secrets(self) -> Path:
+        return self.stripe / "secrets.json"
 
     @property
     def envoy(self) -> Path:

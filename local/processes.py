@@ -24,7 +24,8 @@ Say = Callable[[str, str], None]
 
 class Server(msgspec.Struct, frozen=True):
     """What to run. `ready_url` answers 200 when it is up, or, written `tcp://host:port`, takes connections.
-    Without one, running is being up.
+    Without one, running is being up. What is `irreplaceable` keeps in its memory what the others live on:
+    when it dies, all of it ends.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Server(msgspec.Struct, frozen=True):
     log: Path
     url: str = ""
     ready_url: str = ""
+    irreplaceable: bool = False
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -116,6 +118,9 @@ class Processes:
         while True:
             code = await process.wait()
             self._clear(process)
+            if server.irreplaceable:
+                lost = f"{server.name} {_ending(code)}, and what it kept in its memory is gone."
+                raise ServerFailed(lost + _last_words(server))
             now = time.monotonic()
             crashes = [*(at for at in crashes if at > now - self._pace.crash_window_seconds), now]
             if len(crashes) >= self._pace.crashes:

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 import msgspec
 
-from local import broker, data_folder
+from local import backend, broker, data_folder
 from local.layout import Layout
 from shared import bus, events
 from shared.bus import BILLING_EVENTS, Message
@@ -148,7 +148,6 @@ def _count(text: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local.publish", description=__doc__)
     parser.add_argument("--data-dir", type=Path, default=Path(".local"), help="default: %(default)s")
-    broker.add_arguments(parser)
     what = parser.add_subparsers(dest="what", required=True, metavar="usage|event|close")
 
     use = what.add_parser("usage", help="usage of a meter by a tenant", description="Publishes usage events.")
@@ -206,13 +205,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     layout = Layout(options.data_dir.resolve())
     try:
         published = _asked(options)
-        asyncio.run(publish(broker.Options(layout.root, options.pubsub, options.project), published))
+        asyncio.run(publish(broker.Options(layout.root, backend.of(layout).emulators.pubsub), published))
     except Refused as refusal:
         print(f"publish: {refusal}", file=sys.stderr)
         return 1
     for topic, message in published:
         print(_describe(topic, message))
-    if not options.pubsub and not data_folder.is_held(layout):
+    if not data_folder.is_held(layout):
         print(f"nothing runs on {options.data_dir}: it is delivered at the next `make run`", file=sys.stderr)
     return 0
 

@@ -11,22 +11,22 @@ from pathlib import Path
 
 from rich.console import Console
 
-from local import data_folder
+from local import backend, data_folder, suite
 from local.data_folder import DataFolderError
 from local.layout import Layout
 from local.ports import PortUnusable, Reservation
 from local.processes import ServerFailed
 from local.runner import CannotStart, Runner
-from local.suite import ENTRY_POINTS, Options
+from local.suite import Options
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def _reserve(gateway_port: int, held: contextlib.ExitStack) -> dict[str, int]:
-    """The gateway's port and a free one for each function, kept until the end. Raises `PortUnusable`."""
+def _reserve(backend: str, gateway_port: int, held: contextlib.ExitStack) -> dict[str, int]:
+    """The gateway's port and a free one for each other server, kept until the end. Raises `PortUnusable`."""
     ports = {}
-    for name, port in {"gateway": gateway_port, **dict.fromkeys(ENTRY_POINTS, 0)}.items():
-        reservation = Reservation.take(port)
+    for name in suite.names(backend):
+        reservation = Reservation.take(gateway_port if name == "gateway" else 0)
         held.callback(reservation.release)
         ports[name] = reservation.port
     return ports
@@ -67,7 +67,9 @@ def _seconds(text: str) -> float:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m local.run",
-        description="Runs auth, billing and tenants behind a gateway on this machine, until Ctrl-C.",
+        description="Runs auth, billing and tenants behind a gateway on this machine, until Ctrl-C. The "
+        "environment variable BACKEND says on what: embedded (SQLite and files; the default) or gcp "
+        "(Google's emulators, which start empty and forget everything at the end).",
     )
     default = "default: %(default)s"
     parser.add_argument(
@@ -113,17 +115,23 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     flags = _parser().parse_args(arguments)
-    backend = os.environ.get("BACKEND", "embedded")
-    if backend != "embedded":
-        return _refuse(f"BACKEND={backend} is not in this build; use BACKEND=embedded")
+    chosen = os.environ.get("BACKEND", "embedded")
+    if chosen not in ("embedded", "gcp"):
+        return _refuse(f"BACKEND={chosen} is none; use BACKEND=embedded or BACKEND=gcp")
     console = Console()
     layout = Layout(flags.data_dir.resolve())
+    other = backend.of(layout).name
+    if layout.lock.exists() and other != chosen and not flags.fresh:
+        return _refuse(
+            f"{flags.data_dir} belongs to BACKEND={other}; give DATA_DIR=another-folder, or --fresh"
+        )
     with contextlib.ExitStack() as held:
         try:
-            held.enter_context(data_folder.held(layout, fresh=flags.fresh))
+            held.enter_context(data_folder.held(layout, fresh=flags.fresh or chosen == "gcp"))
             options = Options(
                 layout=layout,
-                ports=_reserve(flags.port, held),
+                ports=_reserve(chosen, flags.port, held),
+                backend="gcp" if chosen == "gcp" else "embedded",
                 jwks_cache_seconds=flags.jwks_cache_seconds,
                 retry_base_seconds=flags.retry_base_seconds,
                 tick_seconds=flags.tick_seconds,

@@ -9,7 +9,9 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from local import broker, cluster, first_operator, openapi, relay, report, suite
+from local import backend, broker, cluster, first_operator, openapi, relay, report, stripe_keys, suite
+from local.backend import Backend
+from local.emulators import Missing
 from local.files import write_atomically
 from local.gateway import envoy_config, placeholders
 from local.layout import Layout
@@ -17,6 +19,7 @@ from local.logs import Logs
 from local.openapi import SpecError
 from local.processes import Processes, Server
 from local.relay_identity import ensure_keys
+from local.stripe_keys import NotATestKey, StripeKeys
 from local.suite import ENTRY_POINTS, REPOSITORY, Options
 from shared.store import StoreError
 
@@ -37,12 +40,9 @@ class Runner:
         self._ready_file = ready_file
         self._console = console
         self._is_ready = False
-        self._functions = {name: suite.function(options, name) for name in ENTRY_POINTS}
-        self._others = {
-            "gateway": suite.gateway(options),
-            "relay": suite.relay(options),
-            "cluster": suite.cluster(options),
-        }
+        self._backend = suite.backend(options)
+        self._functions: dict[str, Server] = {}
+        self._others: dict[str, Server] = {}
         self._processes = Processes(self.say, self._write_ready_file)
 
     async def run(self, *, logs: bool) -> None:
@@ -66,19 +66,22 @@ class Runner:
             self._forget_ready_file()
 
     def say(self, server: str, sentence: str) -> None:
-        self._console.print(f"[bold yellow]{server:<8} {sentence}[/]", highlight=False)
+        self._console.print(f"[bold yellow]{server:<9} {sentence}[/]", highlight=False)
 
     async def _prepare(self) -> None:
-        for server in (*self._functions.values(), *self._others.values()):
-            _make_room(self._layout, server)
+        """Everything that has to be there before a function starts."""
         self._progress("staging the functions as they are deployed")
         await asyncio.to_thread(_stage, self._options)
+        await self._start_others(*_stand_ins(self._options))
         self._progress("preparing keys, topics and the first operator")
         try:
-            await _prepare_bus(self._layout)
-            await first_operator.ensure(self._layout, suite.base_url(self._options, "gateway"))
+            ensure_keys(self._layout.root)
+            await _prepare_topics(self._options)
+            await first_operator.ensure(self._layout, self._backend, suite.base_url(self._options, "gateway"))
+            self._stripe = await _stripe_keys(self._backend, self._layout)
         except (StoreError, ValueError, msgspec.MsgspecError) as broken:
             raise CannotStart(f"{self._data_dir} cannot be used ({broken}); --fresh empties it") from broken
+        backend.keep(self._backend, self._layout)
         self._configure_gateway()
 
     def _configure_gateway(self) -> None:
@@ -91,10 +94,33 @@ class Runner:
         write_atomically(self._layout.envoy, json.dumps(config, indent=1))
 
     async def _start(self) -> None:
+        stripe = self._stripe_settings()
+        self._functions = {
+            name: suite.function(self._options, name, stripe if name == "billing" else {})
+            for name in ENTRY_POINTS
+        }
         self._progress("starting " + ", ".join(self._functions))
+        for server in self._functions.values():
+            _make_room(self._layout, server)
         await self._processes.start(*self._functions.values())
-        self._progress("starting " + ", ".join(self._others))
-        await self._processes.start(*self._others.values())
+        others = [suite.gateway(self._options), suite.relay(self._options), suite.cluster(self._options)]
+        if self._stripe.is_stand_in:
+            others.append(suite.stripe(self._options))
+        await self._start_others(*others)
+
+    def _stripe_settings(self) -> dict[str, str]:
+        if not self._stripe.is_stand_in:
+            return self._stripe.settings
+        return {**self._stripe.settings, "STRIPE_API_BASE": suite.base_url(self._options, "stripe")}
+
+    async def _start_others(self, *servers: Server) -> None:
+        if not servers:
+            return
+        self._progress("starting " + ", ".join(server.name for server in servers))
+        for server in servers:
+            _make_room(self._layout, server)
+            self._others[server.name] = server
+        await self._processes.start(*servers)
 
     async def _follow_logs(self) -> None:
         files = {server.name: server.log for server in (*self._functions.values(), *self._others.values())}
@@ -136,12 +162,33 @@ def subscriptions() -> dict[str, str]:
     return {each.name: each.topic for each in (*pushed, cluster.SUBSCRIPTION)}
 
 
-async def _prepare_bus(layout: Layout) -> None:
+async def _prepare_topics(options: Options) -> None:
     """Before anybody publishes: a topic keeps nothing for a subscription that comes later."""
-    ensure_keys(layout.root)
-    async with broker.opened(broker.Options(layout.root)) as source:
-        await relay.prepare(source)
-        await source.prepare(cluster.SUBSCRIPTION)
+    async with broker.opened(suite.broker_options(options)) as to:
+        await relay.prepare(to)
+        await to.prepare(cluster.SUBSCRIPTION)
+
+
+async def _stripe_keys(backend: Backend, layout: Layout) -> StripeKeys:
+    """In the secret store for billing, and in a file for the stand-in."""
+    secrets = backend.open_secrets()
+    try:
+        keys = await stripe_keys.ensure(secrets, os.environ)
+    except NotATestKey as refused:
+        raise CannotStart(str(refused)) from refused
+    finally:
+        await secrets.close()
+    layout.stripe.mkdir(mode=0o700, exist_ok=True)
+    kept = {"api_key": keys.api_key, "webhook_secrets": [keys.webhook_secret]}
+    write_atomically(layout.stripe_secrets, json.dumps(kept))
+    return keys
+
+
+def _stand_ins(options: Options) -> list[Server]:
+    try:
+        return suite.stand_ins(options)
+    except Missing as missing:
+        raise CannotStart(str(missing)) from missing
 
 
 def _make_room(layout: Layout, server: Server) -> None:

@@ -142,12 +142,13 @@ def _doors(environ: Mapping[str, str], *, deployed: bool) -> tuple[bool, bool]:
 
 def _emulators(environ: Mapping[str, str], *, deployed: bool) -> Emulators:
     """Nothing that is deployed takes its data from a stand-in, which checks no rights."""
-    hosts = [
-        _host(environ, f"{name}_EMULATOR_HOST", deployed=deployed)
-        for name in ("FIRESTORE", "PUBSUB", "SECRET_MANAGER")
-    ]
     storage = _local(environ, "STORAGE_EMULATOR_HOST", deployed=deployed)
-    return Emulators(*hosts, _url(environ, "STORAGE_EMULATOR_HOST", deployed=False) if storage else "")
+    return Emulators(
+        firestore=_host(environ, "FIRESTORE_EMULATOR_HOST", deployed=deployed),
+        pubsub=_host(environ, "PUBSUB_EMULATOR_HOST", deployed=deployed),
+        secret_manager=_host(environ, "SECRET_MANAGER_EMULATOR_HOST", deployed=deployed),
+        storage=_url(environ, "STORAGE_EMULATOR_HOST", deployed=False) if storage else "",
+    )
 
 
 def _host(environ: Mapping[str, str], name: str, *, deployed: bool) -> str:

@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -17,11 +16,14 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
+from local import backend, status
 from local.first_operator import Credential
-from shared import events
+from local.layout import Layout
+from local.suite import CONSUMERS, ENTRY_POINTS
+from shared import events, outbox
 from shared.bus import Message
-from shared.bus.local import LocalBus
 from shared.events import CloudEvent
+from tests import emulators
 
 T = TypeVar("T")
 
@@ -37,6 +39,7 @@ class Suite:
         self._ready_file = ready_file
         self.gateway: str = self.ready["gateway"]
         self.data_dir = Path(self.ready["data_dir"])
+        self.backend = backend.of(Layout(self.data_dir))
         self.operator = msgspec.json.decode(Path(self.ready["operator_file"]).read_bytes(), type=Credential)
 
     @property
@@ -85,28 +88,24 @@ class Suite:
         until(answers, f"{function} to come back", seconds)
 
     def _drained(self) -> bool:
-        return not _in_thread(self._pending()) and not self._in_outbox()
-
-    async def _pending(self) -> int:
-        bus = LocalBus(self.data_dir / "bus.db")
-        try:
-            return sum([await bus.pending(name) for name in self.ready["subscriptions"]])
-        finally:
-            await bus.close()
+        consumers = [self.ready["others"][name]["url"] for name in CONSUMERS]
+        return status.are_drained(consumers) and not _in_thread(self._in_outbox())
 
     async def _publish(self, topic: str, messages: Sequence[Message]) -> None:
-        bus = LocalBus(self.data_dir / "bus.db")
+        bus = self.backend.open_bus()
         try:
             await bus.publish(topic, messages)
         finally:
             await bus.close()
 
-    def _in_outbox(self) -> int:
-        with contextlib.closing(
-            sqlite3.connect(f"file:{self.data_dir / 'store.db'}?mode=ro", uri=True)
-        ) as db:
-            found = db.execute("SELECT count(*) FROM docs WHERE path >= 'outbox/' AND path < 'outbox0'")
-            return int(found.fetchone()[0])
+    async def _in_outbox(self) -> bool:
+        store = self.backend.open_store(outbox.QUERIES)
+        shards = [f"{function}-{shard}" for function in ENTRY_POINTS for shard in range(outbox.SHARDS)]
+        try:
+            pages = [store.platform().query(outbox.DUE, "outbox", shard, limit=1) for shard in shards]
+            return any(page.docs for page in await asyncio.gather(*pages))
+        finally:
+            await store.close()
 
 
 def command(data_dir: Path, ready_file: Path, *flags: str) -> list[str]:
@@ -126,14 +125,17 @@ def command(data_dir: Path, ready_file: Path, *flags: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *flags: str) -> Iterator[Suite]:
+def running(folder: Path, *flags: str, backend: str = "embedded") -> Iterator[Suite]:
     """A suite on free ports with its data in `folder/data`, stopped in the end."""
+    if backend == "gcp":
+        emulators.installed()
     ready_file = folder / "ready.json"
     output = folder / "runner.out"
     with output.open("w") as out:
         runner = subprocess.Popen(  # noqa: S603 - our own module
             command(folder / "data", ready_file, *flags),
             cwd=REPOSITORY,
+            env={**os.environ, "BACKEND": backend},
             stdout=out,
             stderr=subprocess.STDOUT,
             text=True,

@@ -120,7 +120,7 @@ class Months:
 
     async def settled(self) -> None:
         async def drained() -> bool | None:
-            return True if await self._world.pending() == 0 else None
+            return True if await self._world.is_drained() else None
 
         await until(drained, "all deliveries to be acknowledged")
 

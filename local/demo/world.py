@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 
 import httpx
 
+from local import backend, status
 from local.layout import Layout
+from local.suite import CONSUMERS
 from shared import events, quarantine
-from shared.bus import BILLING_EVENTS, Message
-from shared.bus.local import LocalBus
-from shared.store.sqlite import SqliteStore
+from shared.bus import BILLING_EVENTS, Bus, Message
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class NotStarted(DemoFailed):
 class World:
     """One suite in one data folder."""
 
-    def __init__(self, layout: Layout, ready_file: Path, client: httpx.AsyncClient, bus: LocalBus) -> None:
+    def __init__(self, layout: Layout, ready_file: Path, client: httpx.AsyncClient, bus: Bus) -> None:
         self.layout = layout
         self.client = client
         self._ready_file = ready_file
@@ -96,13 +96,14 @@ class World:
     async def publish_raw(self, data: bytes) -> None:
         await self._bus.publish(BILLING_EVENTS, [Message(data)])
 
-    async def pending(self) -> int:
-        """Deliveries to the functions that are not acknowledged yet."""
-        return sum([await self._bus.pending(name) for name in self.ready["subscriptions"]])
+    async def is_drained(self) -> bool:
+        """Whether every delivery is acknowledged."""
+        others = self.ready["others"]
+        return await asyncio.to_thread(status.are_drained, [others[name]["url"] for name in CONSUMERS])
 
     async def quarantined(self, reason: str = "") -> int:
         """Messages and events that were set aside as hopeless, for any reason or for one."""
-        store = SqliteStore(self.layout.store, quarantine.QUERIES)
+        store = backend.of(self.layout).open_store(quarantine.QUERIES)
         try:
             page = await store.platform().query(quarantine.NEWEST, limit=1000)
         finally:
@@ -177,7 +178,7 @@ async def running(data_dir: Path) -> AsyncIterator[World]:
             ready = await until(
                 lambda: _ready(ready_file, runner, output), "the suite to start", START_SECONDS
             )
-            bus = LocalBus(layout.bus)
+            bus = backend.of(layout).open_bus()
             try:
                 async with httpx.AsyncClient(base_url=ready["gateway"], timeout=30) as client:
                     yield World(layout, ready_file, client, bus)
