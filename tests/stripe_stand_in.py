@@ -86,6 +86,11 @@ class StandIn:
         body = msgspec.json.encode(Fault(**fault))
         (await self._client.post("/_control/faults", content=body)).raise_for_status()
 
+    async def faults(self) -> list[Any]:
+        """Those that have not hit all that they are to hit."""
+        found: list[Any] = (await self.get("/_control/faults"))["faults"]
+        return found
+
     async def no_faults(self) -> None:
         (await self._client.delete("/_control/faults")).raise_for_status()
 
@@ -96,6 +101,17 @@ class StandIn:
     async def counts(self) -> dict[str, int]:
         found: dict[str, int] = (await self.get("/_control/requests"))["counts"]
         return found
+
+    async def requests(self) -> list[Any]:
+        """Method, path, parameters, idempotency key and outcome of each, in their order."""
+        found: list[Any] = (await self.get("/_control/requests"))["requests"]
+        return found
+
+    async def forget_requests(self) -> None:
+        (await self._client.delete("/_control/requests")).raise_for_status()
+
+    async def delete(self, path: str) -> None:
+        (await self._client.delete(path)).raise_for_status()
 
     async def reset(self) -> None:
         (await self._client.delete("/_control/state")).raise_for_status()
