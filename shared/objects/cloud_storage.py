@@ -196,9 +196,9 @@ def _uploaded(
 def _connect(bucket: str, emulator_host: str) -> "Bucket":
     """Blocks. Google's own settings in the environment are not looked at. Raises `Misconfigured`."""
     import google.auth  # noqa: PLC0415
-    from google.cloud.storage import Client  # noqa: PLC0415
     from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415
     from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
+    from google.cloud.storage import Client  # noqa: PLC0415
 
     anonymous = AnonymousCredentials()  # type: ignore[no-untyped-call] # the library has types in part
     try:

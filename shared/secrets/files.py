@@ -3,21 +3,16 @@
 import asyncio
 import base64
 import binascii
-import fcntl
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
 from shared.errors import Unavailable
+from shared.files import locked, write_durably
 from shared.ids import Clock
 from shared.secrets import SecretUnusable, SecretVersion, State, check_name, check_value
-
-_LOCK = ".lock"
 
 
 class _Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,7 +59,7 @@ class FileSecrets:
 
     def _add(self, name: str, value: bytes) -> int:
         check_value(name, value)
-        with self._locked(name):
+        with locked(self._room(name)):
             number = max(self._numbers(name), default=0) + 1
             stored = _Stored("enabled", self._clock(), base64.b64encode(value).decode())
             self._write(name, number, stored)
@@ -79,7 +74,7 @@ class FileSecrets:
 
     def _set_state(self, name: str, version: int, state: State) -> None:
         self._read(name, version)
-        with self._locked(name):
+        with locked(self._room(name)):
             stored = self._read(name, version)
             if stored.state == state:
                 return
@@ -103,18 +98,7 @@ class FileSecrets:
             raise SecretUnusable(name, version, "unreadable") from None
 
     def _write(self, name: str, version: int, stored: _Stored) -> None:
-        target = self._path(name, version)
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".new-")  # 0600
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.json.encode(stored))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-        _sync_folder(target.parent)
+        write_durably(self._path(name, version), msgspec.json.encode(stored))
 
     def _numbers(self, name: str) -> list[int]:
         try:
@@ -129,23 +113,3 @@ class FileSecrets:
     def _room(self, name: str) -> Path:
         check_name(name)
         return self._folder / name
-
-    @contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
-        room = self._room(name)
-        for folder in (self._folder, room):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(room / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

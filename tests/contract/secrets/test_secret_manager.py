@@ -14,7 +14,9 @@ from local.google.secret_manager.server import SecretManagerServer
 from shared.errors import Misconfigured, Unavailable
 from shared.secrets import MAX_VALUE_BYTES, SecretUnusable
 from shared.secrets.cached import CachedSecrets
-from shared.secrets.secret_manager import CALL_SECONDS, PAGE_VERSIONS, SecretManager
+from shared.secrets.secret_manager import PAGE_VERSIONS, SecretManager
+from shared.secrets.secret_manager.calls import CALL_SECONDS
+from tests.fault_proxy import Fault, fault_proxy
 from tests.tokens import Time
 
 pytestmark = pytest.mark.anyio
@@ -39,7 +41,6 @@ ROLES = {
     LIST: "viewer",
     DISABLE: "secretVersionManager",
     DESTROY: "secretVersionManager",
-    CREATE: "admin",
 }
 OUTAGES = ["UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED", "INTERNAL", "UNKNOWN"]
 
@@ -95,7 +96,7 @@ async def test_a_value_with_a_wrong_checksum_is_fetched_once_more(
     assert server.calls == [ACCESS] * 4
 
 
-@pytest.mark.parametrize("method", CALLS)
+@pytest.mark.parametrize("method", ROLES)
 async def test_a_missing_right_is_named_with_its_secret_and_not_asked_for_again(
     server: SecretManagerServer, secrets: SecretManager, method: str
 ) -> None:
@@ -103,12 +104,22 @@ async def test_a_missing_right_is_named_with_its_secret_and_not_asked_for_again(
     server.refuse(method, grpc.StatusCode.PERMISSION_DENIED)
     with pytest.raises(SecretUnusable) as refused:
         await CALLS[method](secrets)
-    name = "new" if method == CREATE else "key"
-    assert f"secret {name}" in str(refused.value)
-    assert f"roles/secretmanager.{ROLES[method]} on projects/p/secrets/energent-test-{name}" in str(
-        refused.value
-    )
+    assert str(refused.value).startswith("secret key ")
+    assert f"roles/secretmanager.{ROLES[method]} on {KEY}" in str(refused.value)
     assert server.calls.count(method) == 1
+
+
+@pytest.mark.parametrize("code", ["PERMISSION_DENIED", "FAILED_PRECONDITION", "NOT_FOUND"])
+async def test_a_secret_that_may_not_be_made_is_named(
+    server: SecretManagerServer, secrets: SecretManager, code: str
+) -> None:
+    """S1."""
+    server.refuse(CREATE, grpc.StatusCode[code])
+    with pytest.raises(SecretUnusable, match="secret new is missing, and ") as refused:
+        await secrets.add("new", b"value")
+    denied = code == "PERMISSION_DENIED"
+    assert ("projects/p/secrets/energent-test-new" in str(refused.value)) == denied
+    assert (code in str(refused.value)) != denied
 
 
 @pytest.mark.parametrize("method", CALLS)
@@ -221,7 +232,7 @@ async def test_a_service_that_never_answers_is_given_up_within_two_seconds() -> 
     """D6."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         secrets = SecretManager("p", prefix="x-", emulator_host=f"127.0.0.1:{silent.getsockname()[1]}")
-        await secrets._connected()
+        await secrets._calls._connected()
         started = time.monotonic()
         with pytest.raises(Unavailable):
             await secrets.access("key", 1)
@@ -246,6 +257,20 @@ async def test_a_service_that_comes_back_is_used_again(server: SecretManagerServ
             assert time.monotonic() < end
             await asyncio.sleep(0.05)
     back.stop()
+
+
+async def test_a_connection_on_which_nothing_comes_back_is_given_up(server: SecretManagerServer) -> None:
+    """D6."""
+    async with fault_proxy(server.host) as proxy:
+        secrets = SecretManager("p", prefix="energent-test-", emulator_host=proxy.address)
+        await secrets.add("key", b"value")
+        proxy.fault = Fault.HALF_DEAD
+        asking = asyncio.create_task(secrets.access("key", 1))
+        await asyncio.sleep(0.3)
+        proxy.fault = Fault.NONE
+        assert await asking == b"value"
+        assert server.calls[-2:] == [ACCESS, ACCESS]
+        await secrets.close()
 
 
 async def test_after_closing_nothing_is_asked(server: SecretManagerServer, secrets: SecretManager) -> None:
@@ -318,10 +343,10 @@ async def test_what_is_disabled_or_destroyed_elsewhere_ends_with_the_next_asking
 
 async def test_the_stand_in_knows_no_latest(server: SecretManagerServer, secrets: SecretManager) -> None:
     """S6."""
-    client = await secrets._connected()
+    connection = await secrets._calls._connected()
     from google.api_core.exceptions import InvalidArgument
 
     with pytest.raises(InvalidArgument):
-        await client.access_secret_version(
+        await connection.client.access_secret_version(
             request={"name": f"{KEY}/versions/latest"}, retry=None, timeout=1.0
         )
