@@ -4,12 +4,15 @@ import argparse
 import contextlib
 import logging
 import secrets as random
+import socket
+import sqlite3
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
+import uvicorn
 
 from local.files import write_atomically
 from local.stripe import server
@@ -112,17 +115,16 @@ def _url(text: str) -> str:
     return text
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+def _prepared(options: argparse.Namespace) -> tuple[uvicorn.Server, socket.socket]:
+    """The server and the socket for it. Raises `Unusable`."""
     try:
         secrets = secrets_in(options.secrets_file)
+    except OSError as failure:
+        raise Unusable(f"{options.secrets_file}: {failure.strerror}") from failure
+    try:
         listening = server.listening(options.port)
-    except (OSError, Unusable) as failure:
-        print(f"stripe: {failure}", file=sys.stderr)
-        return 1
-    port = listening.getsockname()[1]
+    except OSError as failure:
+        raise Unusable(f"port {options.port}: {failure.strerror}; choose another with --port") from failure
     endpoint = Endpoint(
         options.webhook_url or "",
         secrets.webhook_secrets,
@@ -130,9 +132,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.retry_cap_seconds,
     )
     settings = server.Settings(secrets.api_key, endpoint, options.data_dir, options.advance_seconds)
-    print(f"the stand-in for Stripe listens on http://{server.HOST}:{port}", flush=True)
+    try:
+        return server.server(settings, listening.getsockname()[1]), listening
+    except (OSError, sqlite3.Error) as failure:
+        listening.close()
+        raise Unusable(f"{options.data_dir} cannot hold the state: {failure}") from failure
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        serving, listening = _prepared(options)
+    except Unusable as refusal:
+        print(f"stripe: {refusal}", file=sys.stderr)
+        return 1
+    address = f"http://{server.HOST}:{listening.getsockname()[1]}"
+    print(f"the stand-in for Stripe listens on {address}", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
-        server.server(settings, port).run([listening])
+        serving.run([listening])
     return 0
 
 

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from local.stripe import cards, invoice_states, invoices
+from local.stripe import cards, invoice_states, invoices, money
 from local.stripe.account import Account
 from local.stripe.errors import ApiError, CardDeclined
 from local.stripe.form import pairs
@@ -70,9 +70,9 @@ class HostedPage:
     def _shown(self, invoice: Object, refusal: str = "", status: int = 200) -> Response:
         shown = invoices.shown(self._account, invoice)
         lines = invoices.lines(self._account, invoice["id"], {"limit": 100})["data"]
-        rows = [(line["description"] or "", _money(line["amount"], shown["currency"])) for line in lines]
-        rows += [(name, _money(shown[field], shown["currency"])) for name, field in _SUMS]
-        table = "".join(f"<tr><td>{escape(name)}</td><td>{amount}</td></tr>" for name, amount in rows)
+        rows = [(line["description"] or "", money.shown(line["amount"], shown["currency"])) for line in lines]
+        rows += [(name, money.shown(shown[field], shown["currency"])) for name, field in _SUMS]
+        table = "".join(f"<tr><td>{escape(name)}</td><td>{escape(amount)}</td></tr>" for name, amount in rows)
         parts = [
             f"<h1>Invoice {escape(shown['number'])}</h1>",
             f"<p>To {escape(shown['customer_name'] or shown['customer'])}</p>",
@@ -108,7 +108,3 @@ def _html(title: str, inner: str, status: int = 200) -> Response:
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style><body>{inner}</html>'
     )
     return HTMLResponse(page, status, _HEADERS)
-
-
-def _money(amount: int, currency: str) -> str:
-    return f"{amount} {escape(currency.upper())} (smallest unit)"

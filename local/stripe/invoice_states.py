@@ -5,7 +5,7 @@ from typing import Any
 from local.stripe import cards, invoices, payments
 from local.stripe.account import Account, random_text
 from local.stripe.errors import ApiError, CardDeclined, not_possible
-from local.stripe.money import MAX_CHARGE, smallest_charge
+from local.stripe.money import check_chargeable, smallest_charge
 from local.stripe.storage import Object
 
 FINALIZED_WITH = frozenset(["auto_advance", "expand"])
@@ -23,8 +23,7 @@ def finalize(account: Account, invoice_id: str, params: dict[str, Any]) -> Objec
     customer = account.named("customer", before, "customer")
     now = account.now()
     invoice = {**before, **invoices.totals(account, before), **invoices.of_customer(account, before)}
-    if invoice["amount_due"] > MAX_CHARGE:
-        raise not_possible(f"Amount must be no more than {MAX_CHARGE}.", "amount_too_large")
+    check_chargeable(invoice["amount_due"], invoice["currency"])
     sequence = customer["next_invoice_sequence"]
     invoice |= {
         "auto_advance": params.get("auto_advance", before["auto_advance"]),

@@ -93,9 +93,10 @@ class Webhooks:
             try:
                 while True:
                     self._woken.clear()
-                    self._start(client)
+                    now = time.time()
+                    self._start(client, now)
                     with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(self._due_in()):
+                        async with asyncio.timeout(self._due_after(now)):
                             await self._woken.wait()
             finally:
                 for task in self._running.values():
@@ -122,23 +123,25 @@ class Webhooks:
             )
         return 1
 
-    def _start(self, client: httpx.AsyncClient) -> None:
+    def _start(self, client: httpx.AsyncClient, now: float) -> None:
+        """All that is due now, as far as there is room."""
         if self._behaviour.hold:
             return
         rows = self._account.storage.connection.execute(
             "SELECT id, event, attempts FROM deliveries WHERE due <= ? ORDER BY due, id LIMIT ?",
-            (time.time(), AT_ONCE),
+            (now, AT_ONCE),
         ).fetchall()
         for number, event_id, attempts in rows:
             if number not in self._running:
                 task = asyncio.create_task(self._deliver(client, number, event_id, attempts))
                 self._running[number] = task
 
-    def _due_in(self) -> float:
+    def _due_after(self, now: float) -> float:
+        """Seconds until more is due; what was due before is woken for when there is room."""
         if self._behaviour.hold or len(self._running) >= AT_ONCE:
             return LONGEST_NAP_SECONDS
         row = self._account.storage.connection.execute(
-            "SELECT min(due) FROM deliveries WHERE due > ?", (time.time(),)
+            "SELECT min(due) FROM deliveries WHERE due > ?", (now,)
         ).fetchone()
         return (
             LONGEST_NAP_SECONDS if row[0] is None else min(max(row[0] - time.time(), 0), LONGEST_NAP_SECONDS)

@@ -120,7 +120,16 @@ def test_arguments_that_make_no_sense_are_refused(arguments: list[str]) -> None:
 
 
 def test_a_port_that_is_taken_is_said(tmp_path: Path, capsys: Any) -> None:
-    with httpx.Client(), started(tmp_path / "secrets.json") as (_, client):
+    with started(tmp_path / "secrets.json") as (_, client):
         taken = str(client.base_url.port)
         assert command.main(["--secrets-file", str(tmp_path / "secrets.json"), "--port", taken]) == 1
-    assert "in use" in capsys.readouterr().err
+    assert f"port {taken}: Address already in use" in capsys.readouterr().err
+
+
+def test_a_folder_that_holds_no_state_of_its_own_is_refused(tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "stripe.db").write_text("not a database" * 100)
+    secrets = f"--secrets-file={tmp_path / 'secrets.json'}"
+    assert command.main([secrets, "--port=0", f"--data-dir={tmp_path}"]) == 1
+    assert "cannot hold the state" in capsys.readouterr().err
+    assert command.main([f"--secrets-file={tmp_path}", "--port=0"]) == 1
+    assert "Is a directory" in capsys.readouterr().err

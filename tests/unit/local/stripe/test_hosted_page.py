@@ -25,7 +25,7 @@ def test_it_shows_the_invoice_and_nothing_that_runs(stand_in: StandIn, invoice: 
     assert "&lt;script&gt;x&lt;/script&gt;" in page.text
     assert "<script" not in page.text
     assert str(invoice.number) in page.text
-    assert "1200 USD" in page.text
+    assert "12.00 USD" in page.text
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
 
 

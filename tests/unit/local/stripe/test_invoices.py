@@ -3,6 +3,7 @@
 import pytest
 import stripe
 
+from local.stripe import money
 from tests.unit.local.stripe.conftest import WITH_STRIPES_CLIENT, StandIn, draft, opened, paying
 
 pytestmark = WITH_STRIPES_CLIENT
@@ -231,6 +232,33 @@ def test_more_than_can_be_charged_is_not_finalised(stand_in: StandIn, customer: 
         stand_in.v1.invoices.finalize_invoice(invoice.id)
     assert refusal(caught) == (400, "amount_too_large", None)
     assert stand_in.v1.invoices.retrieve(invoice.id).status == "draft"
+
+
+@pytest.mark.parametrize(("currency", "amount"), [("kwd", 1255), ("isk", 1250), ("ugx", 500_001)])
+def test_amounts_that_cards_cannot_be_charged_with_are_not_finalised(
+    stand_in: StandIn, customer: stripe.Customer, currency: str, amount: int
+) -> None:
+    made = stand_in.v1.invoices.create({"customer": customer.id, "currency": currency})
+    stand_in.v1.invoice_items.create({"customer": customer.id, "invoice": made.id, "amount": amount})
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        stand_in.v1.invoices.finalize_invoice(made.id)
+    assert refusal(caught) == (400, "invalid_charge_amount", None)
+    rest = -(amount % 100)
+    stand_in.v1.invoice_items.create({"customer": customer.id, "invoice": made.id, "amount": rest})
+    assert stand_in.v1.invoices.finalize_invoice(made.id).amount_due == amount + rest
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "text"),
+    [
+        (5, "usd", "0.05 USD"),
+        (-1250, "eur", "-12.50 EUR"),
+        (1200, "jpy", "1200 JPY"),
+        (1250, "kwd", "1.250 KWD"),
+    ],
+)
+def test_amounts_are_shown_to_people_in_units(amount: int, currency: str, text: str) -> None:
+    assert money.shown(amount, currency) == text
 
 
 def test_a_deleted_customer_is_billed_no_more(stand_in: StandIn, customer: stripe.Customer) -> None:

@@ -1,18 +1,21 @@
 """Events reach the endpoint signed, at least once, in the order or disorder that a test asks for."""
 
 import time
+from typing import Any
 
 import pytest
 import stripe
 
-from tests.unit.local.stripe.conftest import WITH_STRIPES_CLIENT, StandIn, opened, paying
-from tests.unit.local.stripe.receiver import SECRET, Receiver
+from local.stripe.server import Settings
+from local.stripe.webhooks import Endpoint
+from tests.unit.local.stripe.conftest import KEY, WITH_STRIPES_CLIENT, StandIn, opened, paying, started
+from tests.unit.local.stripe.receiver import SECRET, Receiver, receiving
 
 pytestmark = WITH_STRIPES_CLIENT
 
 
-def pending(stand_in: StandIn) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = stand_in.control("GET", "webhooks").json()["pending"]
+def pending(stand_in: StandIn) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = stand_in.control("GET", "webhooks").json()["pending"]
     return found
 
 
@@ -77,13 +80,29 @@ def test_each_event_comes_until_it_is_taken(telling: StandIn, receiver: Receiver
     assert receiver.types == ["customer.created"] * 4
 
 
-def test_nobody_there_is_a_failure_as_well(telling: StandIn, receiver: Receiver) -> None:
+def test_what_is_held_is_not_sent(telling: StandIn, receiver: Receiver) -> None:
     telling.control("PUT", "webhooks", hold=True)
     telling.v1.customers.create({"name": "a"})
+    time.sleep(0.1)
     (waiting,) = pending(telling)
     assert waiting["attempts"] == 0
     assert receiver.received == []
     assert [each.pending_webhooks for each in telling.v1.events.list({"delivery_success": False}).data] == [1]
+
+
+def test_b35_nobody_there_is_tried_again(http: stripe.HTTPXClient) -> None:
+    with receiving() as gone:
+        url = gone.url
+    endpoint = Endpoint(url, (SECRET,), retry_base_seconds=0.02, retry_cap_seconds=0.05)
+    with started(Settings(KEY, endpoint), http) as stand_in:
+        stand_in.v1.customers.create({"name": "a"})
+        end = time.monotonic() + 5
+        while pending(stand_in)[0]["attempts"] < 3:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        (event,) = stand_in.v1.events.list().data
+        assert stand_in.control("POST", f"events/{event.id}/deliver").json() == {"status": 0}
+        assert event.pending_webhooks == 1
 
 
 def test_b23_the_signature_is_over_the_body_as_it_is(telling: StandIn, receiver: Receiver) -> None:
