@@ -25,6 +25,9 @@ async def test_the_first_operator_signs_in_and_has_the_platforms_scopes_only(sui
         "platform:tenants:read",
         "platform:tenants:write",
         "platform:billing:write",
+        "platform:quarantine:read",
+        "platform:quarantine:write",
+        "platform:metrics:read",
     }
     assert await suite.audit("platform") == ["service_account.create"]
 

@@ -37,8 +37,9 @@ def test_health_is_answered_by_every_function(method: str, serves_http: bool) ->
     assert answer.body == (b'{"status":"ok","version":"local"}' if method == "GET" else b"")
 
 
-def test_with_the_http_door_closed_there_is_nothing_but_health() -> None:
+def test_with_the_http_door_closed_there_is_nothing_but_health_and_metrics() -> None:
     door = Door(ROUTE, serves_http=False, event_door=_Events())
+    assert door.ask("GET", "/metrics").status == 401
     assert door.ask("GET", "/v1/things").status == 404
     assert door.ask("GET", "/health").status == 200
     assert door.ask("POST", "/").status == 204
