@@ -14,11 +14,13 @@ from shared import outbox
 from shared.bus import AUTH_EVENTS, BILLING_EVENTS, TENANT_EVENTS, Message
 from shared.errors import Unavailable
 from shared.events import CloudEvent
+from shared.logs import CONTEXT, Context
 from shared.outbox import DUE, SHARDS, SWEEP_PAGE, Outbox, PublishingStore
 from shared.payloads import CloseRequested
 from shared.store import AlreadyExists, Create, Delete, Doc, Version, Write
 from shared.store.bodies import stamp
 from shared.store.sqlite import SqliteStore
+from shared.tracing import NO_TRACE, Trace
 from tests.tokens import NOW, Time
 
 pytestmark = pytest.mark.anyio
@@ -99,6 +101,19 @@ async def test_an_event_is_published_to_each_of_its_topics_before_the_commit_ret
     assert bytes(event.data) == b'{"period":"2026-02"}'
     assert first.attributes == {"type": event.type, "subject": "tnt_a"}
     assert await world.left() == []
+
+
+@pytest.mark.parametrize("trace", [NO_TRACE, Trace("a" * 32, "b" * 16, True)])
+async def test_an_event_belongs_to_the_trace_of_the_request_that_made_it(world: World, trace: Trace) -> None:
+    """The consumer's log lines are under it: test_event_door."""
+    token = CONTEXT.set(Context("req_1", trace))
+    try:
+        entries = world.outbox.entries("tenant.created", "tnt_1", {})
+    finally:
+        CONTEXT.reset(token)
+    await world.store.commit(*entries)
+    sent = [msgspec.json.decode(message.data, type=CloudEvent) for _, message in world.bus.published]
+    assert [event.traceparent for event in sent] == [trace.traceparent()] * 2
 
 
 async def test_a_commit_that_fails_publishes_nothing(world: World) -> None:
