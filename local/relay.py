@@ -19,10 +19,10 @@ from local.push import Pump, Push
 from local.relay_identity import Tokens, ensure_keys
 from local.scheduler import publish_every
 from shared import logs
-from shared.bus import AUTH_EVENTS, BILLING_EVENTS, TENANT_EVENTS, dead_letters
+from shared.bus import dead_letters
 from shared.ids import utc_now
 
-FUNCTIONS = {"auth": AUTH_EVENTS, "billing": BILLING_EVENTS, "tenants": TENANT_EVENTS}
+FUNCTIONS = dead_letters.OWN_TOPICS
 LEASE_MARGIN_SECONDS = 2.0
 KEEP_ALIVE_SECONDS = 1.0
 """Below gunicorn's 2 s, so that no request meets a connection that is just being closed."""
