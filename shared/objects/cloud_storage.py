@@ -25,12 +25,12 @@ CALL_SECONDS = 4.0
 """For a call with all its tries."""
 TRY_SECONDS = 2.0
 CONNECT_SECONDS = 1.0
-PAUSES_SECONDS = (0.1, 0.4)
+PAUSES_SECONDS = (0.05, 0.2)
 THREADS = 4
 ENDPOINT = "https://storage.googleapis.com"
 SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 
-_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _PRECONDITION_FAILED = 401, 403, 404, 412
+_FORBIDDEN, _NOT_FOUND, _PRECONDITION_FAILED = 403, 404, 412
 _NO_BUCKET = "bucket does not exist"
 """How Google tells a missing bucket from a missing object; both are 404."""
 
@@ -127,7 +127,7 @@ class CloudStorage:
             except GoogleAPICallError as failure:
                 if failure.code in (_NOT_FOUND, _PRECONDITION_FAILED):
                     raise _Refused(failure.code, failure.message, after_unknown=tried > 0) from failure
-                if failure.code in (_UNAUTHORIZED, _FORBIDDEN):
+                if failure.code == _FORBIDDEN:
                     raise _misconfigured(self._resource, type(failure).__name__) from failure
                 why = type(failure).__name__
             except (OSError, GoogleAuthError, DataCorruption, _Torn) as failure:
@@ -181,7 +181,8 @@ def _uploaded(
     timeout: Timeout,
 ) -> int:
     blob = bucket.blob(name)
-    blob.cache_control = cache_control or None
+    if cache_control:
+        blob.cache_control = cache_control
     blob.upload_from_string(
         data,
         content_type=content_type,

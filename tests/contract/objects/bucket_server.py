@@ -3,7 +3,6 @@
 """
 
 import base64
-import email
 import json
 import threading
 import time
@@ -18,6 +17,10 @@ BUCKET = "energent-test-public"
 UPLOAD, DESCRIBE, DOWNLOAD = "upload", "describe", "download"
 
 
+Answer = tuple[int, dict[str, str], bytes]
+"""Status, headers, body."""
+
+
 class Kept(msgspec.Struct):
     """An object. `described` is what the upload said about it."""
 
@@ -27,21 +30,23 @@ class Kept(msgspec.Struct):
 
 
 class BucketServer:
-    """Each fault is for the next call of its kind: `refused` answers a status and does nothing, `lost` does its
-    work and then answers a status, `damaged` turns a bit on the way, `slow` waits so many seconds first.
+    """Faults go by the kind of call. `refused`: the next calls do nothing and are answered with these
+    statuses; `lost`: they do their work first; `damaged`: so many have a bit turned on the way.
+    `drip_seconds`: between any two bytes of an answer.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.objects: dict[str, Kept] = {}
         self.calls: list[str] = []
         self.refused: dict[str, list[int]] = {}
         self.lost: dict[str, list[int]] = {}
         self.damaged: Counter[str] = Counter()
         self.replaced_before_download: list[tuple[str, bytes]] = []
-        self.slow_seconds = 0.0
+        self.drip_seconds = 0.0
         self._generation = 1_700_000_000_000_000
+        self._kinds = {UPLOAD: self._upload, DESCRIBE: self._describe, DOWNLOAD: self._download}
         self._turn = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
@@ -60,21 +65,19 @@ class BucketServer:
         self.objects[name] = Kept(data, self._generation, described)
         return self.objects[name]
 
-    def answer(self, request: "_Request") -> tuple[int, dict[str, str], bytes]:
-        """Status, headers, body."""
-        time.sleep(self.slow_seconds)
+    def answer(self, request: "_Request") -> Answer:
         with self._turn:
             self.calls.append(request.kind)
             if self.refused.get(request.kind):
                 return _error(self.refused[request.kind].pop(0), "by request of a test")
             if request.bucket != BUCKET:
                 return _error(404, "The specified bucket does not exist.")
-            answer = getattr(self, f"_{request.kind}")(request)
+            answer = self._kinds[request.kind](request)
             if self.lost.get(request.kind):
                 return _error(self.lost[request.kind].pop(0), "the reply is lost")
             return answer
 
-    def _upload(self, request: "_Request") -> tuple[int, dict[str, str], bytes]:
+    def _upload(self, request: "_Request") -> Answer:
         described, data = _parts(request)
         if self.damaged[UPLOAD]:
             self.damaged[UPLOAD] -= 1
@@ -84,16 +87,15 @@ class BucketServer:
         found = self.objects.get(described["name"])
         if int(request.query["ifGenerationMatch"]) != (found.generation if found else 0):
             return _error(412, "At least one of the pre-conditions you specified did not hold.")
-        described["contentType"] = described.get("contentType") or request.part_type
         return self._resource(described["name"], self.put(described["name"], data, described))
 
-    def _describe(self, request: "_Request") -> tuple[int, dict[str, str], bytes]:
+    def _describe(self, request: "_Request") -> Answer:
         found = self.objects.get(request.name)
         if found is None:
             return _error(404, f"No such object: {BUCKET}/{request.name}")
         return self._resource(request.name, found)
 
-    def _download(self, request: "_Request") -> tuple[int, dict[str, str], bytes]:
+    def _download(self, request: "_Request") -> Answer:
         if self.replaced_before_download:
             name, data = self.replaced_before_download.pop(0)
             self.put(name, data, self.objects[name].described)
@@ -105,7 +107,7 @@ class BucketServer:
         self.damaged[DOWNLOAD] -= bool(self.damaged[DOWNLOAD])
         return 200, headers, data
 
-    def _resource(self, name: str, kept: Kept) -> tuple[int, dict[str, str], bytes]:
+    def _resource(self, name: str, kept: Kept) -> Answer:
         resource = {
             "name": name,
             "bucket": BUCKET,
@@ -123,6 +125,7 @@ class BucketServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1
 
             def do_GET(self) -> None:
                 self._respond()
@@ -142,7 +145,11 @@ class BucketServer:
                 for name, value in (headers | {"Content-Length": str(len(data))}).items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(data)
+                for at in range(len(data) if server.drip_seconds else 0):
+                    time.sleep(server.drip_seconds)
+                    self.wfile.write(data[at : at + 1])
+                    self.wfile.flush()
+                self.wfile.write(b"" if server.drip_seconds else data)
 
         return Handler
 
@@ -160,17 +167,16 @@ class _Request:
         self.query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         self.content_type = content_type
         self.body = body
-        self.part_type = ""
 
 
 def _parts(request: _Request) -> tuple[dict[str, str], bytes]:
     """The description and the data of a `multipart/related` upload."""
-    head = f"Content-Type: {request.content_type}\r\n\r\n".encode()
-    described, data = email.message_from_bytes(head + request.body).get_payload()
-    request.part_type = data.get_content_type()
     boundary = b"\r\n--" + request.content_type.partition("boundary=")[2].strip('"').encode()
-    raw = request.body.split(boundary)[-2].partition(b"\r\n\r\n")[2]
-    return json.loads(described.get_payload()), raw
+    _, first, second, _ = (b"\r\n" + request.body).split(boundary)
+    described: dict[str, str] = json.loads(first.partition(b"\r\n\r\n")[2])
+    head, _, data = second.partition(b"\r\n\r\n")
+    described["contentType"] = head.decode().lower().partition("content-type: ")[2].strip()
+    return described, data
 
 
 def checksum(data: bytes) -> str:
@@ -181,6 +187,6 @@ def _damaged(data: bytes) -> bytes:
     return bytes([data[0] ^ 1]) + data[1:]
 
 
-def _error(status: int, message: str) -> tuple[int, dict[str, str], bytes]:
+def _error(status: int, message: str) -> Answer:
     body = json.dumps({"error": {"code": status, "message": message}}).encode()
     return status, {"Content-Type": "application/json"}, body
