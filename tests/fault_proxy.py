@@ -29,7 +29,7 @@ class Fault(Enum):
 
 
 class FaultProxy:
-    """`fault` may be set at any time. `losses` counts the connections that it cost."""
+    """`fault` may be set at any time. `losses` counts the connections that it cost; each one sets `lost`."""
 
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream
@@ -37,8 +37,10 @@ class FaultProxy:
         self._open = asyncio.Event()
         self._open.set()
         self._links: set[_Link] = set()
+        self._accepting: set[asyncio.Task[None]] = set()
         self.address = ""
         self.losses = 0
+        self.lost = asyncio.Event()
 
     @property
     def fault(self) -> Fault:
@@ -58,11 +60,20 @@ class FaultProxy:
         self.address = f"{host}:{port}"
         return server
 
-    def reset_all(self) -> None:
-        for link in list(self._links):
+    async def end(self) -> None:
+        """Resets every connection."""
+        for link in self._links:
             link.reset()
+        for task in self._accepting:
+            task.cancel()
+        await asyncio.gather(*self._accepting, return_exceptions=True)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._accepting.add(task)
+        task.add_done_callback(self._accepting.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._open.wait()
         host, _, port = self._upstream.rpartition(":")
         try:
@@ -91,6 +102,7 @@ class FaultProxy:
                 passed = self._passed(link, frames.split(data), replies=replies)
                 if passed is None:
                     self.losses += 1
+                    self.lost.set()
                     break
                 writer.write(passed)
                 await writer.drain()
@@ -165,5 +177,4 @@ async def fault_proxy(upstream: str) -> AsyncIterator[FaultProxy]:
         yield proxy
     finally:
         server.close()
-        proxy.fault = Fault.NONE
-        proxy.reset_all()
+        await proxy.end()

@@ -29,7 +29,7 @@ from shared.store import (
 from shared.store.adapter import Adapter
 from shared.store.cursors import Operand, Position, cursor, position
 from shared.store.firestore.codec import doc_of, version_of
-from shared.store.firestore.connection import CALL_SECONDS, TRIES_SECONDS, Connection
+from shared.store.firestore.connection import CALL_SECONDS, Connection
 from shared.store.firestore.counting import FarCounters, counted, is_blind
 from shared.store.firestore.failures import OUTAGE, told, unavailable
 from shared.store.firestore.layout import MADE_BY
@@ -37,8 +37,10 @@ from shared.store.firestore.queries import run_query_request
 from shared.store.firestore.writes import commit_request, is_conditional
 
 _BATCH_GET_REQUEST = types.BatchGetDocumentsRequest.meta.pb
+_SMALL = 100
 _DOCUMENTS_A_SECOND = 1_000
 _BYTES_A_SECOND = 2_000_000
+_PAUSE_SECONDS = 0.05
 _COUNTING_TRIES = 30
 _STALE = frozenset({StatusCode.FAILED_PRECONDITION, StatusCode.NOT_FOUND, StatusCode.ABORTED})
 
@@ -79,16 +81,16 @@ class FirestoreStore(Adapter):
         request = run_query_request(self._documents, query, collection, equal, since, until, after, limit + 1)
         if request is None:
             return Page([], None)
-        answers = await self._connection.run_query(request, CALL_SECONDS + limit / _DOCUMENTS_A_SECOND)
+        answers = await self._connection.run_query(request, _call_seconds(limit))
         found = [answer.document for answer in answers if answer.HasField("document")]
         docs = [doc_of(document, self._key(document.name)) for document in found[:limit]]
         more = _cursor(query, collection, equal, docs[-1]) if len(found) > limit else None
         return Page(docs, more)
 
     async def commit(self, *writes: Write) -> list[Version | None]:
-        """Also raises `Unavailable` when the tries have taken too long, 1.85 s for a few small writes."""
+        """Also raises `Unavailable` when the tries have taken too long, 1.75 s for a few small writes."""
         try:
-            async with asyncio.timeout(TRIES_SECONDS + 2 * _transfer_seconds(writes)):
+            async with asyncio.timeout(2 * _commit_seconds(writes) + _PAUSE_SECONDS):
                 return await super().commit(*writes)
         except TimeoutError:
             raise unavailable() from None
@@ -126,9 +128,8 @@ class FirestoreStore(Adapter):
 
     async def _submit(self, attempt: str, writes: Sequence[Write]) -> list[Version | None]:
         request = commit_request(self._database, attempt, writes)
-        seconds = CALL_SECONDS + _transfer_seconds(writes)
         try:
-            response = await self._connection.commit(request, seconds)
+            response = await self._connection.commit(request, _commit_seconds(writes))
         except AioRpcError as failure:
             raise await self._refusal(failure, writes) from failure
         self._far.see(writes, response)
@@ -196,8 +197,7 @@ class FirestoreStore(Adapter):
             request.new_transaction.read_only.SetInParent()
         if fields:
             request.mask.field_paths.extend(fields)
-        seconds = CALL_SECONDS + len(keys) / _DOCUMENTS_A_SECOND
-        answers = await self._connection.batch_get(request, seconds)
+        answers = await self._connection.batch_get(request, _call_seconds(len(keys)))
         found = (answer.found for answer in answers if answer.HasField("found"))
         return {self._key(document.name): document for document in found}
 
@@ -209,11 +209,15 @@ def _has_version(write: Write) -> bool:
     return isinstance(write, Create | Replace | Update | Add)
 
 
-def _transfer_seconds(writes: Sequence[Write]) -> float:
-    """What a commit may take longer for its size, roughly: by the texts that are large in our documents."""
+def _call_seconds(documents: int) -> float:
+    return CALL_SECONDS + max(0, documents - _SMALL) / _DOCUMENTS_A_SECOND
+
+
+def _commit_seconds(writes: Sequence[Write]) -> float:
+    """Longer for a large commit, roughly: by its documents, and by the texts that are large in ours."""
     bodies = (getattr(write, "body", None) or getattr(write, "fields", None) or {} for write in writes)
     size = sum(len(value) for body in bodies for value in body.values() if type(value) is str)
-    return len(writes) / _DOCUMENTS_A_SECOND + size / _BYTES_A_SECOND
+    return _call_seconds(len(writes)) + size / _BYTES_A_SECOND
 
 
 def _cursor(query: Query, collection: str, equal: Mapping[str, Operand], last: Doc) -> str:
