@@ -5,6 +5,7 @@ tried; so pauses, attempts and dead letters are kept here, while the emulator's 
 """
 
 import asyncio
+import contextlib
 import logging
 import math
 import time
@@ -128,10 +129,8 @@ class PullSubscriber:
             await asyncio.gather(self._renewing, return_exceptions=True)
         await self._extend(0)
         if self._is_marked:
-            try:
+            with contextlib.suppress(Unavailable):  # an emulator that has ended forgets it anyway
                 await self._emulator.delete_topic(self._mark)
-            except Unavailable as outage:
-                _log.warning("%s is left as if it were consumed: %s", self._subscription.name, outage)
 
     def _due(self, limit: int) -> list[_Held]:
         """Of messages of ours, those due the longest."""

@@ -1,21 +1,23 @@
-"""The bus on Google Cloud Pub/Sub, or on its emulator. The client is made on the first publish."""
+"""The bus on Google Cloud Pub/Sub, or on its emulator."""
 
 import asyncio
-import importlib
 import logging
 import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import google.auth
+import grpc.aio
 import msgspec
+from google.api_core import exceptions
+from google.auth.exceptions import GoogleAuthError
+from google.pubsub_v1.services.publisher import PublisherAsyncClient
+from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
 
 from shared import bus
 from shared.bus import Message
 from shared.errors import Misconfigured, Unavailable
-
-if TYPE_CHECKING:
-    from google.auth.credentials import Credentials
 
 PUBLISH_SECONDS = 1.8
 """For one request with all its tries, so that a caller has its 503 within two seconds."""
@@ -44,21 +46,22 @@ _log = logging.getLogger(__name__)
 
 
 class _Connection(msgspec.Struct, frozen=True):
-    channel: Any
-    publisher: Any
+    channel: grpc.aio.Channel
+    publisher: PublisherAsyncClient
 
 
 class PubSubBus:
     """`bus.Bus` for the topics of one project. With `emulator_host` (`host:port`) nothing is authenticated.
 
-    Raises `Misconfigured`, which is an `Unavailable`, where the topic is missing or may not be published to.
+    To be made inside of the running event loop, which it belongs to: it begins to connect at once, since the
+    first publish is not given the time. Raises `Misconfigured`, which is an `Unavailable`, where the topic is
+    missing or may not be published to.
     """
 
     def __init__(self, project: str, *, emulator_host: str = "") -> None:
         self._project = project
         self._emulator_host = emulator_host
-        self._connecting = asyncio.Lock()
-        self._connection: _Connection | None = None
+        self._connecting = self._connect()
         self._closing: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
@@ -71,9 +74,9 @@ class PubSubBus:
     async def close(self) -> None:
         """What is on its way has its time; after this every `publish` raises `Unavailable`."""
         self._is_closed = True
-        async with self._connecting:
-            if self._connection is not None:
-                self._give_up(self._connection)
+        await asyncio.wait({self._connecting})
+        if (present := self._present()) is not None:
+            self._give_up(present)
         await asyncio.gather(*self._closing)
 
     async def _send(self, topic: str, batch: Sequence[Message]) -> None:
@@ -97,8 +100,6 @@ class PubSubBus:
 
     async def _try(self, connection: _Connection, request: Any, seconds: float) -> Exception | None:
         """What another try may heal. Raises `Misconfigured`, and `Unavailable` where none does."""
-        from google.api_core import exceptions  # noqa: PLC0415 - is imported where there is a connection
-
         try:
             await connection.publisher.publish(request=request, retry=None, timeout=seconds)
         except (exceptions.NotFound, exceptions.PermissionDenied, exceptions.Unauthenticated) as refusal:
@@ -107,26 +108,35 @@ class PubSubBus:
             _log.error("Pub/Sub does not take what is published to %s: %s", request["topic"], refusal.message)
             raise _unavailable() from refusal
         except exceptions.GoogleAPICallError as failure:
-            if isinstance(failure, exceptions.DeadlineExceeded):
+            if isinstance(failure, exceptions.DeadlineExceeded) and self._present() is connection:
+                self._connecting = self._connect()
                 self._give_up(connection)
             return failure
         return None
 
     async def _connected(self) -> _Connection:
-        async with self._connecting:
-            if self._is_closed:
-                raise Unavailable("bus_closed", "The bus is closed.")
-            if self._connection is None:
-                self._connection = await _connect(self._emulator_host)
-            return self._connection
+        """Shielded: a caller who gives up does not stop what others wait for. Raises `Misconfigured`."""
+        if self._is_closed:
+            raise Unavailable("bus_closed", "The bus is closed.")
+        if self._connecting.done() and self._present() is None:
+            self._connecting = self._connect()
+        return await asyncio.shield(self._connecting)
+
+    def _present(self) -> _Connection | None:
+        """None while there is none yet, and where none could be made."""
+        done = self._connecting
+        return done.result() if done.done() and not done.cancelled() and done.exception() is None else None
+
+    def _connect(self) -> asyncio.Task[_Connection]:
+        connecting = asyncio.create_task(_connection(self._emulator_host))
+        connecting.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return connecting
 
     def _give_up(self, connection: _Connection) -> None:
         """For a new one: where nothing comes back any more, nothing will until the kernel gives it up."""
-        if self._connection is connection:
-            self._connection = None
-            closing = asyncio.create_task(connection.channel.close(TRY_SECONDS))
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
+        closing = asyncio.create_task(connection.channel.close(TRY_SECONDS))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
 
 def batches(messages: Iterable[Message]) -> Iterator[list[Message]]:
@@ -146,35 +156,23 @@ def batches(messages: Iterable[Message]) -> Iterator[list[Message]]:
         yield batch
 
 
-async def _connect(emulator_host: str) -> _Connection:
-    """Raises `Misconfigured`."""
-    # Importing takes a fifth of a second in which this loop would answer nobody.
-    await asyncio.to_thread(importlib.import_module, "google.pubsub_v1")
-    import grpc  # noqa: PLC0415
-    from google.pubsub_v1.services.publisher import PublisherAsyncClient  # noqa: PLC0415
-    from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport  # noqa: PLC0415
-
+async def _connection(emulator_host: str) -> _Connection:
+    """On its way. Raises `Misconfigured`."""
     if emulator_host:
         channel = grpc.aio.insecure_channel(emulator_host, options=LOCAL_OPTIONS)
     else:
+        try:
+            # It asks files and the network.
+            credentials, _ = await asyncio.to_thread(google.auth.default, scopes=[SCOPE])
+        except GoogleAuthError as failure:
+            raise _misconfigured("default credentials", failure) from failure
         channel = PublisherGrpcAsyncIOTransport.create_channel(
-            "pubsub.googleapis.com:443", credentials=await _credentials(), options=CHANNEL_OPTIONS
+            "pubsub.googleapis.com:443", credentials=credentials, options=CHANNEL_OPTIONS
         )
+    channel.get_state(try_to_connect=True)
     return _Connection(
         channel, PublisherAsyncClient(transport=PublisherGrpcAsyncIOTransport(channel=channel))
     )
-
-
-async def _credentials() -> "Credentials":
-    """The service account's; finding it asks files and the network."""
-    import google.auth  # noqa: PLC0415
-    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
-
-    try:
-        found, _ = await asyncio.to_thread(google.auth.default, scopes=[SCOPE])
-    except GoogleAuthError as failure:
-        raise _misconfigured("default credentials", failure) from failure
-    return found
 
 
 def _unavailable() -> Unavailable:

@@ -137,6 +137,42 @@ async def test_what_was_published_before_an_outage_is_published() -> None:
     assert [len(request.messages) for request in publisher.requests] == [1000, 500, 500, 500]
 
 
+async def test_it_connects_before_the_first_publish_which_has_little_time() -> None:
+    connected = asyncio.Event()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    bus = PubSubBus("p", emulator_host=f"{host}:{port}")
+    async with asyncio.timeout(5):
+        await connected.wait()
+    await bus.close()
+    server.close()
+
+
+async def test_many_first_publishes_share_one_connection() -> None:
+    connections = 0
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    bus = PubSubBus("p", emulator_host=f"{host}:{port}")
+    outcomes = await asyncio.gather(
+        *(bus.publish(BILLING_EVENTS, ONE) for _ in range(50)), return_exceptions=True
+    )
+    assert {type(outcome) for outcome in outcomes} == {Unavailable}
+    assert connections < 10, "one, tried again now and then"
+    await bus.close()
+    server.close()
+
+
 async def test_a_caller_that_gives_up_while_it_connects_spoils_nothing() -> None:
     """The outbox waits 300 ms."""
     publisher = Publisher()
