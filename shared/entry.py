@@ -27,6 +27,9 @@ from shared.secrets import Secrets
 from shared.secrets.cached import CachedSecrets
 from shared.store import Query, Store
 
+SERVICE_LABELS = {"auth": "authentication", "billing": "billing", "tenants": "tenants"}
+"""What the platform calls a function in the label `service`."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -101,13 +104,19 @@ def open_secrets(config: Config, clock: Clock) -> CachedSecrets:
     return CachedSecrets(_secrets(config, clock), clock)
 
 
+def secret_prefix(config: Config) -> str:
+    """What the ids of this environment's secrets begin with in Secret Manager."""
+    return f"energent-{config.environment}-"
+
+
 def _secrets(config: Config, clock: Clock) -> Secrets:
     if config.backend == "gcp":
         from shared.secrets.secret_manager import SecretManager  # noqa: PLC0415
 
         return SecretManager(
             config.secret_manager_project,
-            prefix=f"energent-{config.environment}-",
+            prefix=secret_prefix(config),
+            labels={"environment": config.environment, "service": SERVICE_LABELS[config.function]},
             emulator_host=config.emulators.secret_manager,
         )
     from shared.secrets.files import FileSecrets  # noqa: PLC0415

@@ -1,17 +1,25 @@
 """Events that auth answers to: parse, then a use-case."""
 
+import re
+
 from functions.auth.invitation_mail import InvitationMail, MailRequested
 from functions.auth.invitations import Invitations
+from functions.auth.jwks_copy import JwksCopy
 from shared.audit import Actor
 from shared.envelope import Delivery
 from shared.errors import Invalid
-from shared.event_door import EventHandler, Rejected, data_of, ignored
+from shared.event_door import EventHandler, NotificationHandler, Rejected, data_of, ignored, noted
 from shared.events import CloudEvent
 from shared.ids import is_id
 from shared.outbox import Outbox
+from shared.secrets.cached import CachedSecrets
+
+_VERSION = re.compile(r"projects/[^/]+/secrets/([A-Za-z0-9_-]{1,255})/versions/([1-9][0-9]{0,8})")
 
 
-def table(invitations: Invitations, mail: InvitationMail, outbox: Outbox) -> dict[str, EventHandler]:
+def table(
+    invitations: Invitations, mail: InvitationMail, outbox: Outbox, jwks_copy: JwksCopy
+) -> dict[str, EventHandler]:
     """Short event name to handler. Suspending and resuming need nothing: the tenant's document says it."""
 
     async def tenant_activated(event: CloudEvent, delivery: Delivery) -> None:
@@ -28,6 +36,7 @@ def table(invitations: Invitations, mail: InvitationMail, outbox: Outbox) -> dic
 
     async def outbox_sweep(event: CloudEvent, delivery: Delivery) -> None:
         await outbox.sweep()
+        await jwks_copy.refresh()
 
     return {
         "tenant.created": ignored,
@@ -40,4 +49,31 @@ def table(invitations: Invitations, mail: InvitationMail, outbox: Outbox) -> dic
         "security.refresh_token_reused": ignored,
         "mail.requested": mail_requested,
         "outbox.sweep": outbox_sweep,
+    }
+
+
+def notifications(secrets: CachedSecrets, prefix: str) -> dict[str, NotificationHandler]:
+    """Secret Manager's `eventType` to handler. `prefix` is what the ids of our secrets begin with.
+
+    A version that was disabled here and now is refused as soon as we hear of it, not when it is next fetched.
+    """
+
+    async def version_changed(delivery: Delivery) -> None:
+        found = _VERSION.fullmatch(delivery.attributes.get("versionId", ""))
+        if found is None:
+            raise Rejected("invalid_notification", "versionId is not the name of a secret's version.")
+        if found[1].startswith(prefix):
+            secrets.forget(found[1].removeprefix(prefix), int(found[2]))
+
+    return {
+        "TOPIC_CONFIGURED": noted,
+        "SECRET_CREATE": noted,
+        "SECRET_UPDATE": noted,
+        "SECRET_DELETE": noted,
+        "SECRET_ROTATE": noted,
+        "SECRET_VERSION_ADD": version_changed,
+        "SECRET_VERSION_ENABLE": version_changed,
+        "SECRET_VERSION_DISABLE": version_changed,
+        "SECRET_VERSION_DESTROY": version_changed,
+        "SECRET_VERSION_DESTROY_SCHEDULED": version_changed,
     }

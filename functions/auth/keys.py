@@ -82,7 +82,7 @@ class KeyRoom:
             raise Unavailable("no_signing_key", "No key of the ring is active.")
         return Keys(
             signer=Signer(active.kid, await self._private_key(active)),
-            jwks=msgspec.json.encode({"keys": [key.public for key in ring.keys]}),
+            jwks=published(ring),
             refresh=await self._sealing_keys(REFRESH_RING, REFRESH_SECRET),
             links=await self._sealing_keys(LINK_RING, LINK_SECRET),
         )
@@ -149,6 +149,11 @@ class KeyRoom:
         if public_jwk(key.public_key())["kid"] != known.kid:
             raise SecretUnusable(SIGNING_SECRET, known.secret_version, "not the key that the ring names")
         return key
+
+
+def published(ring: KeyRing) -> bytes:
+    """The public half of a ring, which is the same bytes for the same ring (RFC 7517 §5)."""
+    return msgspec.json.encode({"keys": [key.public for key in ring.keys]})
 
 
 def _new_mac_key() -> tuple[bytes, Callable[[int], MacKeyRing]]:

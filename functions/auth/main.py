@@ -11,6 +11,7 @@ from functions.auth.domain.one_time_link import InvitationLinks
 from functions.auth.domain.refresh_token import RefreshTokens
 from functions.auth.invitation_mail import InvitationMail
 from functions.auth.invitations import Invitations
+from functions.auth.jwks_copy import JwksCopy
 from functions.auth.keys import KeyRoom
 from functions.auth.mailbox import MailboxFolder
 from functions.auth.oauth import TokenEndpoint
@@ -74,10 +75,14 @@ async def _assembled(store: PublishingStore, bus: Bus, metrics: Metrics) -> App:
         idempotency=Idempotency(store, utc_now),
         clock=utc_now,
     )
-    handlers = events.table(invitations, mail, sent)
+    jwks_copy = JwksCopy(store, entry.open_objects(CONFIG, CONFIG.public_bucket))
+    if CONFIG.serves_events:
+        await jwks_copy.refresh()
+    handlers = events.table(invitations, mail, sent, jwks_copy)
+    notifications = events.notifications(secrets, entry.secret_prefix(CONFIG))
     set_aside = Quarantine(store, utc_now, "auth")
     metrics.watch(store, sent, set_aside, secrets)
-    door = entry.event_door(CONFIG, handlers, set_aside, utc_now, metrics)
+    door = entry.event_door(CONFIG, handlers, set_aside, utc_now, metrics, notifications)
     return entry.make_app(CONFIG, store, utc_now, routes.table(use_cases), door, metrics)
 
 

@@ -48,8 +48,12 @@ class CachedSecrets:
         try:
             await self._inner.set_state(name, version, state)
         finally:
-            self._lists.forget(name)
-            self._values.forget((name, version))
+            self.forget(name, version)
+
+    def forget(self, name: str, version: int) -> None:
+        """Somebody else changed the version: whoever asks for it, or for the list, has it fetched."""
+        self._lists.forget(name)
+        self._values.forget((name, version))
 
     async def close(self) -> None:
         await self._inner.close()

@@ -19,6 +19,7 @@ from functions.auth.domain.roles import Role, scopes_of
 from functions.auth.domain.session import Session
 from functions.auth.invitation_mail import InvitationMail
 from functions.auth.invitations import Invitations
+from functions.auth.jwks_copy import JwksCopy
 from functions.auth.keys import KeyRoom
 from functions.auth.mailbox import MailboxFolder
 from functions.auth.oauth import TokenEndpoint
@@ -38,6 +39,7 @@ from shared.events import CloudEvent, make, short_name
 from shared.http.idempotency import Idempotency
 from shared.identity import Principal, Verifier
 from shared.ids import new_id
+from shared.objects.files import FileObjects
 from shared.outbox import Outbox, PublishingStore
 from shared.secrets.files import FileSecrets
 from shared.store import Create, Doc, Key, Page, Query, Replace, Store, Version, Write
@@ -149,7 +151,9 @@ class Suite:
         self.invitations = Invitations(self.publishing, self.outbox, self.passwords, self.links, self.clock)
         self.mailbox = self.folder / "mailbox"
         mail = InvitationMail(self.publishing, self.links, MailboxFolder(self.mailbox), self.clock, ISSUER)
-        self.handlers = events.table(self.invitations, mail, self.outbox)
+        self.objects = FileObjects(self.folder / "objects")
+        jwks_copy = JwksCopy(self.publishing, self.objects)
+        self.handlers = events.table(self.invitations, mail, self.outbox, jwks_copy)
         self.verifier = Verifier(self.publishing, ISSUER, ISSUER, self.clock)
         self.operators = Operators(self.publishing, self.clock)
         self.routes = routes.table(

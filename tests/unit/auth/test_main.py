@@ -35,7 +35,7 @@ def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr("shared.logs.configure", lambda project: None)
+    monkeypatch.setattr("shared.logs.configure", lambda *settings: None)
     sys.modules.pop(MAIN, None)
     yield importlib.import_module(MAIN)
     sys.modules.pop(MAIN, None)
