@@ -78,28 +78,33 @@ class Door:
         return self.ask("POST", target, [*headers, ("content-length", str(len(body)))], body)
 
     async def send(self, method: str, target: str | bytes, headers: Headers = (), *chunks: Chunk) -> Answer:
-        raw = target if isinstance(target, bytes) else target.encode()
-        path, _, query = raw.partition(b"?")
-        scope = {
-            "type": "http",
-            "method": method,
-            "path": path.decode("latin-1"),
-            "raw_path": path,
-            "query_string": query,
-            "headers": [(_bytes(name).lower(), _bytes(value)) for name, value in headers],
-            "client": ("192.0.2.9", 4711),
-        }
-        reply = await self.app(Request(scope, _receiver(chunks)))
-        sent: list[Any] = []
+        return await serve(self.app, method, target, headers, *chunks)
 
-        async def send(message: Any) -> None:
-            sent.append(message)
 
-        await reply(scope, _receiver(()), send)
-        names = [name for name, _ in sent[0]["headers"]]
-        assert len(names) == len(set(names)), "a header was sent twice"
-        received = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-        return Answer(sent[0]["status"], received, sent[1]["body"])
+async def serve(app: App, method: str, target: str | bytes, headers: Headers, *chunks: Chunk) -> Answer:
+    """One request to an app."""
+    raw = target if isinstance(target, bytes) else target.encode()
+    path, _, query = raw.partition(b"?")
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path.decode("latin-1"),
+        "raw_path": path,
+        "query_string": query,
+        "headers": [(_bytes(name).lower(), _bytes(value)) for name, value in headers],
+        "client": ("192.0.2.9", 4711),
+    }
+    reply = await app(Request(scope, _receiver(chunks)))
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await reply(scope, _receiver(()), send)
+    names = [name for name, _ in sent[0]["headers"]]
+    assert len(names) == len(set(names)), "a header was sent twice"
+    received = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return Answer(sent[0]["status"], received, sent[1]["body"])
 
 
 def principal(scopes: frozenset[str] = frozenset()) -> Principal:
