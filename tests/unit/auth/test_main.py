@@ -1,6 +1,7 @@
 """The entry point, put together from its environment."""
 
 import importlib
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from starlette.requests import Request
 
 from functions.auth.operators import Operators
 from shared.ids import utc_now
+from shared.objects.files import FileObjects
 from shared.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.anyio
@@ -60,7 +62,11 @@ async def test_the_function_makes_its_keys_signs_an_operator_in_and_knows_it_aga
         tokens = (await http.post("/oauth2/token", data=form, auth=credentials)).json()
         me = await http.get("/v1/me", headers={"Authorization": f"Bearer {tokens['access_token']}"})
         assert (me.json()["tenant_id"], me.json()["roles"]) == ("platform", ["operator"])
-        assert len((await http.get("/.well-known/jwks.json")).json()["keys"]) == 1
+        published = (await http.get("/.well-known/jwks.json")).content
+        assert len(json.loads(published)["keys"]) == 1
+        copied = await FileObjects(tmp_path / "objects").get("jwks.json")
+        assert copied is not None
+        assert copied.data == published
         assert (await http.post("/", json={})).status_code == 401
 
 
