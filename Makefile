@@ -4,18 +4,19 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BACKEND ?= embedded
 PORT ?= 8080
-DATA_DIR ?= .local
+# The data of one backend is of no use to the other.
+DATA_DIR ?= $(if $(filter gcp,$(BACKEND)),.local-gcp,.local)
 # The demo empties its folder, so it has one of its own unless a folder is given.
 DEMO_DIR := $(if $(filter file default undefined,$(origin DATA_DIR)),.local-demo,$(DATA_DIR))
 ARGS ?=
 V := .venv/bin
 export BACKEND
 
-.PHONY: help setup demo run test check bench stage lock clean
+.PHONY: help setup demo run test test-slow check bench stage lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
-	@echo '  Settings: PORT=8080 DATA_DIR=.local PYTHON=python3.11 ARGS="more flags"'
+	@echo '  Settings: BACKEND=embedded|gcp PORT=8080 DATA_DIR=.local PYTHON=python3.11 ARGS="more flags"'
 
 setup: .venv/.ready ## Install the pinned dependencies into .venv (the other targets do it when needed)
 
@@ -36,6 +37,9 @@ run: .venv/.ready ## The suite behind its gateway on 127.0.0.1:8080 (PORT=, DATA
 test: .venv/.ready ## All tests (ARGS="tests/unit -k name" for some)
 	@$(V)/python -m pytest $(ARGS)
 
+test-slow: .venv/.ready ## Long runs on Google's emulators: races by the hundred, kills in an event stream
+	@$(V)/python -m pytest tests/slow $(ARGS)
+
 check: .venv/.ready ## ruff, mypy --strict, import arrows
 	@$(V)/ruff format --check .
 	@$(V)/ruff check .
@@ -52,5 +56,5 @@ lock: ## Compile requirements*.in to pinned files with hashes
 	@$(V)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements.in -o requirements.txt
 	@$(V)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements-dev.in -o requirements-dev.txt
 
-clean: ## Remove build/, .local/ and .local-demo/ (.venv stays)
-	@rm -rf build .local .local-demo
+clean: ## Remove build/ and the data folders (.venv stays)
+	@rm -rf build .local .local-gcp .local-demo

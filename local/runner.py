@@ -4,7 +4,10 @@ import asyncio
 import json
 import os
 import subprocess
+import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from rich.console import Console
@@ -21,9 +24,13 @@ from local.processes import Processes, Server
 from local.relay_identity import ensure_keys
 from local.stripe_keys import NotATestKey, StripeKeys
 from local.suite import ENTRY_POINTS, REPOSITORY, Options
+from shared.errors import Unavailable
 from shared.store import StoreError
 
+T = TypeVar("T")
+
 LOG_POLL_SECONDS = 0.2
+WARM_UP_SECONDS = 60.0
 
 
 class CannotStart(Exception):
@@ -41,6 +48,7 @@ class Runner:
         self._console = console
         self._is_ready = False
         self._backend = suite.backend(options)
+        self._gateway_url = suite.base_url(options, "gateway")
         self._functions: dict[str, Server] = {}
         self._others: dict[str, Server] = {}
         self._processes = Processes(self.say, self._write_ready_file)
@@ -76,16 +84,16 @@ class Runner:
         self._progress("preparing keys, topics and the first operator")
         try:
             ensure_keys(self._layout.root)
-            await _prepare_topics(self._options)
-            await first_operator.ensure(self._layout, self._backend, suite.base_url(self._options, "gateway"))
-            self._stripe = await _stripe_keys(self._backend, self._layout)
+            await _warmed_up(lambda: _prepare_topics(self._options))
+            await _warmed_up(lambda: first_operator.ensure(self._layout, self._backend, self._gateway_url))
+            self._stripe = await _warmed_up(lambda: _stripe_keys(self._backend, self._layout))
         except (StoreError, ValueError, msgspec.MsgspecError) as broken:
             raise CannotStart(f"{self._data_dir} cannot be used ({broken}); --fresh empties it") from broken
         backend.keep(self._backend, self._layout)
         self._configure_gateway()
 
     def _configure_gateway(self) -> None:
-        public_url = suite.base_url(self._options, "gateway")
+        public_url = self._gateway_url
         try:
             spec = openapi.load(REPOSITORY / "api-spec.yaml", placeholders(public_url))
             config = envoy_config(spec, suite.gateway_settings(self._options))
@@ -132,7 +140,7 @@ class Runner:
     def _ready(self) -> report.Ready:
         pids = self._processes.pids
         return report.Ready(
-            gateway=suite.base_url(self._options, "gateway"),
+            gateway=self._gateway_url,
             runner_pid=os.getpid(),
             watchdog_pid=self._processes.watchdog_pid,
             data_dir=str(self._layout.root),
@@ -160,6 +168,18 @@ def subscriptions() -> dict[str, str]:
     """Every subscription on the bus and its topic."""
     pushed = [each for function in relay.FUNCTIONS for each in relay.subscriptions(function)]
     return {each.name: each.topic for each in (*pushed, cluster.SUBSCRIPTION)}
+
+
+async def _warmed_up(step: Callable[[], Awaitable[T]]) -> T:
+    """Takes a step that may be taken twice: an emulator's first answers can take seconds."""
+    deadline = time.monotonic() + WARM_UP_SECONDS
+    while True:
+        try:
+            return await step()
+        except Unavailable as outage:
+            if time.monotonic() > deadline:
+                raise CannotStart(f"an emulator does not answer: {outage}") from outage
+            await asyncio.sleep(0.2)
 
 
 async def _prepare_topics(options: Options) -> None:

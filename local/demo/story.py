@@ -6,6 +6,7 @@ from datetime import date
 
 from local.demo import usage
 from local.demo.months import Months
+from local.demo.payments import Payments
 from local.demo.people import Customer, People
 from local.demo.screen import Screen, yes
 from local.demo.world import World, until
@@ -28,10 +29,17 @@ class Story:
         rival = await people.take_on(operator, "rival", "Rival Ltd.", "basic")
         await people.refresh(acme)
         months = Months(self._world, self._screen, self._dice, acme, self._last)
-        await months.first_month()
-        await months.stream()
-        await self._forged()
-        invoice_id = await months.last_month()
+        payments = Payments(self._world, self._screen, acme)
+        try:
+            await payments.on_the_page(await months.first_month())
+            await payments.leave_card()
+            await months.stream()
+            await self._forged()
+            invoice = await months.last_month()
+            await payments.by_itself(invoice)
+        finally:
+            await payments.close()
+        invoice_id = str(invoice["id"])
         await months.after_the_close(invoice_id)
         await self._strangers(acme, rival, invoice_id)
         page = await self._world.call(
