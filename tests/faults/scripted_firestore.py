@@ -87,11 +87,17 @@ def found(name: str, made_by: str = "somebody", nanos: int = 0) -> Any:
     response = BatchGetResponse()
     document = response.found
     document.name = name
-    document.fields["made_by"].string_value = made_by
-    document.fields["body"].map_value.SetInParent()
+    held = document.fields["doc"].map_value.fields
+    held["made_by"].string_value = made_by
+    held["body"].map_value.SetInParent()
     for time in (document.create_time, document.update_time):
         time.seconds, time.nanos = 1, nanos
     return response
+
+
+def body(document: Any) -> Any:
+    """The fields of its body."""
+    return document.fields["doc"].map_value.fields["body"].map_value.fields
 
 
 @asynccontextmanager

@@ -28,6 +28,7 @@ from tests.contract.store.harness import OLDEST, QUERIES
 from tests.faults.scripted_firestore import (
     RunQueryResponse,
     ScriptedFirestore,
+    body,
     done,
     found,
     scripted_firestore,
@@ -214,7 +215,7 @@ async def test_the_version_after_a_lost_reply_is_the_time_at_which_its_documents
     firestore.answers = [(StatusCode.UNAVAILABLE, ""), (StatusCode.ALREADY_EXISTS, "")]
 
     def ours(asked: list[Any]) -> list[Any]:
-        attempt = asked[0].writes[0].update.fields["made_by"].string_value
+        attempt = asked[0].writes[0].update.fields["doc"].map_value.fields["made_by"].string_value
         return [[found(f"{DOCUMENTS}/new", attempt, 7)]] * 2
 
     firestore.answer_later = ours
@@ -226,7 +227,7 @@ async def test_a_document_that_grows_too_large_is_told_from_a_wrong_request(
     firestore: ScriptedFirestore, store: FirestoreStore
 ) -> None:
     large = found(f"{DOCUMENTS}/x")
-    large.found.fields["body"].map_value.fields["text"].string_value = "x" * 600_000
+    body(large.found)["text"].string_value = "x" * 600_000
     for write in (
         Update(key(store), {"more": "x" * 600_000}, VERSION),
         Add(key(store), {}, {"m": "x" * 600_000}),
@@ -255,11 +256,11 @@ async def test_a_counter_seen_far_out_is_counted_on_what_is_read(
     firestore.answers = [[response]]
     await store.commit(Add(key(store), {"n": 1}), create(store))
     near = found(f"{DOCUMENTS}/x", nanos=5)
-    near.found.fields["body"].map_value.fields["n"].integer_value = 2**63 - 2
+    body(near.found)["n"].integer_value = 2**63 - 2
     firestore.answers = [[near]]
     await store.commit(Add(key(store), {"n": 1}), create(store))
     write = firestore.asked[-1].writes[0]
-    assert write.update.fields["body"].map_value.fields["n"].integer_value == 2**63 - 1
+    assert body(write.update)["n"].integer_value == 2**63 - 1
     assert write.current_document.update_time.nanos == 5
     assert not write.update_transforms
     firestore.answers = [[near]]

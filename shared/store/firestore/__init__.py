@@ -28,11 +28,11 @@ from shared.store import (
 )
 from shared.store.adapter import Adapter
 from shared.store.cursors import Operand, Position, cursor, position
-from shared.store.firestore.codec import doc_of, version_of
+from shared.store.firestore.codec import doc_of, maker_of, version_of
 from shared.store.firestore.connection import CALL_SECONDS, Connection
 from shared.store.firestore.counting import FarCounters, counted, is_blind
 from shared.store.firestore.failures import OUTAGE, told, unavailable
-from shared.store.firestore.layout import MADE_BY
+from shared.store.firestore.layout import MADE_BY, path
 from shared.store.firestore.queries import run_query_request
 from shared.store.firestore.writes import commit_request, is_conditional
 
@@ -158,7 +158,7 @@ class FirestoreStore(Adapter):
         for key in keys:
             if len(keys) == 1 or (failure.details() or "").endswith(f"/documents/{key.path}"):
                 return AlreadyExists(key)
-        standing = await self._found(keys, MADE_BY)
+        standing = await self._found(keys, path(MADE_BY))
         return next((AlreadyExists(key) for key in keys if key in standing), Unknown("it is gone again"))
 
     async def _grows_too_large(self, writes: Sequence[Write]) -> bool:
@@ -172,17 +172,15 @@ class FirestoreStore(Adapter):
         )
 
     async def _maker_of(self, key: Key) -> str | None:
-        found = await self._found([key], MADE_BY)
-        return found[key].fields[MADE_BY].string_value or None if key in found else None
+        found = await self._found([key], path(MADE_BY))
+        return maker_of(found[key]) if key in found else None
 
     async def _versions(self, attempt: str, writes: Sequence[Write]) -> list[Version | None]:
         """What a commit changes has one time, which each document that it made keeps as its first."""
         keys = [write.key for write in writes if isinstance(write, Create)]
-        found = await self._found(keys, MADE_BY)
+        found = await self._found(keys, path(MADE_BY))
         times = (
-            version_of(document.create_time)
-            for document in found.values()
-            if document.fields[MADE_BY].string_value == attempt
+            version_of(document.create_time) for document in found.values() if maker_of(document) == attempt
         )
         version = next(times, "gone")
         return [version if _has_version(write) else None for write in writes]

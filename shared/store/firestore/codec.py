@@ -7,7 +7,16 @@ import msgspec
 from google.cloud.firestore_v1.types import document as types
 
 from shared.store import MAX_DOCUMENT_BYTES, Body, Doc, DocumentTooLarge, Key, Stale, Version
-from shared.store.firestore.layout import BODY, EXPIRES, EXPIRING, NESTED, shown_name, stored_name
+from shared.store.firestore.layout import (
+    BODY,
+    EXPIRES,
+    EXPIRING,
+    HELD,
+    MADE_BY,
+    NESTED,
+    shown_name,
+    stored_name,
+)
 
 VALUE = types.Value.meta.pb
 
@@ -36,19 +45,29 @@ def put(fields: Any, body: Body) -> None:
 
 def put_body(document: Any, body: Body) -> None:
     """Puts it where a document has it, empty or not. Raises ValueError and `DocumentTooLarge`."""
-    held = document.fields[BODY].map_value
-    held.SetInParent()
-    put(held.fields, body)
-    if held.ByteSize() + len(body) > MAX_DOCUMENT_BYTES:  # Firestore counts an integer as 8 bytes
-        raise DocumentTooLarge(f"a document of {held.ByteSize()} bytes")
+    stored = held(document)[BODY].map_value
+    stored.SetInParent()
+    put(stored.fields, body)
+    if stored.ByteSize() + len(body) > MAX_DOCUMENT_BYTES:  # Firestore counts an integer as 8 bytes
+        raise DocumentTooLarge(f"a document of {stored.ByteSize()} bytes")
 
 
 def body_of(document: Any) -> Body:
     """A document that was made by an `Add` of nothing holds no body."""
-    if BODY not in document.fields:
+    fields = held(document)
+    if BODY not in fields:
         return {}
-    held = document.fields[BODY].map_value.fields
-    return {shown_name(name): _shown(value) for name, value in held.items()}
+    return {shown_name(name): _shown(value) for name, value in fields[BODY].map_value.fields.items()}
+
+
+def maker_of(document: Any) -> str | None:
+    """The attempt that created it; None where an `Add` did."""
+    return held(document)[MADE_BY].string_value or None
+
+
+def held(document: Any) -> Any:
+    """The fields of its one map."""
+    return document.fields[HELD].map_value.fields
 
 
 def doc_of(document: Any, key: Key) -> Doc:

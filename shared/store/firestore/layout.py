@@ -1,12 +1,14 @@
-"""How a document is laid out: `made_by`, `rev`, `body`, and `expires` where its collection has an expiry.
+"""How a document is laid out: one map `doc` with `made_by`, `rev` and `body`, and `expires` where it has that.
 
 `made_by` is the attempt that created it, `rev` that of the last change since: a write that changes nothing
-would keep Firestore's update time, and two writers who read the same version would both succeed. Only
-`body.<field>` of declared queries is indexed (`deploy/indexes.py`), so a body costs no index entries.
+would keep Firestore's update time, and two writers who read the same version would both succeed. Of the map
+nothing is indexed but what a declared query looks at (`deploy/indexes.py`): an exemption covers all of a map,
+and a database has 200 of them.
 """
 
 from shared.store.paths import escaped, unescaped
 
+HELD = "doc"
 MADE_BY = "made_by"
 REVISION = "rev"
 BODY = "body"
@@ -42,15 +44,20 @@ def shown_name(stored: str) -> str:
     return "" if stored == _EMPTY else unescaped(stored)
 
 
+def path(field: str) -> str:
+    """The field path of `MADE_BY`, `REVISION` or `BODY`."""
+    return f"{HELD}.{field}"
+
+
 def body_path(name: str) -> str:
     """The field path of a top-level field of the body, for masks, transforms, queries and indexes."""
     if _is_plain(name):
-        return f"{BODY}.{name}"
+        return f"{HELD}.{BODY}.{name}"
     quoted = stored_name(name).replace("\\", "\\\\").replace("`", "\\`")
-    path = f"{BODY}.`{quoted}`"
-    if len(path.encode()) > _MAX_PATH_BYTES:
+    whole = f"{HELD}.{BODY}.`{quoted}`"
+    if len(whole.encode()) > _MAX_PATH_BYTES:
         raise ValueError("a field name is too long")
-    return path
+    return whole
 
 
 def _is_plain(name: str) -> bool:

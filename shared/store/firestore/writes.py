@@ -17,8 +17,8 @@ from shared.store import (
     Write,
 )
 from shared.store.checks import check_amounts, check_body
-from shared.store.firestore.codec import put_body, put_expiry, put_time
-from shared.store.firestore.layout import BODY, EXPIRES, EXPIRING, MADE_BY, REVISION, body_path, stored_name
+from shared.store.firestore.codec import held, put_body, put_expiry, put_time
+from shared.store.firestore.layout import BODY, EXPIRES, EXPIRING, MADE_BY, REVISION, body_path, path
 
 COMMIT_REQUEST = types.CommitRequest.meta.pb
 
@@ -64,7 +64,7 @@ def _put(message: Any, name: str, attempt: str, write: Write) -> None:
 
 def _create(message: Any, attempt: str, write: Create) -> None:
     check_body(write.body)
-    message.update.fields[MADE_BY].string_value = attempt
+    held(message.update)[MADE_BY].string_value = attempt
     put_body(message.update, write.body)
     put_expiry(message.update, write.key.kind, write.body)
     message.current_document.exists = False
@@ -73,18 +73,18 @@ def _create(message: Any, attempt: str, write: Create) -> None:
 def _replace(message: Any, attempt: str, write: Replace) -> None:
     """Of the fields in the mask, those that the message does not hold go; who made the document stays."""
     check_body(write.body)
-    message.update.fields[REVISION].string_value = attempt
+    held(message.update)[REVISION].string_value = attempt
     put_body(message.update, write.body)
     put_expiry(message.update, write.key.kind, write.body)
-    message.update_mask.field_paths.extend((REVISION, BODY))
+    message.update_mask.field_paths.extend((path(REVISION), path(BODY)))
     if write.key.kind in EXPIRING:
         message.update_mask.field_paths.append(EXPIRES)
 
 
 def _set(message: Any, attempt: str, write: Update | Add, fields: dict[str, Any]) -> None:
     check_body(fields)
-    message.update.fields[REVISION].string_value = attempt
-    message.update_mask.field_paths.append(REVISION)
+    held(message.update)[REVISION].string_value = attempt
+    message.update_mask.field_paths.append(path(REVISION))
     if not fields:
         return
     put_body(message.update, fields)
@@ -97,6 +97,5 @@ def _set(message: Any, attempt: str, write: Update | Add, fields: dict[str, Any]
 def _increment(message: Any, write: Add) -> None:
     check_amounts(write)
     for name, amount in write.amounts.items():
-        stored_name(name)
         transform = message.update_transforms.add(field_path=body_path(name))
         transform.increment.integer_value = amount
