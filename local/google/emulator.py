@@ -16,6 +16,8 @@ from shared.bus.pubsub import LOCAL_OPTIONS
 from shared.errors import Misconfigured, Unavailable
 
 CALL_SECONDS = 5.0
+ANY_SIZE = ("grpc.max_receive_message_length", -1)
+"""Messages have up to 10 MB, an answer with several of them more; gRPC takes 4."""
 
 
 class Emulator:
@@ -27,7 +29,7 @@ class Emulator:
     def __init__(self, host: str, project: str) -> None:
         self._host = host
         self._project = project
-        self._channel = grpc.aio.insecure_channel(host, options=LOCAL_OPTIONS)
+        self._channel = grpc.aio.insecure_channel(host, options=(*LOCAL_OPTIONS, ANY_SIZE))
         self._publisher = PublisherAsyncClient(transport=PublisherGrpcAsyncIOTransport(channel=self._channel))
         self._subscriber = SubscriberAsyncClient(
             transport=SubscriberGrpcAsyncIOTransport(channel=self._channel)

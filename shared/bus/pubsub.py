@@ -31,14 +31,12 @@ ATTRIBUTE_OVERHEAD_BYTES = 12
 
 SCOPE = "https://www.googleapis.com/auth/pubsub"
 CHANNEL_OPTIONS = (
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.use_local_subchannel_pool", 1),
 )
-"""Messages have up to 10 MB, over gRPC's own limit of 4; it would wait two minutes before it connects again,
-and share a connection between channels, so that giving one up were in vain."""
+"""Left alone, gRPC waits up to two minutes before it connects again, and channels share a connection, so that
+giving one up is in vain."""
 LOCAL_OPTIONS = (*CHANNEL_OPTIONS, ("grpc.enable_http_proxy", 0))
 """For the emulator, which no proxy knows."""
 
