@@ -360,6 +360,30 @@ async def test_somebody_who_finalizes_or_pays_by_hand_meanwhile_does_no_harm(
     await is_collected_once(acme, stripe, invoice_id)
 
 
+async def test_a_customer_who_pays_on_the_page_at_the_same_moment_pays_once(
+    acme: World, stripe: ScriptedStripe
+) -> None:
+    invoice_id = await closed(acme)
+    pay = stripe.pay
+
+    async def paid_meanwhile(stripe_invoice_id: str, key: str) -> Any:
+        stripe.settle(stripe_invoice_id)
+        return await pay(stripe_invoice_id, key)
+
+    stripe.pay = paid_meanwhile  # type: ignore[method-assign]
+    await collect(acme, invoice_id)
+    await is_collected_once(acme, stripe, invoice_id)
+
+
+async def test_a_charge_that_stripe_refuses_blocks_the_payment(acme: World, stripe: ScriptedStripe) -> None:
+    stripe.raises["pay"] = Refused("stripe_refused", "It is too little to charge.")
+    invoice_id = await closed(acme)
+    await collect(acme, invoice_id)
+    payment = await acme.payment(invoice_id)
+    assert (payment.status, payment.blocked) == ("open", "stripe_refused")
+    assert await acme.reasons() == ["stripe_refused"]
+
+
 async def test_an_invoice_that_was_voided_by_hand_is_not_collected(
     acme: World, stripe: ScriptedStripe
 ) -> None:

@@ -44,6 +44,17 @@ async def test_what_the_event_says_is_not_believed(endpoint: Endpoint) -> None:
     assert await endpoint.status() == "open"
 
 
+async def test_what_is_no_news_is_kept_without_an_event(endpoint: Endpoint) -> None:
+    """The address of Stripe's page changes while it is past due."""
+    await endpoint.tell(endpoint.event("invoice.payment_failed"))
+    await endpoint.work()
+    endpoint.stripe.change("in_1", hosted_invoice_url="https://invoice.stripe.example/other")
+    await endpoint.world.deliver("stripe.event.received", (await endpoint.received())[0])
+    payment = await endpoint.world.payment(endpoint.invoice_id)
+    assert payment.hosted_invoice_url == "https://invoice.stripe.example/other"
+    assert await endpoint.world.announced("invoice.past_due") == ["billing-events", "tenant-events"]
+
+
 async def test_two_events_about_the_same_change_have_one_effect(endpoint: Endpoint) -> None:
     """B31"""
     endpoint.stripe.settle("in_1")
