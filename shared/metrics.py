@@ -22,6 +22,7 @@ OTHER = "other"
 """Instead of a method, path or type that somebody else chose: labels hold what we named ourselves only."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_CLASSES = ("0xx", "1xx", "2xx", "3xx", "4xx", "5xx")
 _REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 30.0)
 _EVENT_BUCKETS = (0.005, 0.025, 0.1, 0.5, 2.0, 10.0, 25.0)
 _STORE_BUCKETS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
@@ -53,32 +54,43 @@ class _Readings(Collector):
                 yield family(reading.name, reading.help, value=reading.value)
 
 
+class _Timed:
+    """A histogram whose series are found without the library's own look-up, which takes as long again."""
+
+    def __init__(self, histogram: Histogram) -> None:
+        self._histogram = histogram
+        self._series: dict[tuple[str, ...], Histogram] = {}
+
+    def observe(self, labels: tuple[str, ...], seconds: float) -> None:
+        series = self._series.get(labels)
+        if series is None:
+            series = self._series[labels] = self._histogram.labels(*labels)
+        series.observe(seconds)
+
+
 class Metrics:
     """One for a process, made with its app. No label names a tenant, an id or a path as it came."""
 
     def __init__(self, function: str, version: str) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # the library gives no types here
         self._registry = CollectorRegistry()
-        self._requests = Histogram(
+        self._requests = self._timed(
             "energent_http_request_duration_seconds",
             "Requests that this instance answered, by method, route and class of status.",
             ("method", "route", "status"),
-            buckets=_REQUEST_BUCKETS,
-            registry=self._registry,
+            _REQUEST_BUCKETS,
         )
-        self._events = Histogram(
+        self._events = self._timed(
             "energent_event_duration_seconds",
             "Messages that this instance took, by type and what became of them.",
             ("type", "outcome"),
-            buckets=_EVENT_BUCKETS,
-            registry=self._registry,
+            _EVENT_BUCKETS,
         )
-        self._store_calls = Histogram(
+        self._store_calls = self._timed(
             "energent_store_call_duration_seconds",
             "Calls of the store, by kind and outcome; stale and exists are conflicts.",
             ("call", "outcome"),
-            buckets=_STORE_BUCKETS,
-            registry=self._registry,
+            _STORE_BUCKETS,
         )
         build = Info(
             "energent_build", "Which function and version this instance is.", registry=self._registry
@@ -87,25 +99,19 @@ class Metrics:
         ProcessCollector(registry=self._registry)
         self._readings = _Readings()
         self._registry.register(self._readings)
-        self._answered: dict[tuple[str, str, int], Histogram] = {}
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """`route` is a template of ours or `OTHER`. Called on the hot path."""
-        if method not in _METHODS:
-            method = OTHER
-        series = self._answered.get((method, route, status))
-        if series is None:
-            series = self._requests.labels(method, route, f"{status // 100}xx")
-            self._answered[method, route, status] = series
-        series.observe(seconds)
+        known = method if method in _METHODS else OTHER
+        self._requests.observe((known, route, _CLASSES[status // 100]), seconds)
 
     def handled(self, event_type: str, outcome: str, seconds: float) -> None:
         """`event_type` is the short name of one that this function knows, or `OTHER`."""
-        self._events.labels(event_type, outcome).observe(seconds)
+        self._events.observe((event_type, outcome), seconds)
 
     def called(self, call: str, outcome: str, seconds: float) -> None:
         """A call of the store."""
-        self._store_calls.labels(call, outcome).observe(seconds)
+        self._store_calls.observe((call, outcome), seconds)
 
     def watch(self, *sources: Read) -> None:
         """What these keep themselves is part of each answer from now on."""
@@ -114,3 +120,6 @@ class Metrics:
     def text(self) -> bytes:
         """All of it, as `CONTENT_TYPE`."""
         return generate_latest(self._registry)
+
+    def _timed(self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> _Timed:
+        return _Timed(Histogram(name, text, labels, buckets=buckets, registry=self._registry))
