@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console()
     layout = Layout(flags.data_dir.resolve())
     other = backend.of(layout).name
-    if layout.lock.exists() and other != chosen and not flags.fresh:
+    if other != chosen and layout.lock.exists() and not flags.fresh and not data_folder.is_held(layout):
         return _refuse(
             f"{flags.data_dir} belongs to BACKEND={other}; give DATA_DIR=another-folder, or --fresh"
         )

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from local.gateway import FORGEABLE_PREFIXES
+from tests import emulators
 from tests import suite as suites
 from tests.suite import REPOSITORY, Suite, until
 
@@ -144,9 +145,29 @@ def test_a_wrong_flag_is_named(flags: list[str], message: str) -> None:
     assert message in _refused(*flags)
 
 
-def test_ctrl_c_while_it_starts_leaves_nothing_behind(tmp_path: Path) -> None:
-    runner = subprocess.Popen(suites.command(tmp_path / "data", tmp_path / "ready.json"), cwd=REPOSITORY)  # noqa: S603
-    until((tmp_path / "data" / "logs" / "gateway.log").exists, "the start to begin", 20)
+def test_kill_9_of_the_runner_takes_the_emulators_with_it(tmp_path: Path) -> None:
+    with suites.running(tmp_path, backend="gcp") as started:
+        family = _family(started)
+        assert {"firestore", "pubsub"} < started.pids.keys()
+        started.runner.kill()
+        until(lambda: not [pid for pid in family if _alive(pid)], "everything to be gone", 10)
+
+
+def test_an_emulator_that_dies_ends_the_run_and_says_what_is_lost(tmp_path: Path) -> None:
+    with suites.running(tmp_path, backend="gcp") as started:
+        os.killpg(started.pids["firestore"], signal.SIGKILL)
+        assert started.runner.wait(30) == 1
+    said = (tmp_path / "runner.out").read_text()
+    assert "firestore was killed by SIGKILL, and what it kept in its memory is gone." in said
+
+
+@pytest.mark.parametrize("backend", ["embedded", "gcp"])
+def test_ctrl_c_while_it_starts_leaves_nothing_behind(backend: str, tmp_path: Path) -> None:
+    if backend == "gcp":
+        emulators.installed()
+    command = suites.command(tmp_path / "data", tmp_path / "ready.json")
+    runner = subprocess.Popen(command, cwd=REPOSITORY, env={**os.environ, "BACKEND": backend})  # noqa: S603
+    until((tmp_path / "data" / "logs").exists, "the start to begin", 20)
     until(lambda: bool(_children(runner.pid)), "processes to be started", 20)
     family = {runner.pid, *_children(runner.pid)}
     runner.send_signal(signal.SIGINT)
