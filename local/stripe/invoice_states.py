@@ -195,7 +195,6 @@ def _set_paid(account: Account, invoice: Object, *, out_of_band: bool = False) -
 
 def _set_failed(account: Account, invoice: Object) -> None:
     before = invoices.retrieve(account, invoice["id"], {})
-    invoice["next_payment_attempt"] = None
     account.save(invoice)
     _set_delinquent(account, invoice, True)
     failed = invoices.shown(account, invoice)

@@ -19,6 +19,8 @@ CREATE TABLE IF NOT EXISTS objects (
     id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, body TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS objects_of_kind ON objects (kind, position);
+CREATE INDEX IF NOT EXISTS objects_of_invoice ON objects (kind, json_extract(body, '$.invoice'));
+CREATE INDEX IF NOT EXISTS objects_of_customer ON objects (kind, json_extract(body, '$.customer'));
 CREATE TABLE IF NOT EXISTS answers (
     key TEXT PRIMARY KEY, endpoint TEXT NOT NULL, parameters TEXT NOT NULL, request_id TEXT NOT NULL,
     status INTEGER NOT NULL, body BLOB NOT NULL, at INTEGER NOT NULL

@@ -77,9 +77,15 @@ def test_b22_a_declined_card_is_402_and_the_invoice_stays_open(stand_in: StandIn
         "card_error",
     )
     assert error.payment_intent is not None
-    assert error.payment_intent.status == "requires_payment_method"
+    assert (error.payment_intent.status, error.payment_intent.payment_method) == (
+        "requires_payment_method",
+        None,
+    )
     tried = stand_in.v1.invoices.retrieve(invoice.id)
     assert (tried.status, tried.attempted, tried.attempt_count) == ("open", True, 1)
+    assert [each.status for each in stand_in.v1.invoice_payments.list({"invoice": invoice.id}).data] == [
+        "open"
+    ]
     assert stand_in.v1.customers.retrieve(customer.id).delinquent is True
     with pytest.raises(stripe.CardError):
         stand_in.v1.invoices.pay(invoice.id, options={"idempotency_key": "one"})
@@ -121,6 +127,7 @@ def test_without_a_card_nothing_is_charged(stand_in: StandIn) -> None:
     assert stand_in.v1.invoices.retrieve(invoice.id).attempt_count == 0
     assert stand_in.v1.invoices.pay(invoice.id, {"paid_out_of_band": True}).amount_paid_off_stripe == 1200
     assert stand_in.v1.charges.list().data == []
+    assert [each.status for each in stand_in.v1.payment_intents.list().data] == ["canceled"]
 
 
 def test_a_void_invoice_is_owed_no_more(stand_in: StandIn, customer: stripe.Customer) -> None:
@@ -184,7 +191,7 @@ def test_an_item_is_of_its_invoices_customer_and_currency(
 
 def test_pending_items_are_taken_on_request_only(stand_in: StandIn, customer: stripe.Customer) -> None:
     stand_in.v1.invoice_items.create({"customer": customer.id, "amount": 400, "currency": "usd"})
-    assert draft(stand_in, customer).total == 0
+    assert [draft(stand_in, customer).total, draft(stand_in, customer, 70).total] == [0, 70]
     taking = stand_in.v1.invoices.create(
         {"customer": customer.id, "currency": "usd", "pending_invoice_items_behavior": "include"}
     )
@@ -293,6 +300,7 @@ def test_invoices_that_are_sent_have_a_due_date(stand_in: StandIn, customer: str
 
 def test_lists_come_in_pages_newest_first(stand_in: StandIn, customer: stripe.Customer) -> None:
     made = [draft(stand_in, customer).id for _ in range(5)]
+    made_first = stand_in.v1.invoices.retrieve(made[0]).created
     stand_in.v1.invoices.create({"customer": paying(stand_in, "pm_card_visa").id})
     stand_in.v1.invoices.finalize_invoice(made[0])
     page = stand_in.v1.invoices.list({"customer": customer.id, "limit": 2})
@@ -302,7 +310,17 @@ def test_lists_come_in_pages_newest_first(stand_in: StandIn, customer: stripe.Cu
     back = stand_in.v1.invoices.list({"customer": customer.id, "limit": 2, "ending_before": made[1]})
     assert ([each.id for each in back.data], back.has_more) == ([made[3], made[2]], True)
     assert [each.id for each in stand_in.v1.invoices.list({"status": "paid"}).data] == [made[0]]
-    assert stand_in.v1.invoices.list({"created": {"gt": page.data[0].created + 60}}).data == []
+    for size in (4, 5):
+        found = stand_in.v1.invoices.list({"customer": customer.id, "limit": size})
+        assert (len(found.data), found.has_more) == (size, size == 4)
+        before = stand_in.v1.invoices.list(
+            {"limit": size - 1, "ending_before": made[0], "customer": customer.id}
+        )
+        assert (len(before.data), before.has_more) == (size - 1, size == 4)
+    newest = page.data[0].created
+    assert stand_in.v1.invoices.list({"created": {"gt": newest + 5}}).data == []
+    assert len(stand_in.v1.invoices.list({"created": {"gte": made_first, "lte": newest + 5}}).data) == 6
+    assert stand_in.v1.invoices.list({"created": {"lt": made_first}}).data == []
     for wrong in ({"limit": 0}, {"limit": 101}, {"starting_after": "in_unknown"}):
         with pytest.raises(stripe.InvalidRequestError):
             stand_in.v1.invoices.list(wrong)  # type: ignore[arg-type]
@@ -323,6 +341,8 @@ def test_automatic_collection_goes_by_the_clock(stand_in: StandIn, customer: str
     assert failed.last_finalization_error is not None
     stand_in.control("POST", "clock", seconds=3_600)
     assert stand_in.v1.invoices.retrieve(invoice.id).status == "paid"
+    (event,) = stand_in.v1.events.list({"type": "invoice.paid"}).data
+    assert event.to_dict()["request"] == {"id": None, "idempotency_key": None}
 
 
 def test_automatic_collection_tries_a_bad_card_once(stand_in: StandIn) -> None:

@@ -28,6 +28,7 @@ def error(answer: httpx.Response) -> dict[str, Any]:
         ("customers", "balance=1.5", "parameter_invalid_integer", "balance"),
         ("customers", "balance=", "parameter_invalid_empty", "balance"),
         ("customers", "balance=99999999999999999999", "parameter_invalid_integer", "balance"),
+        ("customers", "balance=9999999999999999999", "parameter_invalid_integer", "balance"),
         ("customers", "name=", "parameter_invalid_empty", "name"),
         ("customers", "name[first]=a", None, "name"),
         ("customers", "address=a", None, "address"),
