@@ -1,4 +1,4 @@
-"""Where mails go: a port, and a folder that holds each mail as one file."""
+"""Where mails go: a port, a folder that holds each mail as one file, and nowhere yet."""
 
 import asyncio
 import hashlib
@@ -7,12 +7,22 @@ import tempfile
 from pathlib import Path
 from typing import Protocol
 
+from shared.event_door import Rejected
 from shared.ids import is_id
 
 
 class Mailer(Protocol):
     async def send(self, mail_id: str, message: bytes) -> None:
         """Hands over one message (RFC 5322). The same `mail_id` again is the same mail, not a second one."""
+
+
+class NoTransport:
+    """Where nothing sends mail: each is set aside, to be replayed by an operator once something does."""
+
+    async def send(self, mail_id: str, message: bytes) -> None:
+        raise Rejected(
+            "no_mail_transport", "Nothing sends mail in this deployment. Replay this when it does."
+        )
 
 
 class MailboxFolder:

@@ -13,7 +13,7 @@ from functions.auth.invitation_mail import InvitationMail
 from functions.auth.invitations import Invitations
 from functions.auth.jwks_copy import JwksCopy
 from functions.auth.keys import KeyRoom
-from functions.auth.mailbox import MailboxFolder
+from functions.auth.mailbox import MailboxFolder, Mailer, NoTransport
 from functions.auth.oauth import TokenEndpoint
 from functions.auth.passwords import Passwords
 from functions.auth.service_accounts import ServiceAccounts
@@ -61,8 +61,8 @@ async def _assembled(store: PublishingStore, bus: Bus, metrics: Metrics) -> App:
     sessions = Sessions(store, sent, access_tokens, refresh_tokens, utc_now)
     service_accounts = ServiceAccounts(store, access_tokens, utc_now)
     invitations = Invitations(store, sent, passwords, links, utc_now)
-    mailbox = MailboxFolder(CONFIG.data_dir / "mailbox")
-    mail = InvitationMail(store, links, mailbox, utc_now, CONFIG.public_url)
+    mailer: Mailer = NoTransport() if CONFIG.deployed else MailboxFolder(CONFIG.data_dir / "mailbox")
+    mail = InvitationMail(store, links, mailer, utc_now, CONFIG.public_url)
     use_cases = routes.UseCases(
         sign_in=SignIn(store, passwords, access_tokens, refresh_tokens, utc_now),
         sessions=sessions,

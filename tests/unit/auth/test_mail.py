@@ -6,7 +6,7 @@ import pytest
 
 from functions.auth.domain.email import canonical
 from functions.auth.invitation_mail import MailRequested
-from functions.auth.mailbox import MailboxFolder
+from functions.auth.mailbox import MailboxFolder, NoTransport
 from shared.audit import Actor
 from shared.event_door import Rejected
 from tests.unit.auth.suite import ACME, PASSWORD, Suite, principal
@@ -140,3 +140,9 @@ async def test_a_sweep_publishes_what_a_silent_bus_left_over(suite: Suite) -> No
     suite.clock.move(6)
     await suite.deliver("outbox.sweep", None)
     assert len(suite.bus.events("mail.requested")) == 1
+
+
+async def test_where_nothing_sends_mail_a_request_is_kept_to_be_replayed() -> None:
+    with pytest.raises(Rejected) as kept:
+        await NoTransport().send("evt_1", b"mail")
+    assert kept.value.reason == "no_mail_transport"
