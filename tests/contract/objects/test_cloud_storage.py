@@ -176,6 +176,7 @@ async def test_an_answer_that_does_not_come_or_only_in_small_pieces_is_given_up(
         silenced = CloudStorage(BUCKET, emulator_host=f"http://{HOST}:{silent.getsockname()[1]}")
         for seconds in await asyncio.gather(seconds_to_give_up(objects), seconds_to_give_up(silenced)):
             assert TRY_SECONDS < seconds < CALL_SECONDS + 1
+    assert bucket.calls.count(DESCRIBE) > 1
     bucket.drip_seconds = 0.0
     await silenced.close()
 

@@ -132,7 +132,7 @@ async def test_a_caller_whom_google_does_not_know_is_misconfigured(
     assert server.calls.count(method) == 1
 
 
-@pytest.mark.parametrize("method", CALLS)
+@pytest.mark.parametrize("method", [ACCESS, ADD, CREATE])
 async def test_a_short_outage_is_not_felt_and_a_longer_one_ends_in_time(
     server: SecretManagerServer, secrets: SecretManager, method: str
 ) -> None:
