@@ -12,7 +12,7 @@ ARGS ?=
 V := .venv/bin
 export BACKEND
 
-.PHONY: help setup demo run test test-slow check bench stage lock clean
+.PHONY: help setup demo run test test-slow check bench stage plan lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ bench: .venv/.ready ## Measure speed, start-up and memory on this machine (a few
 
 stage: .venv/.ready ## Fill build/<function>/ with exactly what is deployed
 	@$(V)/python -m deploy.stage $(ARGS)
+
+plan: .venv/.ready ## Print what a deployment would run, without a network (ARGS="--lint --environment staging")
+	@$(V)/python -m deploy.plan $(ARGS)
 
 lock: ## Compile requirements*.in to pinned files with hashes
 	@$(V)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements.in -o requirements.txt
