@@ -27,14 +27,17 @@ class Stripe(Protocol):
     async def is_live(self) -> bool:
         """Whether money moves."""
 
-    async def find_customer(self, customer: Customer) -> str | None: ...
+    async def find_customer(self, customer: Customer) -> str | None:
+        """The id of the customer that was made for the tenant, if it was."""
 
-    async def create_customer(self, customer: Customer, key: str) -> str: ...
+    async def create_customer(self, customer: Customer, key: str) -> str:
+        """The id of the new one."""
 
     async def can_charge(self, customer_id: str) -> bool:
         """Whether the customer left a means of payment that is charged by default."""
 
-    async def find_invoice(self, customer_id: str, invoice: Invoice) -> StripeInvoice | None: ...
+    async def find_invoice(self, customer_id: str, invoice: Invoice) -> StripeInvoice | None:
+        """The one that was made for our invoice, if it was."""
 
     async def create_invoice(self, customer_id: str, invoice: Invoice, key: str) -> StripeInvoice:
         """A draft without items that does nothing by itself."""
@@ -44,11 +47,14 @@ class Stripe(Protocol):
 
     async def create_item(
         self, customer_id: str, stripe_invoice_id: str, invoice: Invoice, line: int, key: str
-    ) -> str: ...
+    ) -> str:
+        """Adds one line to the draft; the id of the item."""
 
-    async def invoice(self, stripe_invoice_id: str) -> StripeInvoice: ...
+    async def invoice(self, stripe_invoice_id: str) -> StripeInvoice:
+        """As it stands now."""
 
-    async def finalize(self, stripe_invoice_id: str, key: str) -> StripeInvoice: ...
+    async def finalize(self, stripe_invoice_id: str, key: str) -> StripeInvoice:
+        """Makes a draft final, so that it can be paid."""
 
     async def pay(self, stripe_invoice_id: str, key: str) -> StripeInvoice:
         """Charges the customer. Raises `Declined`."""
