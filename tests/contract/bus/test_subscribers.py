@@ -210,6 +210,23 @@ async def test_a_lease_lasts_as_long_as_its_holder_lives(opened: Open, emulator:
 
 
 @gcp
+async def test_a_lease_that_was_renewed_too_late_is_taken_again_and_not_tried_twice(
+    opened: Open, emulator: Emulator
+) -> None:
+    subscriber = PullSubscriber(emulator, SHORT, broker.Options(Path()), 1)
+    source = await opened()
+    await source.bus.publish(BILLING_EVENTS, [Message(b"1")])
+    (one,) = await leased(subscriber)
+    await _die()
+    await asyncio.sleep(1.2)
+    assert await subscriber.lease(10) == []
+    await subscriber.ack(one)
+    await asyncio.sleep(1.2)
+    assert await subscriber.pending() == 0
+    await subscriber.close()
+
+
+@gcp
 async def test_no_more_is_held_than_fits_and_it_goes_on_when_some_is_done(opened: Open) -> None:
     source = await opened()
     subscriber = source.subscriber(PUSHED)
