@@ -47,7 +47,7 @@ check: .venv/.ready ## ruff, mypy --strict, import arrows
 	@$(V)/lint-imports
 
 bench: .venv/.ready ## Measure speed, start-up and memory on this machine (a few minutes)
-	@$(V)/python -m bench $(ARGS)
+	@GRPC_VERBOSITY=ERROR $(V)/python -m bench $(ARGS)
 
 stage: .venv/.ready ## Fill build/<function>/ with exactly what is deployed
 	@$(V)/python -m deploy.stage $(ARGS)

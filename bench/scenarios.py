@@ -115,11 +115,11 @@ async def _rate(rate: Rate, seeded: Seeded, seconds: float) -> list[Figure]:
         raise SystemExit(f"{rate.name}: expected {rate.expect} only, got also {wrong}")
     found = measured.rate * rate.things
     p95 = measured.percentile_ms(95)
-    latency = _figure(f"{rate.name}, p95", p95, 50, "ms", at_least=False)
+    latency = figure(f"{rate.name}, p95", p95, 50, "ms", at_least=False)
     if not rate.full_speed_p95:
         latency = await _at_target(rate, seeded, seconds, p95)
     return [
-        _figure(rate.name, found, rate.target, rate.unit, at_least=True),
+        figure(rate.name, found, rate.target, rate.unit, at_least=True),
         latency,
         Figure(f"{rate.name}, CPU each", f"{cpu * 1e6 / len(measured.latencies_ms):,.0f} µs"),
     ]
@@ -132,7 +132,7 @@ async def _at_target(rate: Rate, seeded: Seeded, seconds: float, p95_at_full_spe
         per_second = rate.target / rate.things
         paced = await load.run(port, seconds, rate.connections(seeded), per_second=per_second)
     name = f"{rate.name}, p95 at {rate.target:,.0f}/s (at full speed {p95_at_full_speed:.0f} ms)"
-    return _figure(name, paced.percentile_ms(95), 50, "ms", at_least=False)
+    return figure(name, paced.percentile_ms(95), 50, "ms", at_least=False)
 
 
 async def cold(function: str, options: Options, *, seconds: float, megabytes: float) -> list[Figure]:
@@ -149,10 +149,10 @@ async def cold(function: str, options: Options, *, seconds: float, megabytes: fl
         answered, slowest = await _burst(running)
     middle = sorted(took)[COLD_RUNS // 2]
     return [
-        _figure(
+        figure(
             f"{function}: start to first answer (median of {COLD_RUNS})", middle, seconds, "s", at_least=False
         ),
-        _figure(f"{function}: idle worker, PSS", pss, megabytes, "MB", at_least=False),
+        figure(f"{function}: idle worker, PSS", pss, megabytes, "MB", at_least=False),
         Figure(
             f"{function}: {COLD_BURST} first requests at once on a cold process",
             f"{answered} answered, slowest {slowest * 1000:,.0f} ms",
@@ -185,7 +185,8 @@ async def _burst(running: Running) -> tuple[int, float]:
     return sum(status == 404 for status, _ in answers), max(took for _, took in answers)
 
 
-def _figure(name: str, found: float, target: float, unit: str, *, at_least: bool) -> Figure:
+def figure(name: str, found: float, target: float, unit: str, *, at_least: bool) -> Figure:
+    """A number beside its target."""
     met = found >= target if at_least else found <= target
     number = f"{found:,.0f}" if found >= 10 else f"{found:.2f}"
     sign = "≥" if at_least else "≤"

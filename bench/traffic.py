@@ -2,7 +2,7 @@
 
 import base64
 import itertools
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
@@ -72,6 +72,7 @@ async def _tenant(world: World) -> str:
     credential = msgspec.json.decode(world.layout.operator.read_bytes())
     operator = await world.client_token(credential["client_id"], credential["client_secret"])
     order = {"slug": "bench", "name": "Bench", "tier": "standard", "owner_email": "owner@bench.example"}
+    order["contract_start"] = last_month().isoformat()
     tenant = await world.must(201, "POST", "/v1/tenants", operator, json=order)
 
     async def active() -> bool | None:
@@ -82,6 +83,11 @@ async def _tenant(world: World) -> str:
     accept = {"token": token_in(await world.mail_to("owner@bench.example")), "password": _PASSWORD}
     await world.must(201, "POST", "/v1/auth/invitations/accept", json={**accept, "name": "Owner"})
     return str(tenant["id"])
+
+
+def last_month() -> date:
+    """Its first day."""
+    return (datetime.now(UTC).date().replace(day=1) - timedelta(days=1)).replace(day=1)
 
 
 def same(payload: bytes, connections: int) -> list[NextRequest]:
