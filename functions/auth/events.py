@@ -62,8 +62,7 @@ def notifications(secrets: CachedSecrets, prefix: str) -> dict[str, Notification
         found = _VERSION.fullmatch(delivery.attributes.get("versionId", ""))
         if found is None:
             raise Rejected("invalid_notification", "versionId is not the name of a secret's version.")
-        if found[1].startswith(prefix):
-            secrets.forget(found[1].removeprefix(prefix), int(found[2]))
+        secrets.forget(found[1].removeprefix(prefix), int(found[2]))
 
     return {
         "TOPIC_CONFIGURED": noted,
