@@ -114,6 +114,13 @@ def test_they_come_out_as_the_packages_classes(stand_in: StandIn) -> None:
     assert stand_in.v1.payment_intents.retrieve(intent.id).id == intent.id
 
 
+def test_an_invoice_is_whole_wherever_it_is_expanded(stand_in: StandIn) -> None:
+    invoice = opened(stand_in, paying(stand_in, "pm_card_visa"), 500)
+    (item,) = stand_in.v1.invoice_items.list({"invoice": invoice.id, "expand": ["data.invoice"]}).data
+    assert isinstance(item.invoice, stripe.Invoice)
+    assert item.invoice.to_dict() == invoice.to_dict()
+
+
 @pytest.mark.parametrize("path", ["nothing", "total", "total.more", "customer.name.more", "a.b.c.d.e"])
 def test_what_cannot_be_expanded_is_refused(stand_in: StandIn, path: str) -> None:
     invoice = opened(stand_in, paying(stand_in, "pm_card_visa"), 500)

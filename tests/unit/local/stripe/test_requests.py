@@ -1,6 +1,7 @@
 """What is not a request that Stripe would take is refused as Stripe refuses it."""
 
 import base64
+import time
 from typing import Any
 
 import httpx
@@ -218,6 +219,37 @@ def test_an_id_of_another_kind_is_unknown(stand_in: StandIn, customer: stripe.Cu
     with pytest.raises(stripe.InvalidRequestError) as caught:
         stand_in.v1.customers.retrieve(invoice.id)
     assert caught.value.http_status == 404
+
+
+def test_a_key_that_is_replaced_is_accepted_no_more(stand_in: StandIn) -> None:
+    replaced = {"api_key": "sk_test_of_another_time", "webhook_secrets": ["whsec_1"]}
+    stand_in.control("PUT", "secrets", **replaced)
+    assert stand_in.raw("GET", "/v1/events").status_code == 401
+    assert (
+        stand_in.raw("GET", "/v1/events", authorization="Bearer sk_test_of_another_time").status_code == 200
+    )
+    stand_in.control("PUT", "secrets", **{**replaced, "api_key": KEY})
+    assert stand_in.raw("GET", "/v1/events").status_code == 200
+
+
+def test_events_are_asked_for_by_20_types_at_most(stand_in: StandIn) -> None:
+    types = "&".join(f"types[{number}]=a" for number in range(20))
+    assert stand_in.raw("GET", f"/v1/events?{types}").status_code == 200
+    assert stand_in.raw("GET", f"/v1/events?{types}&types[20]=a").status_code == 400
+    assert stand_in.raw("GET", "/v1/events?type=a&types[0]=a").status_code == 400
+
+
+def test_nothing_is_left_where_all_is_forgotten(stand_in: StandIn) -> None:
+    stand_in.control("PUT", "webhooks", hold=True)
+    stand_in.control("POST", "clock", seconds=900)
+    stand_in.fault(kind="hang", times=None, path="/v1/nothing")
+    made = stand_in.raw("POST", "/v1/customers", "name=a", idempotency_key="k").json()["id"]
+    stand_in.control("DELETE", "state")
+    assert stand_in.control("GET", "webhooks").json()["behaviour"]["hold"] is False
+    assert stand_in.control("GET", "clock").json()["now"] < time.time() + 60
+    assert (stand_in.control("GET", "faults").json(), stand_in.counts()) == ({"faults": []}, {})
+    again = stand_in.raw("POST", "/v1/customers", "name=a", idempotency_key="k")
+    assert again.json()["id"] != made
 
 
 @pytest.mark.parametrize("endpoint", endpoints.ENDPOINTS, ids=lambda each: f"{each.method} {each.path}")

@@ -8,7 +8,7 @@ import stripe
 
 from local.stripe.server import Settings
 from local.stripe.webhooks import Endpoint
-from tests.unit.local.stripe.conftest import KEY, WITH_STRIPES_CLIENT, StandIn, opened, paying, started
+from tests.unit.local.stripe.conftest import KEY, WITH_STRIPES_CLIENT, StandIn, draft, opened, paying, started
 from tests.unit.local.stripe.receiver import SECRET, Receiver, receiving
 
 pytestmark = WITH_STRIPES_CLIENT
@@ -143,6 +143,40 @@ def test_b30_copies_are_the_same_event(telling: StandIn, receiver: Receiver) -> 
     (event,) = telling.v1.events.list().data
     receiver.until(lambda: telling.v1.events.retrieve(event.id).pending_webhooks == 0)
     assert made.id in receiver.received[0].body.decode()
+
+
+def test_an_event_is_delivered_when_all_its_copies_are(telling: StandIn, receiver: Receiver) -> None:
+    telling.control("PUT", "webhooks", hold=True, copies=2)
+    telling.v1.customers.create({"name": "a"})
+    receiver.answers[:] = [200, *[500] * 50]
+    telling.control("PUT", "webhooks", hold=False)
+    receiver.until(lambda: len(receiver.received) > 3)
+    assert [each.pending_webhooks for each in telling.v1.events.list().data] == [1]
+    receiver.answers.clear()
+    receiver.until(lambda: delivered(telling))
+    (event,) = telling.v1.events.list().data
+    assert event.pending_webhooks == 0
+    telling.control("POST", f"events/{event.id}/deliver")
+    assert len({each.body for each in receiver.received}) == 1
+
+
+def test_a_payment_on_the_page_is_told_at_once(telling: StandIn, receiver: Receiver) -> None:
+    customer = telling.v1.customers.create({"name": "a"})
+    url = str(opened(telling, customer, 900).hosted_invoice_url)
+    receiver.until(lambda: delivered(telling))
+    began = time.monotonic()
+    telling.page("POST", url, card="visa")
+    receiver.until(lambda: "invoice.paid" in receiver.types)
+    assert time.monotonic() - began < 2
+
+
+def test_collection_goes_on_by_itself(receiver: Receiver, http: stripe.HTTPXClient) -> None:
+    settings = Settings(KEY, Endpoint(receiver.url, (SECRET,)), advance_seconds=0)
+    with started(settings, http) as stand_in:
+        invoice = draft(stand_in, paying(stand_in, "pm_card_visa"), 900)
+        stand_in.v1.invoices.update(invoice.id, {"auto_advance": True})
+        receiver.until(lambda: "invoice.paid" in receiver.types)
+        assert stand_in.v1.invoices.retrieve(invoice.id).status == "paid"
 
 
 def test_b32_held_events_are_delivered_one_by_one_as_asked(telling: StandIn, receiver: Receiver) -> None:
