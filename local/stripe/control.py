@@ -1,4 +1,15 @@
-"""The stand-in's own endpoints, below /_control/, where Stripe has none: faults, clock, webhooks."""
+"""The stand-in's own endpoints, below /_control/, where Stripe has none. Bodies are JSON.
+
+GET    /health                       200 as soon as it serves
+POST   /_control/faults              a `Fault` to come; GET lists those that wait, DELETE drops them
+GET    /_control/requests            {"counts": {"POST /v1/invoices/*/pay": 1}, "requests": [`Logged`]};
+                                     DELETE begins anew
+POST   /_control/clock               {"seconds": 90000} sets the account's clock ahead; GET says what it is
+PUT    /_control/webhooks            `Behaviour`; GET says it, with what is still to be delivered
+POST   /_control/events/ID/deliver   sends that event now, again if need be: {"status": 200}
+PUT    /_control/secrets             `Secrets` from now on
+DELETE /_control/state               forgets everything
+"""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeVar
