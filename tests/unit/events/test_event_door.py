@@ -17,6 +17,7 @@ from shared.events import CloudEvent
 from shared.http import Response
 from shared.http.problem import problem
 from shared.logs import CONTEXT, Context
+from shared.metrics import Metrics
 from shared.quarantine import Quarantine, Quarantined
 from shared.store import Stale
 from shared.store.sqlite import SqliteStore
@@ -45,6 +46,7 @@ class World:
         self.behaviour: Callable[[CloudEvent], Awaitable[None]] | None = None
         self.bodies_read = 0
         self.caller = check(folder / "jwks.json", self.clock)
+        self.metrics = Metrics("billing", "test")
         self.door = self.make_door()
 
     def make_door(self, handler_seconds: float = 25.0) -> EventDoor:
@@ -55,6 +57,7 @@ class World:
             log=logging.getLogger("door"),
             notifications={"SECRET_ROTATE": self._notify, "TOPIC_CONFIGURED": noted},
             handler_seconds=handler_seconds,
+            metrics=self.metrics,
         )
 
     async def send(
@@ -276,6 +279,37 @@ async def test_a_bug_asks_for_the_message_again_and_is_logged_once_with_its_stac
     (record,) = [record for record in caplog.records if record.name == "door"]
     assert record.levelname == "ERROR"
     assert record.exc_info
+
+
+@pytest.mark.parametrize(
+    ("failure", "outcome"),
+    [
+        (None, "done"),
+        (Rejected("r", "d"), "quarantined"),
+        (Unavailable("x", "y"), "put_off"),
+        (ValueError(), "failed"),
+    ],
+)
+async def test_what_becomes_of_a_message_is_counted_by_its_type(
+    world: World, failure: Exception | None, outcome: str
+) -> None:
+    """P16."""
+    world.behaviour = failing(failure) if failure else None
+    await world.send()
+    line = f'energent_event_duration_seconds_count{{outcome="{outcome}",type="tenant.created"}} 1.0\n'
+    assert line in world.metrics.text().decode()
+
+
+async def test_a_message_of_no_type_of_ours_is_counted_as_other(world: World) -> None:
+    for body in (b"[1]", push(data=encoded(event_bytes(type="com.example.x"))), push(data=encoded(b"[1]"))):
+        await world.send(body)
+    line = 'energent_event_duration_seconds_count{outcome="quarantined",type="other"} 3.0\n'
+    assert line in world.metrics.text().decode()
+
+
+async def test_a_bad_caller_is_not_counted_as_a_message(world: World) -> None:
+    await world.send(headers=BINARY)
+    assert b"energent_event_duration_seconds_count" not in world.metrics.text()
 
 
 async def test_a_handler_that_takes_too_long_is_stopped_and_the_message_comes_again(world: World) -> None:

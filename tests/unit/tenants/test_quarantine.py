@@ -127,6 +127,7 @@ async def test_few_messages_are_in_memory_at_once(operator: Operator) -> None:
     shelf = Shelf(store, operator.world.outbox, operator.world.clock)
     page = await shelf.listed(EVERYTHING, 42, None)
     assert (len(page.items), store.limits) == (42, [PAGE, PAGE, 2])
+    assert {(kept.body, *kept.attributes) for kept in page.items} == {("",)}
     rest = await shelf.listed(EVERYTHING, 42, page.next_cursor)
     assert (len(rest.items), rest.next_cursor) == (3, None)
 

@@ -11,6 +11,7 @@ from shared.bus import Message
 from shared.errors import Unavailable
 from shared.outbox import Outbox, PublishingStore
 from shared.quarantine import MAX_KEPT_BYTES, Quarantine
+from shared.store import Page
 from shared.store.bodies import stamp
 from tests.tokens import NOW
 from tests.unit.billing.faulty_store import Crash, FaultyStore
@@ -19,6 +20,13 @@ from tests.unit.tenants.operators import SHELF, Operator
 from tests.unit.tenants.world import OPERATOR
 
 pytestmark = pytest.mark.anyio
+
+
+class DownAfterAQuery(FaultyStore):
+    async def run(self, *asked: Any) -> Page:
+        page = await super().run(*asked)
+        self.is_down = True
+        return page
 
 
 async def test_a_replay_sends_the_message_as_it_was_and_takes_it_off_the_shelf(operator: Operator) -> None:
@@ -169,9 +177,8 @@ async def test_whoever_dies_at_any_step_asking_again_sends_the_rest(
 
 async def test_an_outage_in_the_middle_is_told_as_one(operator: Operator) -> None:
     await operator.put()
-    down = FaultyStore(operator.world.plain_store)
-    shelf = Shelf(down, operator.world.outbox, operator.world.clock)
-    down.is_down = True
+    store = DownAfterAQuery(operator.world.plain_store)
+    shelf = Shelf(store, operator.world.outbox, operator.world.clock)
     with pytest.raises(Unavailable):
         await shelf.replay_all(EVERYTHING, 100, None, OPERATOR)
 
