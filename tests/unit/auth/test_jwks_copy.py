@@ -123,7 +123,7 @@ async def test_an_older_ring_is_never_written_over_a_newer_one(suite: Suite, mom
     """While this process is at it, another one rotates and copies."""
     await write(suite.objects, NAME, b"{}")
     newer = JwksCopy(suite.publishing, suite.objects)
-    rotations = []
+    rotations: list[str] = []
 
     async def rotate() -> None:
         if not rotations:
