@@ -53,10 +53,9 @@ def _field(override: Mapping[str, Any]) -> str:
     group, field = _plain(override["collectionGroup"]), _plain(override["fieldPath"])
     scopes, orders = ([index[key] for index in override["indexes"]] for key in ("queryScope", "order"))
     listed = "|".join([f"{group}/fields/{field}", ";".join(scopes), ";".join(orders)])
-    flags = [
-        f"--index=order={_ORDERS[order]},query-scope={_SCOPES[scope]}"
-        for scope, order in zip(scopes, orders, strict=True)
-    ]
+    if set(scopes) - {"COLLECTION"}:
+        raise FieldsError(f"{group}/{field}: gcloud makes indexes of one field for one collection only")
+    flags = [f"--index=order={_ORDERS[order]}" for order in orders]
     waits = [] if override.get("ttl") else ["--async"]
     return _line("field", listed, group, field, [*(flags or ["--disable-indexes"]), *waits])
 

@@ -96,7 +96,7 @@ def _wrapped(command: Sequence[str]) -> str:
 
 def linted(calls: Iterable[Call]) -> int:
     """0 where gcloud accepts every command, 1 where it does not or there is none; says which on stderr."""
-    commands = forms(calls)
+    commands = forms(call.command for call in calls)
     try:
         failures = lint.failures(commands)
     except lint.NoGcloud as missing:

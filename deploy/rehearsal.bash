@@ -107,8 +107,7 @@ _index() {
 _field() {
   local index scopes=() orders=() name=$1
   for index in $(_flag index "$@"); do
-    index=${index#order=}
-    orders+=("${index%,query-scope=*}") scopes+=("${index#*,query-scope=}")
+    orders+=("${index#order=}") scopes+=(collection)
   done
   local IFS=';'
   orders=${orders[*]} scopes=${scopes[*]}

@@ -27,13 +27,14 @@ class Call(msgspec.Struct, frozen=True):
     command: tuple[str, ...]
 
 
-def forms(calls: Iterable[Call]) -> list[tuple[str, ...]]:
-    """Of the gcloud commands, one for each line of the scripts and each set of flags that it had there."""
-    found: dict[tuple[str, frozenset[str]], tuple[str, ...]] = {}
-    for call in calls:
-        if call.command[0] == "gcloud":
-            flags = frozenset(word.partition("=")[0] for word in call.command if word.startswith("-"))
-            found.setdefault((call.place, flags), call.command)
+def forms(commands: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Of gcloud's commands, one for each kind and set of flags: those alike but for a name are one."""
+    found: dict[tuple[tuple[str, ...], frozenset[str]], tuple[str, ...]] = {}
+    for command in commands:
+        if command[0] == "gcloud":
+            flags = frozenset(word.partition("=")[0] for word in command if word.startswith("-"))
+            words = tuple(word for word in command if not word.startswith("-"))
+            found.setdefault((words[:-1], flags), command)
     return list(found.values())
 
 

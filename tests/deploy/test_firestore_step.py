@@ -62,12 +62,19 @@ def test_a_field_with_an_expiry_is_changed_one_thing_after_the_other() -> None:
 def test_a_field_with_two_indexes_has_both() -> None:
     indexes = [
         {"order": "ASCENDING", "queryScope": "COLLECTION"},
-        {"order": "DESCENDING", "queryScope": "COLLECTION_GROUP"},
+        {"order": "DESCENDING", "queryScope": "COLLECTION"},
     ]
     override = {"collectionGroup": "a", "fieldPath": "b.c", "indexes": indexes}
     (line,) = firestore_fields.lines({"indexes": [], "fieldOverrides": [override]})
-    assert line.split("\t")[1] == "a/fields/b.c|COLLECTION;COLLECTION_GROUP|ASCENDING;DESCENDING"
-    assert "--index=order=descending,query-scope=collection-group" in line
+    assert line.split("\t")[1] == "a/fields/b.c|COLLECTION;COLLECTION|ASCENDING;DESCENDING"
+    assert "--index=order=ascending --index=order=descending" in line
+
+
+def test_what_gcloud_cannot_make_is_refused() -> None:
+    indexes = [{"order": "ASCENDING", "queryScope": "COLLECTION_GROUP"}]
+    override = {"collectionGroup": "a", "fieldPath": "b", "indexes": indexes}
+    with pytest.raises(FieldsError, match="one collection only"):
+        list(firestore_fields.lines({"indexes": [], "fieldOverrides": [override]}))
 
 
 @pytest.mark.parametrize("name", ["a b", "`a`", "a;rm", "", "ä", "$(id)"])
