@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from stripe import WebhookSignature
+from stripe.params import WebhookEndpointCreateParams
 
 from functions.billing import routes
 from functions.billing.domain.webhook_signature import TOLERANCE_SECONDS
 from functions.billing.invoices import Invoices
+from functions.billing.webhooks import FOLLOWED
 from shared.events import full_type
 from tests.door import Door
 from tests.stripe_stand_in import WEBHOOK_SECRET, secrets
@@ -231,3 +233,8 @@ async def test_without_settings_there_is_nothing_here(world: World) -> None:
     table = routes.table(world.reports, Invoices(world.store), world.webhooks)
     answer = await Door(*table).send("POST", PATH, [("content-type", "application/json")], b"{}")
     assert answer.status == 404
+
+
+def test_stripe_has_events_of_the_types_that_are_followed() -> None:
+    declared = str(WebhookEndpointCreateParams.__annotations__["enabled_events"])
+    assert [name for name in FOLLOWED if f"'{name}'" not in declared] == []
