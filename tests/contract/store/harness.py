@@ -1,7 +1,7 @@
 """What the contract suite needs of an implementation of the store port, beside the port itself."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ class Harness(ABC):
     """One implementation with empty data. `close` closes every store that it gave."""
 
     @abstractmethod
-    def open(self) -> Store:
+    def open(self, queries: Iterable[Query] = QUERIES) -> Store:
         """A store of its own on the same data each time, as another instance would have."""
 
     @abstractmethod
@@ -70,8 +70,8 @@ class Harness(ABC):
 class LossyStore(SqliteStore):
     """Loses what it is told to lose between `commit` and the file."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, QUERIES)
+    def __init__(self, path: Path, queries: Iterable[Query]) -> None:
+        super().__init__(path, queries)
         self.replies_to_lose = 0
         self.requests_to_lose = 0
         self.meanwhile: Step = nothing
@@ -94,8 +94,8 @@ class SqliteHarness(Harness):
         self._path = folder / "store.db"
         self._stores: list[LossyStore] = []
 
-    def open(self) -> Store:
-        self._stores.append(LossyStore(self._path))
+    def open(self, queries: Iterable[Query] = QUERIES) -> Store:
+        self._stores.append(LossyStore(self._path, queries))
         return self._stores[-1]
 
     def lose_next_replies(self, store: Store, count: int, meanwhile: Step = nothing) -> None:
@@ -154,8 +154,8 @@ class LossyConnection(Connection):
 
 
 class LossyFirestoreStore(FirestoreStore):
-    def __init__(self, database: str, host: str) -> None:
-        super().__init__("test", database, QUERIES, emulator_host=host)
+    def __init__(self, database: str, host: str, queries: Iterable[Query]) -> None:
+        super().__init__("test", database, queries, emulator_host=host)
         self.connection = LossyConnection(f"projects/test/databases/{database}", host)
         self._connection = self.connection
 
@@ -168,8 +168,8 @@ class FirestoreHarness(Harness):
         self.database = new_id("db").replace("_", "-")
         self._stores: list[LossyFirestoreStore] = []
 
-    def open(self) -> Store:
-        self._stores.append(LossyFirestoreStore(self.database, self._host))
+    def open(self, queries: Iterable[Query] = QUERIES) -> Store:
+        self._stores.append(LossyFirestoreStore(self.database, self._host, queries))
         return self._stores[-1]
 
     def lose_next_replies(self, store: Store, count: int, meanwhile: Step = nothing) -> None:

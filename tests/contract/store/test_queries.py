@@ -14,6 +14,7 @@ from tests.contract.store.harness import (
     NEWEST,
     OLDEST,
     UNDECLARED,
+    Harness,
     fill,
     marker,
     names,
@@ -219,6 +220,12 @@ async def test_an_undeclared_query_is_refused(scope: Scope) -> None:
 async def test_a_query_that_is_asked_wrongly_is_refused(scope: Scope, how: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r".+"):
         await scope.query(BY_STATUS, **how)
+
+
+async def test_ids_are_walked_upwards_only(harness: Harness) -> None:
+    """Firestore walks them in no other way."""
+    with pytest.raises(ValueError, match="by_id_down"):
+        harness.open([Query("by_id_down", "things", ("status",), descending=True)])
 
 
 async def test_a_query_without_order_takes_no_bounds(scope: Scope) -> None:

@@ -117,6 +117,17 @@ async def test_adds_from_everywhere_are_all_counted(harness: Harness, store: Sto
     }
 
 
+async def test_large_adds_from_everywhere_are_all_counted_too(
+    harness: Harness, store: Store, scope: Scope
+) -> None:
+    """A store may have to read before it counts what could leave 64 bits."""
+    stores = [store, harness.open()]
+    key = scope.key("things", "sum")
+    amount = 2**58
+    await asyncio.gather(*(stores[i % 2].commit(Add(key, {"n": amount}), marker(store)) for i in range(8)))
+    assert (await found(scope, "things", "sum")).body == {"n": 8 * amount}
+
+
 async def test_a_stale_commit_does_not_hurt_those_that_go_in_beside_it(store: Store, scope: Scope) -> None:
     key = scope.key("things", "pivot")
     (version,) = await store.commit(Create(key, {}))
