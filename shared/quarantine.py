@@ -33,7 +33,7 @@ NEWEST_OF = {
     for field in ("subject", "event_type", "reason", "function")
 }
 """By field, those first that tell the most."""
-QUERIES = (NEWEST, *NEWEST_OF.values())
+QUERIES = (NEWEST, *(NEWEST_OF[field] for field in NEWEST_OF))
 
 
 class Quarantined(msgspec.Struct, frozen=True):

@@ -182,13 +182,17 @@ class Shelf:
         return doc
 
     def _entry(self, kept: Quarantined) -> Create:
-        """The message on its way. Raises `Conflict` `not_replayable`."""
+        """The message on its way, without the attributes that only Google's client library may add.
+
+        Raises `Conflict` `not_replayable`.
+        """
         if kept.whole_request:
             raise _not_replayable("No message could be made of this request")
         if kept.truncated:
             raise _not_replayable("It was too large to be kept whole")
+        attributes = {name: value for name, value in kept.attributes.items() if not name.startswith("goog")}
         try:
-            return self._outbox.entry(kept.topic, Message(kept.data(), kept.attributes))
+            return self._outbox.entry(kept.topic, Message(kept.data(), attributes))
         except UnicodeDecodeError:
             raise _not_replayable("It is not UTF-8, which every event is") from None
         except ValueError as refused:

@@ -105,6 +105,13 @@ async def test_a_whole_request_is_not_replayed_and_says_that_it_is_incomplete(op
     assert shown["complete"] is False
 
 
+async def test_what_googles_client_library_added_is_not_sent_again(operator: Operator) -> None:
+    """Its tracing does; a topic takes such names from nobody else."""
+    quarantine_id = await operator.put(attributes={"googclient_traceparent": "x", "type": "t"})
+    assert (await operator.ask("POST", f"{SHELF}/{quarantine_id}/replay")).status_code == 204
+    assert operator.sent()[0][1].attributes == {"type": "t"}
+
+
 async def test_the_largest_message_that_was_kept_whole_is_replayed(operator: Operator) -> None:
     data = b'"' * 400_000
     quarantine_id = await operator.put(data=data)
