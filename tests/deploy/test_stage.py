@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -187,6 +187,29 @@ def test_what_is_deployed_boots_alone_and_answers(function: str, tmp_path: Path)
         assert (status, b'"code"' in body) == (404, True)
 
 
+def test_what_an_event_trigger_sets_changes_nothing_about_the_door(tmp_path: Path) -> None:
+    """The platform names a signature for a function with a trigger; the framework's own envelope handling
+    would take messages without asking who sends them, and echo headers.
+    """
+    (folder,) = stage.stage(["auth"], tmp_path / "build")
+    (tmp_path / "data").mkdir()
+    trigger = {
+        "FUNCTION_SIGNATURE_TYPE": "cloudevent",
+        "FUNCTION_TARGET": "auth_handler",
+        "DOORS": "events",
+        "EVENTS_KEYS": f"file:{tmp_path}/jwks.json",
+        "EVENTS_ISSUER": "https://accounts.google.com",
+        "EVENTS_AUDIENCE": "https://auth-events.example",
+        "EVENTS_CALLER": "events@example.com",
+    }
+    (tmp_path / "jwks.json").write_text('{"keys": []}')
+    with _serving(folder, "auth_handler", tmp_path, trigger) as url:
+        assert _get(f"{url}/health")[0] == 200
+        pushed = f"{url}/?__GCP_CloudEventsMode=CUSTOM_PUBSUB_projects%2Fp%2Ftopics%2Fauth-events"
+        status, body = _get(pushed, b'{"message": {"data": "", "messageId": "1"}}')
+        assert (status, b"caller_unproven" in body) == (401, True)
+
+
 @pytest.mark.parametrize("function", STAGEABLE)
 def test_a_staged_folder_imports_nothing_from_the_repository(function: str, tmp_path: Path) -> None:
     (folder,) = stage.stage([function], tmp_path / "build")
@@ -217,7 +240,9 @@ def _run(folder: Path, code: str) -> str:
 
 
 @contextmanager
-def _serving(folder: Path, target: str, tmp_path: Path) -> Iterator[str]:
+def _serving(
+    folder: Path, target: str, tmp_path: Path, settings: Mapping[str, str] | None = None
+) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -226,7 +251,7 @@ def _serving(folder: Path, target: str, tmp_path: Path) -> Iterator[str]:
         server = subprocess.Popen(  # noqa: S603 - our own interpreter
             [sys.executable, "-I", "-m", "functions_framework", f"--target={target}", "--source=main.py"],
             cwd=folder,
-            env=_settings(tmp_path, port),
+            env={**_settings(tmp_path, port), **(settings or {})},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -265,9 +290,9 @@ def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
     raise AssertionError(f"no answer within 15 s:\n{log.read_text()}")
 
 
-def _get(url: str) -> tuple[int, bytes]:
+def _get(url: str, posted: bytes | None = None) -> tuple[int, bytes]:
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(url, posted, timeout=10) as answer:  # noqa: S310 - loopback
             return answer.status, answer.read()
     except urllib.error.HTTPError as refusal:
         with refusal:
