@@ -35,7 +35,7 @@ class Place:
         await self.bus.publish(BILLING_EVENTS, [Message(data) for data in datas])
         return datas
 
-    async def until_drained(self, seconds: float = 20.0) -> None:
+    async def until_drained(self, seconds: float = 60.0) -> None:
         """By what the running relay says."""
         async with asyncio.timeout(seconds):
             while not await asyncio.to_thread(status.are_drained, [self.url]):  # noqa: ASYNC110
@@ -43,7 +43,7 @@ class Place:
 
     async def pending(self) -> dict[str, int]:
         """What a running relay says, of each subscription."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (said := await asyncio.to_thread(status.read, self.url)) is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             return said.pending

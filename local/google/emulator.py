@@ -98,7 +98,7 @@ class Emulator:
             resource = request.get("subscription") or request["topic"]
             raise Misconfigured(f"{resource} on {self._host}", "NotFound") from missing
         except exceptions.GoogleAPICallError as failure:
-            detail = f"Pub/Sub at {self._host} does not answer ({type(failure).__name__})."
+            detail = f"Pub/Sub at {self._host} does not do it: {type(failure).__name__} ({failure.message})."
             raise Unavailable("bus_unavailable", detail) from failure
 
     def _topic(self, topic: str) -> str:

@@ -25,6 +25,9 @@ from tests.relays import Place
 
 pytestmark = pytest.mark.anyio
 
+START_SECONDS = 60.0
+"""For a process on a busy machine."""
+
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> KeyFiles:
@@ -204,6 +207,24 @@ async def test_a_function_that_is_away_costs_no_message_an_attempt(place: Place)
     assert {push.body["deliveryAttempt"] for push in server.pushes} == {1}
 
 
+async def test_a_function_that_hangs_up_for_a_while_costs_hardly_a_message_its_attempts(
+    place: Place,
+) -> None:
+    up_at = time.monotonic() + 1.0
+
+    async def answer(push: Push) -> Answer:
+        return 204 if time.monotonic() > up_at else "drop"
+
+    server = EventServer(answer)
+    async with place.relaying(f"--billing={await server.start()}"):
+        datas = await place.publish(100)
+        await place.until_drained()
+    await server.stop()
+    assert set(server.datas) == set(datas)
+    assert 1 < len(server.pushes) - len(datas) <= 20
+    assert not any(is_dead(push) for push in server.pushes)
+
+
 async def test_a_function_that_dies_over_a_message_gets_it_five_times_and_the_others_once(
     place: Place,
 ) -> None:
@@ -289,25 +310,39 @@ async def test_the_schedules_are_published_by_the_clock(place: Place) -> None:
     assert types == {"auth": {sweep}, "billing": {sweep, tick}, "tenants": {sweep}}
 
 
-async def test_on_sigterm_it_finishes_what_is_in_flight_and_gives_the_rest_back(place: Place) -> None:
+async def test_on_sigterm_it_finishes_what_is_in_flight_and_ends_cleanly(place: Place) -> None:
     async def answer(push: Push) -> Answer:
         await asyncio.sleep(0.5)
         return 204
 
     server = EventServer(answer)
-    datas = await place.publish(20)
-    url = f"--billing={await server.start()}"
-    with place.relay_process(url) as running:
-        await server.until(lambda: len(server.pushes) == 8)
+    await place.publish(20)
+    with place.relay_process(f"--billing={await server.start()}") as running:
+        await server.until(lambda: len(server.pushes) == 8, START_SECONDS)
         running.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(running.wait, 10) == 0
         assert running.stdout is not None
         assert running.stdout.read() == ""
-    assert len(server.pushes) == 8
-    async with place.relaying(url):
-        await place.until_drained(4.0)
     await server.stop()
-    assert sorted(server.datas) == sorted(datas)
+    assert len(server.pushes) == 8
+    rest = place.source.subscriber(relay.subscriptions("billing")[0])
+    assert len(await rest.lease(100)) == 12
+    await rest.close()
+
+
+@pytest.mark.parametrize("place", ["gcp"], indirect=True)
+async def test_what_waits_for_its_next_try_is_given_back_when_it_stops(place: Place) -> None:
+    async def answer(push: Push) -> Answer:
+        return 503
+
+    server = EventServer(answer)
+    async with place.relaying(f"--billing={await server.start()}", "--retry-base-seconds=60"):
+        await place.publish(3)
+        await server.until(lambda: len(server.pushes) == 3)
+    await server.stop()
+    rest = place.source.subscriber(relay.subscriptions("billing")[0])
+    assert len(await rest.lease(100)) == 3
+    await rest.close()
 
 
 async def test_killed_again_and_again_it_loses_nothing(place: Place) -> None:
@@ -322,7 +357,10 @@ async def test_killed_again_and_again_it_loses_nothing(place: Place) -> None:
     arguments = (f"--billing={await server.start()}", "--ack-deadline-seconds=0.2", "--in-flight=4")
     for pushed in (1, 40, 90):
         with place.relay_process(*arguments) as running:
-            await server.until(lambda pushed=pushed: len(server.pushes) >= pushed)  # type: ignore[misc]
+            await server.until(
+                lambda pushed=pushed: len(server.pushes) >= pushed,  # type: ignore[misc]
+                START_SECONDS,
+            )
             os.kill(running.pid, signal.SIGKILL)
     assert len(set(server.datas)) < 400
     async with place.relaying(*arguments):
@@ -366,7 +404,7 @@ async def test_what_it_says_is_one_json_object_a_line(place: Place) -> None:
     server = EventServer(answer)
     await place.bus.publish(BILLING_EVENTS, [Message(b"secret content")])
     with place.relay_process(f"--billing={await server.start()}") as running:
-        await server.until(lambda: len(server.pushes) == 6)
+        await server.until(lambda: len(server.pushes) == 6, START_SECONDS)
         await place.until_drained()
         running.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(running.wait, 10) == 0
