@@ -29,7 +29,10 @@ class Fault(Enum):
 
 
 class FaultProxy:
-    """`fault` may be set at any time. `losses` counts the connections that it cost; each one sets `lost`."""
+    """`fault` may be set at any time. `losses` counts the connections that it cost; each one sets `lost`.
+
+    `connections` counts all that there were.
+    """
 
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream
@@ -39,6 +42,7 @@ class FaultProxy:
         self._links: set[_Link] = set()
         self._accepting: set[asyncio.Task[None]] = set()
         self.address = ""
+        self.connections = 0
         self.losses = 0
         self.lost = asyncio.Event()
 
@@ -69,6 +73,7 @@ class FaultProxy:
         await asyncio.gather(*self._accepting, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         task = asyncio.create_task(self._serve(reader, writer))
         self._accepting.add(task)
         task.add_done_callback(self._accepting.discard)

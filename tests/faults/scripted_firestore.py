@@ -109,7 +109,7 @@ async def scripted_firestore() -> AsyncIterator[ScriptedFirestore]:
     firestore.address = f"127.0.0.1:{port}"
     await server.start()
     yield firestore
-    await server.stop(None)
+    await server.stop(1)
 
 
 def _done(request: Any, seconds: int, nanos: int) -> Any:

@@ -117,6 +117,13 @@ async def test_a_store_that_never_was_connected_is_refused_as_fast(
     await store.close()
 
 
+async def test_all_that_come_first_share_one_connection(proxy: FaultProxy) -> None:
+    store = FirestoreStore("test", "first", QUERIES, emulator_host=proxy.address)
+    await asyncio.gather(*(store.tenant("t").get("things", str(number)) for number in range(40)))
+    assert proxy.connections == 1
+    await store.close()
+
+
 async def test_where_nobody_listens_it_is_refused_at_once() -> None:
     """D2."""
     port = Reservation.take()

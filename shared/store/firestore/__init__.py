@@ -51,6 +51,9 @@ class FirestoreStore(Adapter):
     Raises `Misconfigured`, which names the database, where it is missing or forbidden.
     """
 
+    call_seconds = CALL_SECONDS
+    """How long one call of a few small documents may take."""
+
     def __init__(
         self, project: str, database: str, queries: Iterable[Query], *, emulator_host: str = ""
     ) -> None:
@@ -81,7 +84,7 @@ class FirestoreStore(Adapter):
         request = run_query_request(self._documents, query, collection, equal, since, until, after, limit + 1)
         if request is None:
             return Page([], None)
-        answers = await self._connection.run_query(request, _call_seconds(limit))
+        answers = await self._connection.run_query(request, self._call_seconds(limit))
         found = [answer.document for answer in answers if answer.HasField("document")]
         docs = [doc_of(document, self._key(document.name)) for document in found[:limit]]
         more = _cursor(query, collection, equal, docs[-1]) if len(found) > limit else None
@@ -90,7 +93,7 @@ class FirestoreStore(Adapter):
     async def commit(self, *writes: Write) -> list[Version | None]:
         """Also raises `Unavailable` when the tries have taken too long, 1.75 s for a few small writes."""
         try:
-            async with asyncio.timeout(2 * _commit_seconds(writes) + _PAUSE_SECONDS):
+            async with asyncio.timeout(2 * self._commit_seconds(writes) + _PAUSE_SECONDS):
                 return await super().commit(*writes)
         except TimeoutError:
             raise unavailable() from None
@@ -129,7 +132,7 @@ class FirestoreStore(Adapter):
     async def _submit(self, attempt: str, writes: Sequence[Write]) -> list[Version | None]:
         request = commit_request(self._database, attempt, writes)
         try:
-            response = await self._connection.commit(request, _commit_seconds(writes))
+            response = await self._connection.commit(request, self._commit_seconds(writes))
         except AioRpcError as failure:
             raise await self._refusal(failure, writes) from failure
         self._far.see(writes, response)
@@ -195,9 +198,18 @@ class FirestoreStore(Adapter):
             request.new_transaction.read_only.SetInParent()
         if fields:
             request.mask.field_paths.extend(fields)
-        answers = await self._connection.batch_get(request, _call_seconds(len(keys)))
+        answers = await self._connection.batch_get(request, self._call_seconds(len(keys)))
         found = (answer.found for answer in answers if answer.HasField("found"))
         return {self._key(document.name): document for document in found}
+
+    def _call_seconds(self, documents: int) -> float:
+        return self.call_seconds + max(0, documents - _SMALL) / _DOCUMENTS_A_SECOND
+
+    def _commit_seconds(self, writes: Sequence[Write]) -> float:
+        """Longer for a large commit, roughly: by its documents, and by the texts that are large in ours."""
+        bodies = (getattr(write, "body", None) or getattr(write, "fields", None) or {} for write in writes)
+        size = sum(len(value) for body in bodies for value in body.values() if type(value) is str)
+        return self._call_seconds(len(writes)) + size / _BYTES_A_SECOND
 
     def _key(self, name: str) -> Key:
         return Key(name[len(self._documents) + 1 :])
@@ -205,17 +217,6 @@ class FirestoreStore(Adapter):
 
 def _has_version(write: Write) -> bool:
     return isinstance(write, Create | Replace | Update | Add)
-
-
-def _call_seconds(documents: int) -> float:
-    return CALL_SECONDS + max(0, documents - _SMALL) / _DOCUMENTS_A_SECOND
-
-
-def _commit_seconds(writes: Sequence[Write]) -> float:
-    """Longer for a large commit, roughly: by its documents, and by the texts that are large in ours."""
-    bodies = (getattr(write, "body", None) or getattr(write, "fields", None) or {} for write in writes)
-    size = sum(len(value) for body in bodies for value in body.values() if type(value) is str)
-    return _call_seconds(len(writes)) + size / _BYTES_A_SECOND
 
 
 def _cursor(query: Query, collection: str, equal: Mapping[str, Operand], last: Doc) -> str:

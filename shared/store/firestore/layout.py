@@ -1,4 +1,4 @@
-"""How a document is laid out: one map `doc` with `made_by`, `rev` and `body`, and `expires` where it has that.
+"""How a document is laid out: a map `doc` of `made_by`, `rev` and `body`, and `expires` where it has that.
 
 `made_by` is the attempt that created it, `rev` that of the last change since: a write that changes nothing
 would keep Firestore's update time, and two writers who read the same version would both succeed. Of the map

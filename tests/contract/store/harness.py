@@ -154,6 +154,10 @@ class LossyConnection(Connection):
 
 
 class LossyFirestoreStore(FirestoreStore):
+    """Patient, since a busy machine is no outage; `tests/faults` is about time."""
+
+    call_seconds = 5.0
+
     def __init__(self, database: str, host: str, queries: Iterable[Query]) -> None:
         super().__init__("test", database, queries, emulator_host=host)
         self.connection = LossyConnection(f"projects/test/databases/{database}", host)

@@ -1,6 +1,7 @@
 """Many at once on one document: exactly one wins, and nothing is counted twice or lost."""
 
 import asyncio
+import random
 
 import pytest
 
@@ -126,6 +127,29 @@ async def test_large_adds_from_everywhere_are_all_counted_too(
     amount = 2**58
     await asyncio.gather(*(stores[i % 2].commit(Add(key, {"n": amount}), marker(store)) for i in range(8)))
     assert (await found(scope, "things", "sum")).body == {"n": 8 * amount}
+
+
+async def test_a_commit_whose_caller_goes_away_happens_whole_or_not_at_all(
+    store: Store, scope: Scope
+) -> None:
+    chance = random.Random(5)
+    key = scope.key("sums", "n")
+
+    async def given_up(number: int) -> None:
+        created = Create(scope.key("things", f"n{number}"), {})
+        commit = asyncio.ensure_future(store.commit(created, Add(key, {"n": 1})))
+        await asyncio.sleep(chance.uniform(0, 0.01))
+        commit.cancel()
+        await asyncio.gather(commit, return_exceptions=True)
+
+    await asyncio.gather(*(given_up(number) for number in range(CONTENDERS)))
+    await asyncio.sleep(0.2)
+    await store.commit(Create(scope.key("things", "last"), {}), Add(key, {"n": 1}))
+    sums, *things = await store.read(
+        key, *(scope.key("things", f"n{number}") for number in range(CONTENDERS))
+    )
+    assert sums is not None
+    assert sums.body == {"n": 1 + sum(doc is not None for doc in things)}
 
 
 async def test_a_stale_commit_does_not_hurt_those_that_go_in_beside_it(store: Store, scope: Scope) -> None:
