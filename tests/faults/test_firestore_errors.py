@@ -1,11 +1,14 @@
 """Each of Firestore's refusals has one meaning; those that its emulator never gives come from a script."""
 
+import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
@@ -23,7 +26,7 @@ from shared.store import (
     Update,
     Write,
 )
-from shared.store.firestore import FirestoreStore
+from shared.store.firestore import FirestoreStore, connection
 from tests.contract.store.harness import OLDEST, QUERIES
 from tests.faults.scripted_firestore import (
     RunQueryResponse,
@@ -289,6 +292,28 @@ async def test_without_credentials_the_store_says_so(
         with pytest.raises(Misconfigured, match="credentials"):
             await call(store)
     assert len(caplog.records) == len(CALLS)
+
+
+async def test_with_credentials_it_speaks_to_nobody_who_does_not_speak_tls(
+    firestore: ScriptedFirestore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    account = {
+        "type": "service_account",
+        "client_email": "f@p.iam.gserviceaccount.com",
+        "private_key": pem,
+        "token_uri": "http://127.0.0.1:9/token",
+    }
+    (tmp_path / "account.json").write_text(json.dumps(account))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "account.json"))
+    monkeypatch.setattr(connection, "_TARGET", firestore.address)
+    store = FirestoreStore("p", "d", QUERIES)
+    with pytest.raises(Unavailable) as refusal:
+        await CALLS["read"](store)
+    await store.close()
+    assert not isinstance(refusal.value, Misconfigured)
+    assert firestore.asked == []
 
 
 async def test_a_query_that_ends_with_a_bare_read_time_is_no_document(
