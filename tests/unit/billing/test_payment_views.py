@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from functions.billing import stripe_answers as answers
 from shared.audit import Actor
 from shared.events import full_type
 from shared.store import Stale
@@ -116,3 +117,19 @@ async def test_two_who_save_a_payment_at_once_do_not_overwrite_each_other(endpoi
         await endpoint.world.payments.observe(found, paid, Actor("system", "test"))
     told = [event for event in await endpoint.world.sent() if event["type"] == full_type("invoice.paid")]
     assert len(told) == 2
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "//x.example", "", None])
+def test_only_an_address_of_the_web_is_kept(url: str | None) -> None:
+    found = answers.Invoice(
+        id="in_1",
+        customer="cus_1",
+        status="open",
+        currency="usd",
+        total=1,
+        status_transitions=answers.Transitions(),
+        hosted_invoice_url=url,
+    )
+    assert answers.seen(found).hosted_invoice_url is None
+    found = msgspec.structs.replace(found, hosted_invoice_url=URL)
+    assert answers.seen(found).hosted_invoice_url == URL
