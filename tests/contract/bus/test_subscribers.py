@@ -163,6 +163,15 @@ async def test_waiting_ends_when_there_is_something_and_can_be_given_up(opened: 
     await subscriber.close()
 
 
+@pytest.mark.parametrize("options", ["embedded"], indirect=True)
+async def test_where_nothing_happens_waiting_lasts(opened: Open) -> None:
+    subscriber = (await opened()).subscriber(PUSHED)
+    assert await subscriber.lease(10) == []
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await subscriber.wait()
+
+
 gcp = pytest.mark.parametrize("options", ["gcp"], indirect=True)
 
 

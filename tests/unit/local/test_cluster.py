@@ -1,6 +1,7 @@
 """The cluster stand-in."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from local.broker import Subscription
 from local.cluster import SUBSCRIPTION, Cluster, answer
 from shared import events
 from shared.bus import TENANT_EVENTS, Message
+from shared.errors import Unavailable
 from shared.events import CloudEvent
 from shared.payloads import StatusReported, StepRequested
 from shared.tiers import LIMITS
@@ -94,6 +96,30 @@ def test_a_broken_message_is_named_in_a_line_and_acknowledged(
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(BROKEN) + 1
     assert all(line.startswith("message ") and len(line) < 300 and line.isprintable() for line in lines)
+
+
+class Down:
+    """A bus that nothing can be published to."""
+
+    async def publish(self, topic: str, messages: Sequence[Message]) -> None:
+        raise Unavailable("bus_unavailable", "No answer.")
+
+    async def close(self) -> None: ...
+
+
+def test_a_request_whose_report_cannot_be_published_comes_again(tmp_path: Path) -> None:
+    async def story() -> list[int]:
+        async with broker.opened(broker.Options(tmp_path, retry_base_seconds=0.01)) as source:
+            await source.prepare(SUBSCRIPTION)
+            subscriber = source.subscriber(SUBSCRIPTION)
+            await source.bus.publish(TENANT_EVENTS, [Message(_requested())])
+            assert await Cluster(subscriber, Down(), lambda: AT, delay_seconds=0).work() == 1
+            async with asyncio.timeout(5):
+                while not (again := await subscriber.lease(10)):
+                    await subscriber.wait()
+            return [each.attempt for each in again]
+
+    assert asyncio.run(story()) == [2]
 
 
 def test_every_message_is_acknowledged_and_only_requests_are_answered(tmp_path: Path) -> None:
