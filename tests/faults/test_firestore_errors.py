@@ -1,7 +1,9 @@
 """Each of Firestore's refusals has one meaning; those that its emulator never gives come from a script."""
 
+import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from google.auth.exceptions import DefaultCredentialsError
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
@@ -292,6 +295,28 @@ async def test_without_credentials_the_store_says_so(
         with pytest.raises(Misconfigured, match="credentials"):
             await call(store)
     assert len(caplog.records) == len(CALLS)
+
+
+async def test_credentials_that_do_not_come_are_waited_for_no_longer_than_an_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """D1: the metadata server may hang as Firestore may."""
+    asked = 0
+
+    def hangs(scopes: object) -> tuple[None, None]:
+        nonlocal asked
+        asked += 1
+        time.sleep(2.5)
+        raise DefaultCredentialsError("none")  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr("google.auth.default", hangs)
+    store = FirestoreStore("p", "d", QUERIES)
+    began = time.monotonic()
+    outcomes = await asyncio.gather(*(call(store) for call in CALLS.values()), return_exceptions=True)
+    assert time.monotonic() - began < 2
+    assert {type(outcome) for outcome in outcomes} == {Unavailable}
+    assert asked == 1
+    await store.close()
 
 
 async def test_with_credentials_it_speaks_to_nobody_who_does_not_speak_tls(

@@ -15,7 +15,7 @@ from google.cloud.firestore_v1.types import firestore as types
 from grpc import ChannelConnectivity, StatusCode
 from grpc.aio import AioRpcError
 
-from shared.store.firestore.failures import OUTAGE, misconfigured, told
+from shared.store.firestore.failures import OUTAGE, misconfigured, told, unavailable
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ class Connection:
         if emulator_host:
             self._metadata.append(("authorization", "Bearer owner"))
         self._channel: Channel | None = None
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Task[Channel] | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
     async def commit(self, request: Any, seconds: float) -> Any:
@@ -115,6 +115,8 @@ class Connection:
 
     async def close(self) -> None:
         """Waits for the calls under way."""
+        if self._opening is not None:
+            self._opening.cancel()
         channel, self._channel = self._channel, None
         if channel is not None:
             self._give_up(channel)
@@ -139,7 +141,7 @@ class Connection:
         raise told(last, self.database) from last
 
     async def _called(self, once: Call[T], seconds: float) -> T:
-        channel = self._channel or await self._opened()
+        channel = self._channel or await self._opened(seconds)
         started = time.monotonic()
         try:
             answer = await once(channel, seconds)
@@ -163,11 +165,22 @@ class Connection:
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
-    async def _opened(self) -> Channel:
-        async with self._opening:
-            if self._channel is None:
-                self._channel = Channel(await self._made())
+    async def _opened(self, seconds: float) -> Channel:
+        """One opens it for all that wait; each of them waits no longer than its call may take."""
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open())
+            self._opening.add_done_callback(_looked_at)
+        try:
+            return await asyncio.wait_for(asyncio.shield(self._opening), seconds)
+        except TimeoutError:
+            raise unavailable() from None
+
+    async def _open(self) -> Channel:
+        try:
+            self._channel = Channel(await self._made())
             return self._channel
+        finally:
+            self._opening = None
 
     async def _made(self) -> grpc.aio.Channel:
         if self._emulator_host:
@@ -178,3 +191,9 @@ class Connection:
         except GoogleAuthError as failure:
             raise misconfigured("Google's default credentials", str(failure)) from failure
         return grpc_helpers_async.create_channel(_TARGET, credentials=credentials, options=_OPTIONS)
+
+
+def _looked_at(opening: "asyncio.Task[Channel]") -> None:
+    """Where nobody waits any more, its failure is logged already."""
+    if not opening.cancelled():
+        opening.exception()
