@@ -274,6 +274,20 @@ async def test_a_counter_seen_far_out_is_counted_on_what_is_read(
         await store.commit(Add(key(store), {"n": 2}), create(store))
 
 
+async def test_a_read_of_several_documents_is_one_batch_answered_in_any_order(
+    firestore: ScriptedFirestore, store: FirestoreStore
+) -> None:
+    """Which Google promises to be one moment."""
+    firestore.answers = [[found(f"{DOCUMENTS}/{name}", nanos=n) for n, name in enumerate("cab")]]
+    docs = await store.read(*(key(store, name) for name in "abxca"))
+    assert [doc and (doc.key.id, doc.version[-1]) for doc in docs] == [
+        ("a", "1"), ("b", "2"), None, ("c", "0"), ("a", "1"),
+    ]  # fmt: skip
+    (asked,) = firestore.asked
+    assert list(asked.documents) == [f"{DOCUMENTS}/{name}" for name in "abxc"]
+    assert not asked.WhichOneof("consistency_selector")
+
+
 async def test_calls_say_which_database_they_are_for(
     firestore: ScriptedFirestore, store: FirestoreStore
 ) -> None:

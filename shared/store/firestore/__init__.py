@@ -64,7 +64,7 @@ class FirestoreStore(Adapter):
         self._far = FarCounters()
 
     async def read(self, *keys: Key) -> list[Doc | None]:
-        """One consistent read: none of the documents changes between the first and the last that comes."""
+        """One batch: Google promises that nothing in it changes between its first and its last answer."""
         found = await self._found(keys)
         return [doc_of(found[key], key) if key in found else None for key in keys]
 
@@ -194,8 +194,6 @@ class FirestoreStore(Adapter):
             return {}
         request = _BATCH_GET_REQUEST(database=self._database)
         request.documents.extend({f"{self._documents}/{key.path}": None for key in keys})
-        if len(request.documents) > 1:
-            request.new_transaction.read_only.SetInParent()
         if fields:
             request.mask.field_paths.extend(fields)
         answers = await self._connection.batch_get(request, self._call_seconds(len(keys)))

@@ -48,6 +48,9 @@ async def nothing() -> None:
 class Harness(ABC):
     """One implementation with empty data. `close` closes every store that it gave."""
 
+    tears_reads = False
+    """Whether what stands in for the real thing shows commits half done (docs/decisions/0008-firestore.md)."""
+
     @abstractmethod
     def open(self, queries: Iterable[Query] = QUERIES) -> Store:
         """A store of its own on the same data each time, as another instance would have."""
@@ -166,6 +169,8 @@ class LossyFirestoreStore(FirestoreStore):
 
 class FirestoreHarness(Harness):
     """A database of its own on a running emulator, which makes it when it is first named."""
+
+    tears_reads = True
 
     def __init__(self, host: str) -> None:
         self._host = host

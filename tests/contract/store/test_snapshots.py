@@ -12,6 +12,8 @@ pytestmark = pytest.mark.anyio
 
 async def test_a_read_never_sees_half_of_a_commit(harness: Harness, store: Store, scope: Scope) -> None:
     """Two documents that always change together are never seen apart, from inside or from another store."""
+    if harness.tears_reads:
+        pytest.skip("Google's emulator applies a commit document by document; Google promises not to")
     left, right = scope.key("things", "left"), scope.key("things", "right")
     versions = await store.commit(Create(left, {"n": 0}), Create(right, {"n": 0}))
     seen: tuple[set[int], set[int]] = (set(), set())
