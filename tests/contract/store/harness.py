@@ -49,7 +49,7 @@ class Harness(ABC):
     """One implementation with empty data. `close` closes every store that it gave."""
 
     tears_reads = False
-    """Whether what stands in for the real thing shows commits half done (docs/decisions/0008-firestore.md)."""
+    """Whether what stands in for the real thing shows commits half done (decision 0008)."""
 
     @abstractmethod
     def open(self, queries: Iterable[Query] = QUERIES) -> Store:
