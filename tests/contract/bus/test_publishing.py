@@ -93,12 +93,12 @@ async def test_nothing_is_lost_when_many_publish_at_once(harness: Harness) -> No
 
 async def test_more_than_fits_one_request_of_pubsub_arrives_in_whole(harness: Harness) -> None:
     await harness.subscribe(BILLING_EVENTS, "all")
-    messages = [Message(b"%d" % number) for number in range(2001)]
-    large = [Message(bytes([number]) * 9_000_000, {"k" * 256: "v" * 1024}) for number in range(3)]
+    messages = [Message(b"%d" % number) for number in range(1001)]
+    large = [Message(bytes([number]) * 9_000_000, {"k" * 256: "v" * 1024}) for number in range(2)]
     await harness.open().publish(BILLING_EVENTS, [*messages, *large])
     arrived = await received(harness, "all")
-    assert sorted(int(message.data) for message in arrived if len(message.data) < 9) == list(range(2001))
-    assert sorted(message.data[0] for message in arrived if len(message.data) > 9) == [0, 1, 2]
+    assert sorted(int(message.data) for message in arrived if len(message.data) < 9) == list(range(1001))
+    assert sorted(message.data[0] for message in arrived if len(message.data) > 9) == [0, 1]
 
 
 async def test_a_message_at_every_limit_at_once_is_taken(harness: Harness) -> None:
