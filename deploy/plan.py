@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.bootstrap:
         print("\n".join(_shown("deploy/bootstrap.sh", setup)))
     else:
-        print("\n".join(_pipeline(steps, calls)))
+        print("\n".join(shown(steps, calls)))
     return linted(call for run in runs for part in run for call in part) if options.lint else 0
 
 
@@ -68,7 +68,8 @@ def _run(
     return setup, rehearsal.pipeline(steps)
 
 
-def _pipeline(steps: Sequence[Step], calls: Iterable[Call]) -> Iterable[str]:
+def shown(steps: Sequence[Step], calls: Iterable[Call]) -> Iterable[str]:
+    """The pipeline for a person: a title for each step, below it what it called."""
     by_step = {step: list(found) for step, found in groupby(calls, key=lambda call: call.step)}
     for number, step in enumerate(steps, 1):
         after = f", after {', '.join(step.wait_for)}" if step.wait_for else ""

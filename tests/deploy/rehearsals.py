@@ -23,7 +23,9 @@ SERVICES = (*EVENT_SERVICES, *HTTP_SERVICES)
 
 
 class Rehearsed(msgspec.Struct, frozen=True):
-    """Calls of a project's first deployment and of its second; `folder` is the project after that."""
+    """Calls of a project's first deployment and of its second; `prepared` is the project before those,
+    `folder` after.
+    """
 
     steps: list[Step]
     setup: list[Call]
@@ -31,6 +33,7 @@ class Rehearsed(msgspec.Struct, frozen=True):
     setup_again: list[Call]
     again: list[Call]
     folder: Path
+    prepared: Path
 
     @property
     def workspace(self) -> Path:

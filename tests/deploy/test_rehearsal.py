@@ -2,6 +2,7 @@
 
 import random
 import re
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,7 +23,9 @@ def test_a_second_deployment_makes_nothing_that_is_there(rehearsed: Rehearsed) -
     assert [text for text in again if not text.startswith("beta services identity create")] == []
 
 
-def test_steps_that_do_not_wait_for_each_other_may_come_in_any_order(tmp_path: Path) -> None:
+def test_steps_that_do_not_wait_for_each_other_may_come_in_any_order(
+    rehearsed: Rehearsed, tmp_path: Path
+) -> None:
     """Each finds what it needs made by those that it waits for."""
     for seed in range(2):
         waiting, order, done = steps(), [], set[str]()
@@ -32,15 +35,14 @@ def test_steps_that_do_not_wait_for_each_other_may_come_in_any_order(tmp_path: P
             waiting.remove(step)
             order.append(step)
             done.add(step.id)
-        rehearsal = Rehearsal(tmp_path / str(seed))
-        rehearsal.bootstrap(PROJECT, "production", "us-central1")
-        rehearsal.pipeline(order)
+        shutil.copytree(rehearsed.prepared, tmp_path / str(seed), symlinks=True)
+        Rehearsal(tmp_path / str(seed)).pipeline(order)
 
 
-def test_a_step_that_comes_too_early_fails(tmp_path: Path) -> None:
+def test_a_step_that_comes_too_early_fails(rehearsed: Rehearsed, tmp_path: Path) -> None:
     """The rehearsal would notice a step that does not wait."""
-    rehearsal = Rehearsal(tmp_path)
-    rehearsal.bootstrap(PROJECT, "production", "us-central1")
+    shutil.copytree(rehearsed.prepared, tmp_path / "project", symlinks=True)
+    rehearsal = Rehearsal(tmp_path / "project")
     rehearsal.pipeline(steps("stage"))
     for early in ("subscriptions", "invokers", "smoke"):
         with pytest.raises(RehearsalError, match=f"{early} ended with 1(.|\n)*NOT_FOUND"):
