@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -10,7 +11,7 @@ from starlette.types import Receive, Scope
 
 from shared import strict_json
 from shared.audit import Actor
-from shared.errors import BadRequest, TooLarge, UnsupportedMediaType, invalid
+from shared.errors import BadRequest, Invalid, TooLarge, UnsupportedMediaType, invalid
 from shared.http import Route
 from shared.http.limits import Limits
 from shared.http.problem import wrong_field
@@ -23,6 +24,10 @@ MAX_FIELDS = 100
 
 _UTF8 = re.compile(r';\s*charset="?utf-8"?\s*', re.IGNORECASE)
 _ADDRESS = re.compile(r"[0-9A-Fa-f:.]{2,45}")
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+"""RFC 3339, `date-time`."""
 _CLOSE = {"Connection": "close"}
 
 
@@ -109,8 +114,10 @@ class HttpCall:
             asked = msgspec.convert(fields, kind, strict=False)
         except msgspec.ValidationError as wrong:
             raise wrong_field(wrong, query=True) from None
+        except ValueError:
+            raise _no_time(_beyond_all_times(kind, fields)) from None
         if fields:
-            _require_plain_integers(asked, known, fields)
+            _require_plain(asked, known, fields)
         return asked
 
     async def json(self, kind: type[T]) -> T:
@@ -200,12 +207,36 @@ def _pairs(raw: bytes, code: str) -> list[tuple[str, str]]:
         raise BadRequest(code, detail) from None
 
 
-def _require_plain_integers(asked: Any, names: tuple[str, ...], fields: Mapping[str, str]) -> None:
-    """msgspec takes `1e1` and `1.0` for integers."""
+def _require_plain(asked: Any, names: tuple[str, ...], fields: Mapping[str, str]) -> None:
+    """msgspec takes `1e1` and `1.0` for integers, any number for a time, and `null` for nothing given."""
     for attribute, name in zip(asked.__struct_fields__, names, strict=True):
+        if name not in fields:
+            continue
         value = getattr(asked, attribute)
-        if type(value) is int and name in fields and fields[name] != str(value):
+        if type(value) is int and fields[name] != str(value):
             raise invalid(f"?{name}", "invalid_type", "Give a whole number in digits.")
+        if isinstance(value, datetime) and not _TIME.fullmatch(fields[name]):
+            raise _no_time(name)
+        if value is None:
+            raise invalid(f"?{name}", "invalid_value", "Give a value, or leave this parameter out.")
+
+
+def _beyond_all_times(kind: type[Any], fields: Mapping[str, str]) -> str:
+    """The parameter for a time that is a number after the year 9999: msgspec raises a ValueError for that
+    alone, without a name.
+    """
+    for name in fields:
+        try:
+            msgspec.convert({name: fields[name]}, kind, strict=False)
+        except msgspec.ValidationError:
+            continue
+        except ValueError:
+            break
+    return name
+
+
+def _no_time(name: str) -> Invalid:
+    return invalid(f"?{name}", "invalid_value", "Give a time as in RFC 3339, like 2026-10-01T00:00:00Z.")
 
 
 def _too_large(limit: int) -> TooLarge:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -30,6 +30,7 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     all: bool = False
     cursor: str | None = None
     since: date | None = msgspec.field(name="from", default=None)
+    at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
 async def _thing(call: Call) -> Response:
@@ -261,7 +262,7 @@ def test_a_form_that_two_could_read_differently_is_refused(body: bytes) -> None:
 
 def test_a_query_is_a_struct() -> None:
     answer = DOOR.ask("GET", "/query?limit=7&all=true&cursor=a%2Fb+c&from=2025-01-31")
-    assert answer.json() == {"limit": 7, "all": True, "cursor": "a/b c", "from": "2025-01-31"}
+    assert answer.json() == {"limit": 7, "all": True, "cursor": "a/b c", "from": "2025-01-31", "at": None}
     assert DOOR.ask("GET", "/query").json()["limit"] == 20
 
 
@@ -287,6 +288,33 @@ def test_a_wrong_parameter_is_422_with_its_name(query: str, path: str, code: str
     assert answer.status == 422
     (error,) = answer.json()["errors"]
     assert (error["path"], error["code"]) == (path, code)
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2026-10-01T12:30:00Z", "2026-10-01T12:30:00Z"),
+        ("2026-10-01t12:30:00z", "2026-10-01T12:30:00Z"),
+        ("2026-10-01T12:30:00.125%2B02:00", "2026-10-01T12:30:00.125000+02:00"),
+        ("2026-10-01T12:30:00-00:00", "2026-10-01T12:30:00Z"),
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+    ],
+)
+def test_a_time_is_written_as_rfc_3339_has_it(text: str, time: str) -> None:
+    assert DOOR.ask("GET", f"/query?at={text}").json()["at"] == time
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["253402300800", "-1", "1e10", "0", "1.5", "nan", "inf", "9" * 400, "null", "", "2026-10-01",
+     "2026-10-01%2012:30:00Z", "2026-10-01T12:30:00+02:00", "2026-10-01T12:30:00%2B0200",
+     "2026-10-01T12:30:00", "2026-02-30T12:30:00Z", "9999-12-31T23:59:59.9999999Z", "2026-10-01T12:30:00Z%0A",
+     "%D9%A2026-10-01T12:30:00Z", "2026-10-01T12:30:00%2B24:00"],
+)  # fmt: skip
+def test_what_is_no_time_is_422(text: str) -> None:
+    """J33: a number is no time, however large (and the year 10000 is none at all)."""
+    answer = DOOR.ask("GET", f"/query?at={text}")
+    assert (answer.status, answer.json()["errors"][0]["path"]) == (422, "?at")
 
 
 @pytest.mark.parametrize("query", [b"cursor=%ff", b"cursor=\xff", b"&".join(b"a%d" % n for n in range(101))])
