@@ -16,8 +16,9 @@ _SECRET = re.compile(
     r"-----BEGIN [^-]*-----(?s:.*?)(?:-----END [^-]*-----|\Z)"
     r"|eyJ[\w-]{8,}(?:\.[\w-]*)*"  # a JSON object in base64url: tokens
     r"|(?:rt1|inv1|whsec|(?<![A-Za-z0-9])(?:sk|rk|pk))_[\w-]{8,}"
-    r"|(?P<name>(?i:password|secret|token|authorization|api[-_]?key|signature)[\"']?\s*[:=]\s*[\"']?)"
-    r"(?:(?i:bearer|basic)\s+)?[^\s\"';&}]+"
+    r"|(?P<name>(?i:password|secret|token|authorization|api[-_]?key|signature)\\*[\"']?\s*[:=]\s*)"
+    r"(?:(?P<opening>[\[(]?b?(?P<quote>\\*[\"']))(?s:.*?)(?=(?<!\\)(?P=quote)|\Z)"  # to the closing quote
+    r"|(?:(?i:bearer|basic)\s+)?[^\s\"';&}]+)"
     r"|(?<![A-Za-z0-9])(?i:bearer|basic)\s+\S+"
 )
 _EMAIL = re.compile(r"[\w.+-]{1,64}(?:@|%40)[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}")
@@ -51,7 +52,7 @@ def stack_of(failure: BaseException) -> str:
 
 
 def _named(found: "re.Match[str]") -> str:
-    return (found["name"] or "") + REDACTED
+    return (found["name"] or "") + (found["opening"] or "") + REDACTED
 
 
 def _last_line(failure: BaseException) -> str:
