@@ -14,6 +14,8 @@ Function = Literal["auth", "billing", "tenants"]
 
 PLATFORM_KEYS = "platform"
 """`events_keys`: Cloud Run has checked the signature and removed it."""
+GOOGLE = "https://accounts.google.com"
+"""`events_issuer` of what is deployed."""
 _FILE = "file:"
 _SECRET = re.compile(r"([A-Za-z0-9_-]{1,200})/([1-9][0-9]{0,8})")
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,29}")
@@ -114,7 +116,7 @@ def _read(environ: Mapping[str, str], function: Function) -> Config:
         emulators=_emulators(environ, deployed=deployed),
         stripe=_stripe(environ, deployed=deployed) if function == "billing" else None,
         events_keys=_events_keys(environ, deployed=deployed) if serves_events else "",
-        events_issuer=_given(environ, "EVENTS_ISSUER", needed=serves_events),
+        events_issuer=_events_issuer(environ, deployed=deployed) if serves_events else "",
         events_audience=_given(environ, "EVENTS_AUDIENCE", needed=serves_events),
         events_caller=_given(environ, "EVENTS_CALLER", needed=serves_events),
         service=environ.get("K_SERVICE") or f"energent-{function}",
@@ -190,12 +192,18 @@ def _secret(setting: str, text: str) -> SecretRef:
 
 def _events_keys(environ: Mapping[str, str], *, deployed: bool) -> str:
     keys = _required(environ, "EVENTS_KEYS")
-    if keys == PLATFORM_KEYS:
-        if not deployed:
-            raise _Wrong("EVENTS_KEYS must be file:/path/jwks.json: no platform checks signatures here")
-    elif not keys.startswith(_FILE) or not Path(keys.removeprefix(_FILE)).is_absolute():
-        raise _Wrong("EVENTS_KEYS must be platform or file:/path/jwks.json")
+    if deployed and keys != PLATFORM_KEYS:
+        raise _Wrong("EVENTS_KEYS must be platform where K_SERVICE is set: Cloud Run checks signatures")
+    if not deployed and not (keys.startswith(_FILE) and Path(keys.removeprefix(_FILE)).is_absolute()):
+        raise _Wrong("EVENTS_KEYS must be file:/path/jwks.json: no platform checks signatures here")
     return keys
+
+
+def _events_issuer(environ: Mapping[str, str], *, deployed: bool) -> str:
+    issuer = _required(environ, "EVENTS_ISSUER")
+    if deployed and issuer != GOOGLE:
+        raise _Wrong(f"EVENTS_ISSUER must be {GOOGLE} where K_SERVICE is set")
+    return issuer
 
 
 def _url(environ: Mapping[str, str], name: str, *, deployed: bool) -> str:

@@ -83,7 +83,7 @@ def test_the_http_door_alone_needs_nothing_of_events() -> None:
         ({"PUBLIC_URL": "http://?x"}, "PUBLIC_URL"),
         ({"DATA_DIR": "data"}, "DATA_DIR"),
         ({"EVENTS_KEYS": "platform"}, "EVENTS_KEYS"),
-        ({"EVENTS_KEYS": "file:jwks.json"}, "EVENTS_KEYS"),
+        ({"EVENTS_KEYS": "file:jwks.json"}, "EVENTS_KEYS must be file:/path/jwks.json"),
         ({"EVENTS_KEYS": "/data/jwks.json"}, "EVENTS_KEYS"),
         ({"ENVIRONMENT": "a\nb"}, "ENVIRONMENT"),
     ],
@@ -129,7 +129,14 @@ def test_a_deployed_function_keeps_nothing_on_disk_and_takes_the_defaults_of_its
     [
         ({"DOORS": "both"}, "DOORS must be http or events"),
         ({"PUBLIC_URL": "http://api.energent.example.com"}, "PUBLIC_URL must be https"),
-        ({"EVENTS_KEYS": "keys.json"}, "EVENTS_KEYS"),
+        ({"EVENTS_KEYS": "keys.json"}, "EVENTS_KEYS must be platform"),
+        ({"EVENTS_KEYS": "file:/tmp/relay-jwks.json"}, "EVENTS_KEYS must be platform"),
+        ({"EVENTS_ISSUER": "http://127.0.0.1:1"}, "EVENTS_ISSUER must be https://accounts.google.com"),
+        (
+            {"EVENTS_ISSUER": "https://accounts.google.com/"},
+            "EVENTS_ISSUER must be https://accounts.google.com",
+        ),
+        ({"EVENTS_ISSUER": "accounts.google.com"}, "EVENTS_ISSUER must be https://accounts.google.com"),
         *(
             ({name: "http://127.0.0.1:9"}, f"{name} must not be set where K_SERVICE is")
             for name in (
