@@ -83,6 +83,7 @@ def function(options: Options, name: str, more: Mapping[str, str]) -> Server:
         "EVENTS_AUDIENCE": url,
         "EVENTS_CALLER": EVENTS_CALLER,
         "WORKERS": "1",
+        "GRPC_VERBOSITY": "ERROR",
         **more,
     }
     framework = Path(sys.executable).parent / "functions-framework"

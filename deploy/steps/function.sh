@@ -5,8 +5,9 @@ service=$1 function=$2 door=$3
 shift 3
 name=$(service_name "$service")
 
+# gRPC writes what is less than an error between the lines of the log, and not as JSON.
 settings=(
-  BACKEND=gcp "DOORS=$door" "ENVIRONMENT=$ENVIRONMENT" "PUBLIC_URL=$PUBLIC_URL"
+  GRPC_VERBOSITY=ERROR BACKEND=gcp "DOORS=$door" "ENVIRONMENT=$ENVIRONMENT" "PUBLIC_URL=$PUBLIC_URL"
   "FIRESTORE_PROJECT=$PROJECT_ID" "SECRET_MANAGER_PROJECT=$PROJECT_ID"
 )
 case $function in

@@ -36,6 +36,7 @@ FUNCTIONS: dict[str, Function] = {
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_starts_with_the_settings_that_it_is_given(rehearsed: Rehearsed, service: str) -> None:
     given = {**settings(rehearsed.again, service), "K_SERVICE": full(service), "K_REVISION": "1"}
+    assert given["GRPC_VERBOSITY"] == "ERROR"
     read = config.load(given, FUNCTIONS[service])
     assert (read.deployed, read.backend, read.environment) == (True, "gcp", "production")
     assert (read.serves_http, read.serves_events) == (service in HTTP_SERVICES, service in EVENT_SERVICES)

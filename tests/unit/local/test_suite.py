@@ -40,6 +40,7 @@ def test_a_function_gets_its_settings_and_nothing_else(monkeypatch: pytest.Monke
         "EVENTS_AUDIENCE": "http://127.0.0.1:2",
         "EVENTS_CALLER": "relay@local.invalid",
         "WORKERS": "1",
+        "GRPC_VERBOSITY": "ERROR",
     }
     assert server.cwd == Path("/data/build/billing")
     assert server.command[1:] == (
