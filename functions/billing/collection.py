@@ -151,6 +151,7 @@ class Collection:
             seen = await self._finalized(found, stripe)
         found = await self._payments.observe(found, seen, actor)
         if seen.status == "open" and await stripe.can_charge(found.value.stripe_customer_id):
+            payments.check(found.value, seen)
             seen, has_failed = await self._charged(found, stripe)
             found = await self._payments.observe(found, seen, actor, has_failed=has_failed)
         await self._payments.save(found, payments.finish(found.value), "payment.collected", actor)

@@ -34,6 +34,9 @@ class Invoice(_Object, frozen=True):
     status: Literal["draft", "open", "paid", "uncollectible", "void"]
     currency: str
     total: int
+    amount_due: int
+    amount_paid: int
+    pre_payment_credit_notes_amount: int
     status_transitions: Transitions
     hosted_invoice_url: str | None = None
 
@@ -80,6 +83,9 @@ def seen(invoice: Invoice) -> StripeInvoice:
         status=invoice.status,
         currency=invoice.currency,
         total=invoice.total,
+        amount_due=invoice.amount_due,
+        amount_paid=invoice.amount_paid,
+        credited=invoice.pre_payment_credit_notes_amount,
         hosted_invoice_url=url if url and url.startswith(("https://", "http://")) else None,
         paid_at=datetime.fromtimestamp(paid_at, UTC) if paid_at is not None else None,
     )

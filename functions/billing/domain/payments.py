@@ -23,7 +23,9 @@ _STRIPE_UNITS = {"ISK": 100, "UGX": 100}
 
 
 class Mismatch(Exception):
-    """Stripe's invoice is not the one that was meant. `reason` is stable, `detail` quotes figures only."""
+    """Stripe's invoice is not the one that was meant. `reason` is stable; `detail` quotes nothing but figures
+    and Stripe's ids.
+    """
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -67,13 +69,20 @@ class Customer(msgspec.Struct, frozen=True):
 
 
 class StripeInvoice(msgspec.Struct, frozen=True):
-    """An invoice as Stripe has it. `total` is in Stripe's units of `currency`, which is in lower case."""
+    """An invoice as Stripe has it. Amounts are in Stripe's units of `currency`, which is in lower case.
+
+    `amount_due` is what the customer is asked for: the total and the customer's balance, less `credited`,
+    which credit notes took off before it was paid. `amount_paid` includes what was paid outside of Stripe.
+    """
 
     id: str
     customer_id: str
     status: Literal["draft", "open", "paid", "uncollectible", "void"]
     currency: str
     total: int
+    amount_due: int
+    amount_paid: int
+    credited: int
     hosted_invoice_url: str | None
     paid_at: datetime | None
 
@@ -117,7 +126,9 @@ def stripe_amount(amount_minor: int, currency: str) -> int:
 
 
 def check(payment: Payment, found: StripeInvoice) -> None:
-    """Raises `Mismatch` where customer, currency or total are not ours: that one is never finalized."""
+    """Raises `Mismatch` where customer, currency, total, what is asked for or what was paid is not ours: such
+    an invoice is neither finalized nor charged nor called paid.
+    """
     if found.customer_id != payment.stripe_customer_id:
         raise Mismatch("stripe_customer_mismatch", "Stripe's invoice is another customer's.")
     if found.currency != payment.currency.lower():
@@ -126,6 +137,25 @@ def check(payment: Payment, found: StripeInvoice) -> None:
     if found.total != expected:
         raise Mismatch(
             "stripe_total_mismatch", f"Stripe's invoice comes to {found.total} instead of {expected}."
+        )
+    _check_amounts(found, expected)
+
+
+def _check_amounts(found: StripeInvoice, expected: int) -> None:
+    """A credit note settles a part of what is paid, but nothing is charged beside one."""
+    balance = f"the balance of customer {found.customer_id} at Stripe to 0"
+    if found.status in ("draft", "open") and found.amount_due != expected:
+        todo = f"Set {balance} and send this message again."
+        if found.status == "open":
+            todo = f"That stays so: void {found.id} at Stripe or have it paid there, and set {balance}."
+        raise Mismatch(
+            "stripe_amount_due_mismatch", f"Stripe asks for {found.amount_due} instead of {expected}. {todo}"
+        )
+    if found.status == "paid" and found.amount_paid + found.credited != expected:
+        raise Mismatch(
+            "stripe_amount_paid_mismatch",
+            f"Stripe calls invoice {found.id} paid with {found.amount_paid}, and {found.credited} of credit"
+            f" notes, instead of {expected}. Settle the difference at Stripe and set {balance}.",
         )
 
 

@@ -74,7 +74,8 @@ class ScriptedStripe(Stripe):
     async def create_invoice(self, customer_id: str, invoice: Invoice, key: str) -> StripeInvoice:
         def make() -> StripeInvoice:
             name = f"in_{len(self.invoices) + 1}"
-            draft = StripeInvoice(name, customer_id, "draft", invoice.currency.lower(), 0, None, None)
+            currency = invoice.currency.lower()
+            draft = StripeInvoice(name, customer_id, "draft", currency, 0, 0, 0, 0, None, None)
             self.invoices[name], self.named[name], self.lines[name] = draft, invoice.id, {}
             return draft
 
@@ -95,7 +96,7 @@ class ScriptedStripe(Stripe):
             amount = payments.stripe_amount(invoice.lines[line].amount_minor, invoice.currency)
             self.lines[stripe_invoice_id][line] = amount
             total = sum(self.lines[stripe_invoice_id].values()) + self.extra
-            self._change(stripe_invoice_id, total=total)
+            self._change(stripe_invoice_id, total=total, amount_due=total)
             return f"ii_{line}"
 
         made: str = self._once("create_item", key, (customer_id, stripe_invoice_id, invoice, line), make)
@@ -133,9 +134,10 @@ class ScriptedStripe(Stripe):
 
     def settle(self, stripe_invoice_id: str) -> StripeInvoice:
         """The customer's money arrives."""
-        assert self.invoices[stripe_invoice_id].status == "open", "paid twice"
+        owed = self.invoices[stripe_invoice_id]
+        assert owed.status == "open", "paid twice"
         self.charges.append(stripe_invoice_id)
-        return self._change(stripe_invoice_id, status="paid", paid_at=PAID_AT)
+        return self._change(stripe_invoice_id, status="paid", amount_paid=owed.amount_due, paid_at=PAID_AT)
 
     def change(self, stripe_invoice_id: str, **changes: Any) -> None:
         """Somebody does something by hand at Stripe."""

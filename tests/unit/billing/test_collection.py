@@ -185,7 +185,7 @@ async def test_a_blocked_payment_goes_on_when_its_message_is_sent_again(
     stripe.extra = 1
     invoice_id = await closed(acme)
     await collect(acme, invoice_id)
-    stripe.change("in_1", total=29_936)
+    stripe.change("in_1", total=29_936, amount_due=29_936)
     await collect(acme, invoice_id)
     payment = await acme.payment(invoice_id)
     assert (payment.status, payment.blocked, len(stripe.charges)) == ("paid", "", 1)

@@ -126,10 +126,15 @@ def test_only_an_address_of_the_web_is_kept(url: str | None) -> None:
         customer="cus_1",
         status="open",
         currency="usd",
-        total=1,
+        total=4,
+        amount_due=3,
+        amount_paid=2,
+        pre_payment_credit_notes_amount=1,
         status_transitions=answers.Transitions(),
         hosted_invoice_url=url,
     )
-    assert answers.seen(found).hosted_invoice_url is None
+    seen = answers.seen(found)
+    assert seen.hosted_invoice_url is None
+    assert (seen.total, seen.amount_due, seen.amount_paid, seen.credited) == (4, 3, 2, 1)
     found = msgspec.structs.replace(found, hosted_invoice_url=URL)
     assert answers.seen(found).hosted_invoice_url == URL

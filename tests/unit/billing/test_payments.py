@@ -16,7 +16,7 @@ AT = datetime(2026, 4, 2, 1, tzinfo=UTC)
 PAID_AT = datetime(2026, 4, 3, tzinfo=UTC)
 LATER = AT + timedelta(days=9)
 
-DRAFT = StripeInvoice("in_1", "cus_1", "draft", "usd", 9_900, None, None)
+DRAFT = StripeInvoice("in_1", "cus_1", "draft", "usd", 9_900, 9_900, 0, 0, None, None)
 URL = "https://invoice.stripe.example/in_1"
 
 
@@ -25,7 +25,7 @@ def at_stripe(**changes: Any) -> StripeInvoice:
 
 
 OPEN = at_stripe(status="open")
-PAID = at_stripe(status="paid", paid_at=PAID_AT)
+PAID = at_stripe(status="paid", amount_paid=9_900, paid_at=PAID_AT)
 VOID = at_stripe(status="void")
 UNCOLLECTIBLE = at_stripe(status="uncollectible")
 
@@ -112,7 +112,7 @@ def test_what_is_final_stays(final: StripeInvoice, seen: StripeInvoice) -> None:
 
 
 def test_a_payment_without_a_time_is_paid_when_it_is_seen() -> None:
-    assert payments.observe(begun(), at_stripe(status="paid"), LATER).paid_at == LATER
+    assert payments.observe(begun(), at_stripe(status="paid", amount_paid=9_900), LATER).paid_at == LATER
 
 
 @pytest.mark.parametrize(
@@ -131,6 +131,37 @@ def test_another_invoice_is_not_taken_for_ours(changes: dict[str, Any], reason: 
     assert refused.value.reason == reason
     with pytest.raises(Mismatch):
         payments.check(begun(), msgspec.structs.replace(DRAFT, **changes))
+
+
+@pytest.mark.parametrize(
+    ("status", "due", "paid", "credited", "reason"),
+    [
+        ("draft", 9_901, 0, 0, "stripe_amount_due_mismatch"),
+        ("open", 14_900, 0, 0, "stripe_amount_due_mismatch"),
+        ("open", 0, 0, 0, "stripe_amount_due_mismatch"),
+        ("open", 7_900, 0, 2_000, "stripe_amount_due_mismatch"),
+        ("paid", 14_900, 14_900, 0, "stripe_amount_paid_mismatch"),
+        ("paid", 0, 0, 0, "stripe_amount_paid_mismatch"),
+        ("paid", 9_900, 9_899, 0, "stripe_amount_paid_mismatch"),
+        ("paid", 7_900, 7_900, 1_999, "stripe_amount_paid_mismatch"),
+        ("paid", 7_900, 7_900, 2_000, ""),
+        ("paid", 0, 0, 9_900, ""),
+        ("uncollectible", 7_900, 0, 2_000, ""),
+    ],
+)
+def test_what_is_asked_for_and_what_was_paid_are_our_total(
+    status: str, due: int, paid: int, credited: int, reason: str
+) -> None:
+    seen = at_stripe(status=status, amount_due=due, amount_paid=paid, credited=credited)
+    if not reason:
+        payments.check(begun(), seen)
+        return
+    with pytest.raises(Mismatch, match="et the balance of customer cus_1 at Stripe to 0") as refused:
+        payments.check(begun(), seen)
+    assert refused.value.reason == reason
+    if status != "draft":
+        with pytest.raises(Mismatch):
+            payments.observe(begun(), seen, LATER)
 
 
 def test_blocked_is_unfinished_until_it_is_settled() -> None:

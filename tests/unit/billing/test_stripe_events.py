@@ -88,7 +88,7 @@ async def test_a_life_told_in_any_order_ends_the_same(endpoint: Endpoint) -> Non
         endpoint.stripe.change("in_1", status="open", paid_at=None)
         for place, (name, event_id) in enumerate(order):
             if place == number % 6:
-                endpoint.stripe.change("in_1", status="paid", paid_at=PAID_AT)
+                endpoint.stripe.change("in_1", status="paid", amount_paid=29_936, paid_at=PAID_AT)
             data = {"event_id": event_id, "type": name, "stripe_invoice_id": "in_1"}
             await endpoint.world.deliver("stripe.event.received", data)
         payment = await endpoint.world.payment(endpoint.invoice_id)
