@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,26 +16,17 @@ from shared.events import CloudEvent
 from shared.ids import Clock, new_id
 from shared.logs import CONTEXT
 from shared.metrics import Reading
-from shared.store import (
-    Body,
-    Create,
-    Delete,
-    Doc,
-    Key,
-    Page,
-    Query,
-    Scope,
-    Store,
-    Version,
-    Write,
-)
+from shared.store import Body, Create, Delete, Doc, Key, Page, Query, Scope, Store, Version, Write
 from shared.store.bodies import from_body, stamp
+from shared.store.page_size import PageSize
 
 SHARDS = 4
 PUBLISH_SECONDS = 0.3
 SWEEP_AGE = timedelta(seconds=5)
 SWEEP_PAGE = 200
 MAX_ENTRY_BYTES = 850_000
+SEND_BYTES = 1_000_000
+"""So much, or one message, is published at once: a bus has less than a second for it."""
 
 DUE = Query("outbox_due", "entries", order="created_at")
 QUERIES = (DUE,)
@@ -105,25 +96,41 @@ class Outbox:
     async def sweep(self) -> int:
         """Publishes the entries of this producer that are older than 5 s, oldest first; returns how many.
 
-        Two sweeps at once publish twice. A topic that fails, or an entry that this version cannot read, keeps
-        no other back. Raises `Unavailable` at the end where a topic failed.
+        Two sweeps at once publish twice. A topic or a shard that fails, or an entry that this version cannot
+        read, keeps no other back. Raises `Unavailable` at the end where a topic or a shard failed.
         """
         before = stamp(self._clock() - SWEEP_AGE)
+        size = PageSize(SWEEP_PAGE)
         down: set[str] = set()
+        unread: list[str] = []
         swept = 0
-        for shard in range(SHARDS):
-            cursor: str | None = None
-            while True:
-                page = await self._platform.query(
-                    DUE, "outbox", f"{self._producer}-{shard}", until=before, limit=SWEEP_PAGE, cursor=cursor
-                )
-                swept += await self._publish(page.docs, down)
-                cursor = page.cursor
-                if cursor is None:
-                    break
+        for number in range(SHARDS):
+            shard = f"{self._producer}-{number}"
+            try:
+                async for docs in self._due(shard, before, size):
+                    swept += await self._publish(docs, down)
+            except Unavailable as outage:
+                _log.warning("sweep: the rest of %s waits: %s", shard, outage)
+                unread.append(shard)
         if down:
             raise Unavailable("bus_unavailable", f"Nothing could be published to {', '.join(sorted(down))}.")
+        if unread:
+            raise Unavailable("store_unavailable", f"Nothing could be read of {', '.join(unread)}.")
         return swept
+
+    async def _due(self, shard: str, before: str, size: PageSize) -> AsyncIterator[list[Doc]]:
+        """Page by page. Raises `Unavailable`."""
+        cursor: str | None = None
+
+        async def ask(limit: int) -> Page:
+            return await self._platform.query(DUE, "outbox", shard, until=before, limit=limit, cursor=cursor)
+
+        while True:
+            page = await size.page(ask)
+            yield page.docs
+            cursor = page.cursor
+            if cursor is None:
+                return
 
     async def _publish(self, docs: Sequence[Doc], down: set[str]) -> int:
         """Returns how many; puts topics that fail into `down` and leaves those that are in it alone."""
@@ -132,11 +139,12 @@ class Outbox:
             if topic in down:
                 continue
             try:
-                await _send(self._store, self._bus, topic, due)
-                published += len(due)
-                self._swept += len(due)
+                for part in _parts(due):
+                    await _send(self._store, self._bus, topic, part)
+                    published += len(part)
+                    self._swept += len(part)
             except Unavailable as failure:
-                _log.warning("sweep: %d events to %s wait: %s", len(due), topic, failure)
+                _log.warning("sweep: events to %s wait: %s", topic, failure)
                 down.add(topic)
         return published
 
@@ -207,6 +215,21 @@ def _by_topic(entries: Iterable[tuple[Key, Body]]) -> dict[str, dict[Key, Messag
             continue
         by_topic.setdefault(entry.topic, {})[key] = message
     return by_topic
+
+
+def _parts(due: Mapping[Key, Message]) -> Iterator[dict[Key, Message]]:
+    """In order; what was sent of them stays sent where the next cannot be."""
+    part: dict[Key, Message] = {}
+    room = SEND_BYTES
+    for key, message in due.items():
+        taken = bus.size(message)
+        if part and taken > room:
+            yield part
+            part, room = {}, SEND_BYTES
+        part[key] = message
+        room -= taken
+    if part:
+        yield part
 
 
 async def _send(store: Store, to: Bus, topic: str, due: Mapping[Key, Message]) -> None:

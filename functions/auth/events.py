@@ -35,8 +35,8 @@ def table(
         await mail.send(event.subject, data_of(event, MailRequested), event.id)
 
     async def outbox_sweep(event: CloudEvent, delivery: Delivery) -> None:
-        await outbox.sweep()
         await jwks_copy.refresh()
+        await outbox.sweep()
 
     return {
         "tenant.created": ignored,

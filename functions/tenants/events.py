@@ -1,5 +1,7 @@
 """The event door of tenants: what the cluster reports, and the scheduler's sweep."""
 
+import asyncio
+
 from functions.tenants.provisioning import Provisioning
 from shared.audit import Actor
 from shared.envelope import Delivery
@@ -18,8 +20,11 @@ class Handlers:
         await self._provisioning.reported(event.subject, data_of(event, StatusReported), _actor(event))
 
     async def swept(self, event: CloudEvent, delivery: Delivery) -> None:
-        await self._outbox.sweep()
-        await self._provisioning.ask_again(_actor(event))
+        """Neither waits for the other to succeed."""
+        both = (self._outbox.sweep(), self._provisioning.ask_again(_actor(event)))
+        for outcome in await asyncio.gather(*both, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
 
 
 def table(provisioning: Provisioning, outbox: Outbox) -> dict[str, EventHandler]:

@@ -1,7 +1,7 @@
 """Use-cases of operators on the quarantine: look, send again, throw away; each leaves an audit record."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -18,6 +18,7 @@ from shared.outbox import Outbox
 from shared.quarantine import NEWEST, NEWEST_OF, Quarantined
 from shared.store import Create, Delete, Doc, Page, Query, Store, until_not_stale
 from shared.store.bodies import from_body, stamp
+from shared.store.page_size import PageSize
 
 OPERATORS = "platform"
 """The tenant whose audit log says who did what."""
@@ -76,12 +77,9 @@ class Shelf:
         selection, which may be fewer. Raises BadRequest for a cursor that is not of this list.
         """
         found: list[Quarantined] = []
-        for left in range(limit, 0, -PAGE):
-            page = await self._page(selection, min(left, PAGE), cursor)
+        async for page in self._pages(selection, limit, cursor):
             found += (msgspec.structs.replace(kept, body="", attributes={}) for kept in page.items)
             cursor = page.next_cursor
-            if cursor is None:
-                break
         return Listing(found, cursor)
 
     async def read(self, quarantine_id: str, actor: Actor) -> Quarantined:
@@ -117,14 +115,11 @@ class Shelf:
         """
         sent = 0
         skipped: list[Skipped] = []
-        for left in range(limit, 0, -PAGE):
-            page = await self._page(selection, min(left, PAGE), cursor)
+        async for page in self._pages(selection, limit, cursor):
             refused = await self._replay_each([kept.id for kept in page.items], actor)
             skipped += refused
             sent += len(page.items) - len(refused)
             cursor = page.next_cursor
-            if cursor is None:
-                break
         return Replayed(sent, skipped, cursor)
 
     async def dismiss(self, quarantine_id: str, actor: Actor) -> None:
@@ -138,22 +133,36 @@ class Shelf:
 
         await until_not_stale(attempt)
 
-    async def _page(self, selection: Selection, limit: int, cursor: str | None) -> Listing[Quarantined]:
+    async def _pages(
+        self, selection: Selection, limit: int, cursor: str | None
+    ) -> AsyncIterator[Listing[Quarantined]]:
+        """Those of the selection among the next `limit` messages. Raises BadRequest and Unavailable."""
         query, equal, others = _query(selection)
-        with checked(cursor):
-            page: Page = await self._scope.query(
-                query,
-                equal=equal,
-                since=stamp(selection.since) if selection.since else None,
-                until=stamp(selection.until) if selection.until else None,
-                limit=limit,
-                cursor=cursor,
-            )
-        values = map(_value, page.docs)
-        chosen = [
-            kept for kept in values if all(getattr(kept, name) == value for name, value in others.items())
-        ]
-        return Listing(chosen, page.cursor)
+        size = PageSize(PAGE)
+
+        async def ask(limit: int) -> Page:
+            with checked(cursor):
+                return await self._scope.query(
+                    query,
+                    equal=equal,
+                    since=stamp(selection.since) if selection.since else None,
+                    until=stamp(selection.until) if selection.until else None,
+                    limit=limit,
+                    cursor=cursor,
+                )
+
+        left = limit
+        while left:
+            page = await size.page(ask, left)
+            values = map(_value, page.docs)
+            chosen = [
+                kept for kept in values if all(getattr(kept, name) == value for name, value in others.items())
+            ]
+            yield Listing(chosen, page.cursor)
+            left -= len(page.docs)
+            cursor = page.cursor
+            if cursor is None:
+                return
 
     async def _replay_each(self, ids: Sequence[str], actor: Actor) -> list[Skipped]:
         """Returns those that were not sent."""

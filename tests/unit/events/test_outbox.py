@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from shared.events import CloudEvent
 from shared.logs import CONTEXT, Context
 from shared.outbox import DUE, SHARDS, SWEEP_PAGE, Outbox, PublishingStore
 from shared.payloads import CloseRequested
-from shared.store import AlreadyExists, Create, Delete, Doc, Version, Write
+from shared.store import AlreadyExists, Create, Delete, Doc, Page, Query, Version, Write
 from shared.store.bodies import stamp
 from shared.store.sqlite import SqliteStore
 from shared.tracing import NO_TRACE, Trace
@@ -34,9 +34,11 @@ class ListBus:
         self.failing: set[str] = set()
         self.slow = False
         self.calls = 0
+        self.sizes: list[int] = []
 
     async def publish(self, topic: str, messages: Sequence[Message]) -> None:
         self.calls += 1
+        self.sizes.append(sum(len(message.data) for message in messages))
         if self.slow:
             await asyncio.Event().wait()
         if topic in self.failing:
@@ -304,3 +306,87 @@ async def test_the_largest_entry_fits_a_document(world: World) -> None:
     attributes = {f"{number:0256}": "v" * 1024 for number in range(100)}
     await world.store.commit(world.outbox.entry(BILLING_EVENTS, Message(b"x" * 849_000, attributes)))
     assert await world.left() == []
+
+
+class Slow(SqliteStore):
+    """Gives up on an answer of more than `room` bytes, which is one document ahead of its limit, and on the
+    shards that are `down`.
+    """
+
+    room = 5_000_000
+    down = ""
+    asked = 0
+
+    async def run(
+        self,
+        query: Query,
+        collection: str,
+        equal: Mapping[str, str | int | bool],
+        since: str | int | None,
+        until: str | int | None,
+        limit: int,
+        cursor: str | None,
+    ) -> Page:
+        self.asked += 1
+        page = await super().run(query, collection, equal, since, until, limit + 1, cursor)
+        size = sum(len(msgspec.json.encode(doc.body)) for doc in page.docs)
+        if size > self.room or (self.down and self.down in collection):
+            raise Unavailable("store_unavailable", "The store did not answer.")
+        return await super().run(query, collection, equal, since, until, limit, cursor)
+
+
+@pytest.fixture
+async def slow(world: World, tmp_path: Path) -> AsyncIterator[Slow]:
+    store = Slow(tmp_path / "store.db", outbox.QUERIES)
+    world.outbox = Outbox(store, world.bus, world.clock, "billing")
+    yield store
+    await store.close()
+
+
+def at(world: World, entry: Create, shard: int) -> Create:
+    key = world.store.platform().key("outbox", f"billing-{shard}", "entries", entry.key.id)
+    return Create(key, entry.body)
+
+
+@pytest.mark.parametrize("small_ones", [0, 300])
+async def test_entries_of_any_size_are_swept(world: World, slow: Slow, small_ones: int) -> None:
+    """A page of small ones says nothing of the next."""
+    for number in range(small_ones):
+        await world.crash_with(at(world, world.numbered(number), 0))
+    world.clock.move(1)
+    for number in range(20):
+        entry = world.outbox.entry(BILLING_EVENTS, Message(b"%0820000d" % number))
+        await world.crash_with(at(world, entry, 0))
+    world.clock.move(6)
+    assert await world.outbox.sweep() == small_ones + 20
+    assert len(world.bus.published) == small_ones + 20
+    assert await world.left() == []
+
+
+async def test_a_bus_is_given_no_more_at_once_than_it_can_take_in_time(world: World) -> None:
+    for number in range(12):
+        await world.crash_with(world.outbox.entry(BILLING_EVENTS, Message(b"%0400000d" % number)))
+    world.clock.move(6)
+    await world.outbox.sweep()
+    assert max(world.bus.sizes) == 800_000
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+async def test_a_shard_that_cannot_be_read_holds_no_other_up(world: World, slow: Slow, shard: int) -> None:
+    await world.crash_with(*(at(world, world.numbered(number), number % SHARDS) for number in range(40)))
+    world.clock.move(6)
+    slow.down = f"billing-{shard}"
+    with pytest.raises(Unavailable, match=f"billing-{shard}") as refusal:
+        await world.outbox.sweep()
+    assert refusal.value.code == "store_unavailable"
+    assert sorted(world.bus.numbers) == [number for number in range(40) if number % SHARDS != shard]
+    slow.down = ""
+    assert await world.outbox.sweep() == 10
+
+
+async def test_while_the_store_is_down_each_shard_is_asked_for_once(world: World, slow: Slow) -> None:
+    """More would take longer than the handler has."""
+    slow.down = "billing"
+    with pytest.raises(Unavailable):
+        await world.outbox.sweep()
+    assert slow.asked == SHARDS
