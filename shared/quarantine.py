@@ -3,6 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 
 import msgspec
@@ -12,7 +13,7 @@ from shared.envelope import Delivery
 from shared.events import CloudEvent, to_message
 from shared.ids import Clock, new_id
 from shared.metrics import Reading
-from shared.store import AlreadyExists, Create, Query, Store
+from shared.store import AlreadyExists, Create, DocumentTooLarge, Query, Store
 from shared.store.bodies import stamp, to_body
 
 MAX_KEPT_TEXT_BYTES = 830_000
@@ -20,6 +21,8 @@ MAX_KEPT_TEXT_BYTES = 830_000
 MAX_KEPT_BYTES = 400_000
 """Of any other body."""
 MAX_KEPT_ATTRIBUTE_BYTES = 150_000
+CUT_CHARS = 50_000
+"""Of text or base64: what is left of a body that the store finds too large all the same."""
 MAX_DETAIL_CHARS = 500
 MAX_NAME_CHARS = 256
 DEAD_LETTERED = "dead_lettered"
@@ -132,11 +135,14 @@ class Quarantine:
         return self._create(msgspec.structs.replace(kept, whole_request=True, truncated=truncated))
 
     async def put(self, write: Create) -> None:
-        """Commits it alone; a message that is kept already is no error. Raises `Unavailable`."""
-        try:
-            await self._store.commit(write)
-        except AlreadyExists:
-            return
+        """Commits it alone, cut where the store finds it too large. A message that is kept already is no
+        error. Raises `Unavailable`.
+        """
+        with suppress(AlreadyExists):
+            try:
+                await self._store.commit(write)
+            except DocumentTooLarge:
+                await self._store.commit(_cut(write))
 
     def _create(self, kept: Quarantined) -> Create:
         self._written += 1
@@ -162,6 +168,12 @@ class Quarantine:
             attempts=delivery.attempt,
             is_text=text is not None,
         )
+
+
+def _cut(write: Create) -> Create:
+    """So that it fits any document, whatever is in it."""
+    less = {"body": write.body["body"][:CUT_CHARS], "attributes": {}, "truncated": True}
+    return Create(write.key, write.body | less)
 
 
 def _text(data: bytes) -> str | None:

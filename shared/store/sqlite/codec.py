@@ -1,7 +1,8 @@
 """Bodies as the JSON text that SQLite holds.
 
 SQLite's JSON functions cut a string at a NUL. So NUL and U+0001 are stored as U+0001 U+0001 and
-U+0001 U+0002 in top-level strings, the only ones that queries look at; this keeps their order.
+U+0001 U+0002 in top-level strings, the only ones that queries look at; this keeps their order. How large a
+document is does not depend on it.
 """
 
 import msgspec
@@ -17,9 +18,10 @@ def encoded(body: Body) -> str:
     """Raises ValueError where a body is not what the port calls one, and DocumentTooLarge."""
     check_body(body)
     raw = _encoder.encode(body)
+    _check_size(len(raw))
     if b"\\u000" in raw:
         raw = _encoder.encode({name: hidden(value) for name, value in body.items()})
-    return _limited(raw)
+    return raw.decode()
 
 
 def decoded(text: str) -> Body:
@@ -30,8 +32,11 @@ def decoded(text: str) -> Body:
 
 
 def encoded_stored(body: Body) -> str:
-    """For a body that is put together from `decoded_stored` ones."""
-    return _limited(_encoder.encode(body))
+    """For a body that is put together from `decoded_stored` ones. Raises DocumentTooLarge."""
+    raw = _encoder.encode(body)
+    if len(raw) > MAX_DOCUMENT_BYTES:
+        _check_size(len(_encoder.encode({name: _shown(value) for name, value in body.items()})))
+    return raw.decode()
 
 
 def decoded_stored(text: str) -> Body:
@@ -53,7 +58,6 @@ def _shown(value: object) -> object:
     return value
 
 
-def _limited(raw: bytes) -> str:
-    if len(raw) > MAX_DOCUMENT_BYTES:
-        raise DocumentTooLarge(f"a document of {len(raw)} bytes")
-    return raw.decode()
+def _check_size(size: int) -> None:
+    if size > MAX_DOCUMENT_BYTES:
+        raise DocumentTooLarge(f"a document of {size} bytes")

@@ -10,7 +10,7 @@ import pytest
 from shared import quarantine
 from shared.envelope import event_of
 from shared.quarantine import MAX_DETAIL_CHARS, MAX_KEPT_BYTES, MAX_KEPT_TEXT_BYTES, Quarantine, Quarantined
-from shared.store import MAX_DOCUMENT_BYTES, AlreadyExists
+from shared.store import MAX_DOCUMENT_BYTES, AlreadyExists, DocumentTooLarge, Version, Write
 from shared.store.sqlite import SqliteStore
 from tests.shelf import shelved
 from tests.tokens import NOW, Time
@@ -103,6 +103,8 @@ async def test_everything_that_is_too_much_is_cut_so_that_the_document_fits(worl
         (b"x" * (MAX_KEPT_TEXT_BYTES - 1), False),
         (b'"' * (MAX_KEPT_TEXT_BYTES // 2 - 1), True),
         ("é".encode() * (MAX_KEPT_TEXT_BYTES // 2 - 1), True),
+        (b"\0" * 138_000, True),
+        (b"\x01" * 138_000, True),
         (b"\xff" * MAX_KEPT_BYTES, True),
         (b"\xff" * (MAX_KEPT_BYTES + 1), False),
     ],
@@ -145,3 +147,28 @@ async def test_it_counts_what_it_is_asked_to_keep(world: World) -> None:
     world.quarantine.write_request({}, None, "too_large", "")
     (reading,) = world.quarantine.readings()
     assert reading.value == 2
+
+
+class Narrow(SqliteStore):
+    """Has less room than it should."""
+
+    async def commit(self, *writes: Write) -> list[Version | None]:
+        if len(msgspec.json.encode([getattr(write, "body", {}) for write in writes])) > 400_000:
+            raise DocumentTooLarge("a document of more than was said")
+        return await super().commit(*writes)
+
+
+@pytest.mark.parametrize("data", [b"x" * 800_000, b"\0" * 130_000, b"\xff" * MAX_KEPT_BYTES])
+async def test_what_a_store_finds_too_large_is_cut_rather_than_tried_for_ever(
+    tmp_path: Path, data: bytes
+) -> None:
+    """P6."""
+    narrow = Narrow(tmp_path / "narrow.db", quarantine.QUERIES)
+    shelf = Quarantine(narrow, Time(), "billing")
+    for _ in range(2):
+        await shelf.put(shelf.write(delivery(data, attributes={"a": "v" * 1024}), "bad", "It is bad."))
+    (kept,) = await shelved(narrow)
+    assert (kept.reason, kept.message_id, kept.truncated, kept.attributes) == ("bad", "17", True, {})
+    assert kept.data()
+    assert data.startswith(kept.data())
+    await narrow.close()
