@@ -70,7 +70,7 @@ class EventDoor:
     an outage or a bug, so that the message comes again; nothing else is ever answered to a message.
 
     `handlers` go by the event's short name, `notifications` by the attribute `eventType` of messages that
-    are no CloudEvents (Secret Manager's). A dead letter goes back on the shelf and to no handler.
+    are no CloudEvents of ours (Secret Manager's). A dead letter goes on the shelf and to no handler.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class EventDoor:
     async def _deliver(self, delivery: Delivery, message: _Message) -> Outcome:
         event: CloudEvent | None = None
         try:
-            kind = delivery.attributes.get("eventType", "")
+            kind = _notification(delivery)
             if kind in self._notifications:
                 message.type = kind
                 self._log.info("notification %s", kind)
@@ -173,6 +173,20 @@ class EventDoor:
         if name in self._handlers:
             message.type = name
         return event
+
+
+def _notification(delivery: Delivery) -> str:
+    """Its `eventType`; empty for an event, and for what Secret Manager does not send: all that has data names
+    its secret.
+    """
+    attributes = delivery.attributes
+    if delivery.data and "secretId" not in attributes:
+        return ""
+    try:
+        envelope.event_of(delivery)
+    except BadEnvelope:
+        return attributes.get("eventType", "")
+    return ""
 
 
 async def _read(read_body: ReadBody) -> bytes | None:

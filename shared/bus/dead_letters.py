@@ -8,6 +8,8 @@ from shared.bus import AUTH_EVENTS, BILLING_EVENTS, TENANT_EVENTS, TOPICS, Messa
 from shared.envelope import Delivery
 
 SUFFIX = "-dead-letter"
+PUSH_SUFFIX = f"{SUFFIX}-push"
+"""How the names of the subscriptions end that push dead letters to event doors."""
 MAX_ATTEMPTS = 5
 
 DELIVERY_COUNT = "CloudPubSubDeadLetterSourceDeliveryCount"
@@ -43,19 +45,21 @@ def dead_letter(
 
 
 def is_one(delivery: Delivery) -> bool:
-    return SOURCE_SUBSCRIPTION in delivery.attributes
+    """By the way it came, which its sender vouches for: attributes may be set by whoever publishes."""
+    return delivery.subscription.endswith(PUSH_SUFFIX) or delivery.topic.endswith(SUFFIX)
 
 
 def original(letter: Delivery, function: str) -> Delivery:
     """The message that was given up: its own topic, subscription, publish time, the attempts it took, and
-    attributes without those that Pub/Sub added. The message id is the letter's; its own is not told.
+    attributes without those that Pub/Sub added, if they are there. The message id is the letter's; its own
+    is not told.
     """
     added = letter.attributes
     topic = letter.topic.removesuffix(SUFFIX)
     return msgspec.structs.replace(
         letter,
         topic=topic if topic in TOPICS else OWN_TOPICS.get(function, ""),
-        subscription=_subscription(added[SOURCE_SUBSCRIPTION], added.get(SOURCE_PROJECT, "")),
+        subscription=_subscription(added.get(SOURCE_SUBSCRIPTION, ""), added.get(SOURCE_PROJECT, "")),
         publish_time=_time(added.get(PUBLISH_TIME, "")),
         attempt=_count(added.get(DELIVERY_COUNT, "")),
         attributes={name: value for name, value in added.items() if not name.startswith(_ADDED)},

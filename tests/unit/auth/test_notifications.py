@@ -18,7 +18,7 @@ from shared.secrets.files import FileSecrets
 from shared.store.sqlite import SqliteStore
 from tests.shelf import shelved
 from tests.tokens import Time
-from tests.unit.events.deliveries import BINARY, encoded, push
+from tests.unit.events.deliveries import BINARY, encoded, event_bytes, push
 from tests.unit.events.senders import bearer, check, signed
 
 pytestmark = pytest.mark.anyio
@@ -145,7 +145,7 @@ async def test_a_version_that_changed_is_fetched_again_and_no_other(
 async def test_secrets_that_are_not_ours_are_passed_by(world: World, version: str) -> None:
     await world.secrets.access("key", 1)
     await world.distant.set_state("key", 1, "disabled")
-    attributes = {"eventType": "SECRET_VERSION_DISABLE", "versionId": version}
+    attributes = {"eventType": "SECRET_VERSION_DISABLE", "secretId": SECRET, "versionId": version}
     assert await world.send(_bare, attributes) == 204
     assert await world.secrets.access("key", 1) == b"one"
     assert await world.kept() == []
@@ -173,3 +173,22 @@ async def test_a_notification_of_an_unknown_type_is_quarantined(
     for data in (RESOURCE, None):
         assert await world.send(shape, {"eventType": kind, "secretId": SECRET}, data) == 204
     assert {kept.reason for kept in await world.kept()} == {"event_bad_field", "no_data"}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("named", [{}, {"secretId": SECRET}])
+@pytest.mark.parametrize("kind", ["SECRET_ROTATE", "TOPIC_CONFIGURED", "SECRET_VERSION_DISABLE"])
+async def test_an_event_is_no_notification_whatever_its_attributes_say(
+    world: World, shape: Shape, kind: str, named: dict[str, str]
+) -> None:
+    """This door knows no event, so it is quarantined; it is not lost."""
+    assert await world.send(shape, {"eventType": kind, **named}, event_bytes()) == 204
+    (kept,) = await world.kept()
+    assert (kept.reason, kept.data()) == ("unknown_type", event_bytes())
+
+
+@pytest.mark.parametrize("kind", ["SECRET_ROTATE", "TOPIC_CONFIGURED"])
+async def test_data_that_names_no_secret_is_no_notification(world: World, kind: str) -> None:
+    assert await world.send(_bare, {"eventType": kind}, b"{}") == 204
+    (kept,) = await world.kept()
+    assert kept.reason == "event_bad_field"

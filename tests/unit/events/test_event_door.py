@@ -360,6 +360,15 @@ async def test_a_notification_reaches_its_handler_without_being_an_event(world: 
     assert (world.handled, await world.kept()) == ([], [])
 
 
+async def test_an_event_reaches_its_handler_whatever_its_attributes_say(world: World) -> None:
+    """P4: `eventType` and `secretId` are anybody's."""
+    attributes = {"eventType": "SECRET_ROTATE", "secretId": "projects/1/secrets/auth-signing-key"}
+    assert (await world.send(attributes=attributes)).status == 204
+    ((event, _),) = world.handled
+    assert event.id == "evt_1"
+    assert (world.notified, await world.kept()) == ([], [])
+
+
 async def test_a_notification_that_nobody_asked_for_is_quarantined(world: World) -> None:
     assert (await world.send(data="", attributes={"eventType": "SECRET_DELETE"})).status == 204
     (kept,) = await world.kept()

@@ -52,11 +52,15 @@ class World:
         )
 
     async def send(
-        self, headers: dict[str, str] = LETTER, attributes: dict[str, str] = OWN | ADDED, **changes: Any
+        self,
+        headers: dict[str, str] = LETTER,
+        attributes: dict[str, str] = OWN | ADDED,
+        subscription: str = "billing-events-dead-letter-push",
+        **changes: Any,
     ) -> int:
         """The status. `attributes`: those of the letter; a name that is `...` in `changes` is left out."""
         body = {"message": message(attributes=attributes, **changes), "deliveryAttempt": 1}
-        body["subscription"] = "projects/p/subscriptions/billing-events-dead-letter-push"
+        body["subscription"] = f"projects/p/subscriptions/{subscription}"
 
         async def read_body(limit: int) -> bytes:
             return msgspec.json.encode(body)
@@ -187,3 +191,37 @@ async def test_a_letter_is_an_error_in_the_log_and_a_number_in_the_metrics(
     assert (record.levelname, record.getMessage()) == ("ERROR", "dead letter of tenant.created: message 17")
     line = b'energent_event_duration_seconds_count{outcome="dead_lettered",type="tenant.created"} 1.0'
     assert line in world.metrics.text()
+
+
+@pytest.mark.parametrize("headers", [BINARY, PUSHED])
+async def test_whoever_publishes_cannot_make_a_dead_letter(world: World, headers: dict[str, str]) -> None:
+    """P15: an attribute is anybody's; the way a message came is not."""
+    for subscription in ("billing-events-push", "eventarc-us-central1-billing-1"):
+        assert await world.send(headers, subscription=subscription) == 204
+    assert [taken.attributes for taken in world.handled] == [OWN | ADDED] * 2
+    assert await world.kept() == []
+
+
+async def test_what_says_nothing_of_itself_and_comes_as_a_dead_letter_is_one(world: World) -> None:
+    """Somebody published to the dead letters: nothing would end its tries."""
+    assert await world.send(PUSHED, OWN) == 204
+    (kept,) = await world.kept()
+    assert (kept.reason, kept.topic, kept.subscription) == ("dead_lettered", "billing-events", "")
+    assert (kept.attributes, kept.attempts, kept.data()) == (OWN, None, event_bytes())
+    assert world.handled == []
+
+
+@pytest.mark.parametrize("letter", [b"\0", b"\x01"])
+async def test_a_letter_of_control_characters_is_kept_whole_and_does_not_come_for_ever(
+    world: World, letter: bytes
+) -> None:
+    """P6, P15."""
+    data = letter * 130_000
+    for headers, subscription in (
+        (BINARY, "billing-events-push"),
+        (PUSHED, "billing-events-dead-letter-push"),
+    ):
+        assert await world.send(headers, subscription=subscription, data=encoded(data)) == 204
+    kept = await world.kept()
+    assert {each.reason for each in kept} == {"event_not_json", "dead_lettered"}
+    assert [(each.data(), each.truncated) for each in kept] == [(data, False)] * 2
