@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -316,11 +316,29 @@ async def test_a_secret_in_an_address_that_is_nowhere_is_taken_out_by_its_form(
     assert len(lines_without(capfd, *FORMED)) == 4 * len(FORMED)
 
 
+@pytest.fixture
+def say() -> Iterator[Callable[[str], logging.Logger]]:
+    """A library's logger as it is before anybody has set it; put back in the end."""
+    touched: list[tuple[logging.Logger, int, bool]] = []
+
+    def logger(name: str) -> logging.Logger:
+        for length in range(1, name.count(".") + 2):
+            found = logging.getLogger(".".join(name.split(".")[:length]))
+            touched.append((found, found.level, found.propagate))
+            found.setLevel(logging.NOTSET)
+            found.propagate = True
+        return found
+
+    yield logger
+    for found, level, propagate in reversed(touched):
+        found.setLevel(level)
+        found.propagate = propagate
+
+
 async def test_what_libraries_say_at_debug_is_cleaned(
-    everything: Everything, capfd: pytest.CaptureFixture[str]
+    everything: Everything, say: Callable[[str], logging.Logger], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """G4: in the words of each of them."""
-    say = logging.getLogger
     say("stripe").debug(
         "message='Request to Stripe api' headers=%s", {"Authorization": f"Bearer {FORMED[2]}"}
     )
