@@ -21,17 +21,26 @@ _log = logging.getLogger(__name__)
 
 
 class CacheLimits(msgspec.Struct, frozen=True):
-    """`ttl`: a value is used so long without asking. `stale`: so long while asking fails. `size`: entries."""
+    """`ttl`: a value is used so long without asking. `stale`: so long while asking fails. `size`: entries.
+
+    `refusal`: what asking raised, an outage aside, is raised again so long without asking.
+    """
 
     ttl: timedelta
     stale: timedelta
     size: int
+    refusal: timedelta = timedelta(0)
 
 
 class _Entry(msgspec.Struct, Generic[V]):
     value: V
     fetched_at: datetime
     use_until: datetime
+
+
+class _Refusal(msgspec.Struct):
+    error: Exception
+    until: datetime
 
 
 class Cache(Generic[K, V]):
@@ -47,6 +56,7 @@ class Cache(Generic[K, V]):
         self._clock = clock
         self._limits = limits
         self._entries: OrderedDict[K, _Entry[V]] = OrderedDict()
+        self._refusals: OrderedDict[K, _Refusal] = OrderedDict()
         self._flights: dict[K, asyncio.Task[V]] = {}
         self.stale_answers = 0
         """How often an outage was bridged with what was kept."""
@@ -57,6 +67,9 @@ class Cache(Generic[K, V]):
         if entry is not None and self._clock() < entry.use_until:
             self._entries.move_to_end(key)
             return entry.value
+        refusal = self._refusals.get(key)
+        if refusal is not None and self._clock() < refusal.until:
+            raise refusal.error.with_traceback(None)  # or it would grow with each time
         return await self.refetch(key)
 
     async def refetch(self, key: K) -> V:
@@ -84,8 +97,9 @@ class Cache(Generic[K, V]):
         return key in self._flights
 
     def forget(self, key: K) -> None:
-        """Drops the value; a fetch that is under way no longer counts for those who ask from now on."""
+        """Drops the value, or the refusal; a fetch under way no longer counts for those who ask from now on."""
         self._entries.pop(key, None)
+        self._refusals.pop(key, None)
         self._flights.pop(key, None)
 
     async def _fly(self, key: K) -> V:
@@ -102,19 +116,29 @@ class Cache(Generic[K, V]):
             self.stale_answers += 1
             _log.warning("%s: source unavailable; using what was fetched at %s", self._name, entry.fetched_at)
             return entry.value
-        except BaseException:
+        except BaseException as failure:
             if self._flights.get(key) is flight:
                 self._entries.pop(key, None)
+                self._keep_refusal(key, failure)
             raise
         if self._flights.get(key) is flight:
             self._keep(key, value, asked_at)
         return value
 
     def _keep(self, key: K, value: V, asked_at: datetime) -> None:
+        self._refusals.pop(key, None)
         self._entries[key] = _Entry(value, asked_at, asked_at + self._limits.ttl)
         self._entries.move_to_end(key)
         if len(self._entries) > self._limits.size:
             self._entries.popitem(last=False)
+
+    def _keep_refusal(self, key: K, failure: BaseException) -> None:
+        if not self._limits.refusal or not isinstance(failure, Exception):
+            return
+        self._refusals[key] = _Refusal(failure, self._clock() + self._limits.refusal)
+        self._refusals.move_to_end(key)
+        if len(self._refusals) > self._limits.size:
+            self._refusals.popitem(last=False)
 
     def _landed(self, key: K, flight: "asyncio.Task[V]") -> None:
         if self._flights.get(key) is flight:

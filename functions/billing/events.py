@@ -6,11 +6,12 @@ from functions.billing.domain import periods
 from functions.billing.domain.periods import Period
 from functions.billing.subscriptions import Subscriptions
 from functions.billing.usage import Recorder
-from functions.billing.webhooks import Webhooks
+from functions.billing.webhooks import Webhooks, is_name
 from shared.audit import Actor
 from shared.envelope import Delivery
 from shared.event_door import EventHandler, Rejected, data_of, ignored
 from shared.events import CloudEvent
+from shared.ids import is_id
 from shared.outbox import Outbox
 from shared.payloads import CloseRequested, InvoiceFinalized, StripeEventReceived
 
@@ -44,10 +45,14 @@ class Handlers:
 
     async def finalized(self, event: CloudEvent, delivery: Delivery) -> None:
         invoice_id = data_of(event, InvoiceFinalized).invoice_id
+        if not is_id(invoice_id):
+            raise Rejected("invalid_data", "The invoice_id is none of ours.")
         await self._collection.collect(_tenant_id(event), invoice_id, _actor(event))
 
     async def stripe_told(self, event: CloudEvent, delivery: Delivery) -> None:
         received = data_of(event, StripeEventReceived)
+        if not is_name(received.stripe_invoice_id):
+            raise Rejected("invalid_data", "The stripe_invoice_id is none of Stripe's.")
         await self._webhooks.follow(_tenant_id(event), received, _actor(event))
 
     async def ticked(self, event: CloudEvent, delivery: Delivery) -> None:

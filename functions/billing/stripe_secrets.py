@@ -5,6 +5,7 @@ import re
 
 from shared import config
 from shared.config import SecretRef
+from shared.errors import Unavailable
 from shared.secrets import Secrets, SecretUnusable
 
 _MODES = {"sk_live_": True, "rk_live_": True, "sk_test_": False, "rk_test_": False}
@@ -19,6 +20,7 @@ class StripeSecrets:
     def __init__(self, settings: config.Stripe, secrets: Secrets) -> None:
         self._settings = settings
         self._secrets = secrets
+        self._told: set[SecretRef] = set()
 
     async def api_key(self) -> str:
         """Raises `SecretUnusable`, which names the secret, and `Unavailable`."""
@@ -34,18 +36,25 @@ class StripeSecrets:
         return next(is_live for prefix, is_live in _MODES.items() if key.startswith(prefix))
 
     async def webhook_secrets(self) -> list[str]:
-        """Those that can be used; raises like `api_key` where none can."""
-        usable: list[str] = []
-        unusable: SecretUnusable | None = None
-        for ref in self._settings.webhook_secrets:
-            try:
-                usable.append(await self._text(ref))
-            except SecretUnusable as failure:
-                _log.error("a webhook secret cannot be used: %s", failure)
-                unusable = failure
-        if not usable and unusable is not None:
-            raise unusable
+        """Those that can be used. One that cannot is an error in the log, once until it can be used again:
+        anybody can have it asked for. Raises `Unavailable`, also where none can be used.
+        """
+        found = [await self._webhook_secret(ref) for ref in self._settings.webhook_secrets]
+        usable = [secret for secret in found if secret is not None]
+        if not usable:
+            raise Unavailable("stripe_secrets_unusable", "The service is not ready. Send it again.")
         return usable
+
+    async def _webhook_secret(self, ref: SecretRef) -> str | None:
+        try:
+            secret = await self._text(ref)
+        except SecretUnusable as failure:
+            if ref not in self._told:
+                self._told.add(ref)
+                _log.error("a webhook secret cannot be used: %s", failure)
+            return None
+        self._told.discard(ref)
+        return secret
 
     async def _text(self, ref: SecretRef) -> str:
         """Without white space around it. A blank secret would let everybody sign."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from typing import Any
 
 import msgspec
@@ -27,7 +28,6 @@ from shared.store import AlreadyExists, Create, Store, until_not_stale
 from shared.store.bodies import stamp
 
 MAX_BODY_BYTES = 1_048_576
-MAX_NAME_CHARS = 255
 
 FAILED = "invoice.payment_failed"
 FOLLOWED = frozenset(
@@ -41,6 +41,8 @@ FOLLOWED = frozenset(
     }
 )
 """The types of events that can change a payment. The others pass by."""
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 
 _log = logging.getLogger(__name__)
 
@@ -93,7 +95,8 @@ class Webhooks:
         if self._secrets is None:
             raise NotFound("not_found", "There is nothing here.")
         try:
-            webhook_signature.verify(body, signature, await self._secrets.webhook_secrets(), self._clock())
+            claim = webhook_signature.read(signature, self._clock())
+            webhook_signature.verify(body, claim, await self._secrets.webhook_secrets())
         except BadSignature as bad:
             _log.warning("a webhook was refused: %s", bad.code)
             raise BadRequest(bad.code, bad.detail) from None
@@ -103,9 +106,9 @@ class Webhooks:
             _log.info("a webhook passes: its type changes no payment")
             return
         stripe_invoice_id, customer_id = event.data.object.id, event.data.object.customer
-        if not (_is_name(event.id) and _is_name(stripe_invoice_id)):
+        if not (is_name(event.id) and is_name(stripe_invoice_id)):
             raise BadRequest("malformed_event", "The event or its invoice has no name.")
-        tenant_id = await self._customers.owner_of(customer_id) if _is_name(customer_id) else None
+        tenant_id = await self._customers.owner_of(customer_id) if is_name(customer_id) else None
         if tenant_id is None:
             _log.info("a webhook passes: %s of no customer of ours", event.type)
             return
@@ -174,5 +177,6 @@ def _check_account(event: _Event, *, is_live: bool) -> None:
         _log.warning("the webhook endpoint has another API version than %s", API_VERSION)
 
 
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= MAX_NAME_CHARS and value.isprintable()
+def is_name(value: Any) -> bool:
+    """Whether it can be an id of Stripe's, and so of a document."""
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None

@@ -8,14 +8,16 @@ from shared.ids import Clock
 from shared.metrics import Reading
 from shared.secrets import Secrets, SecretVersion, State
 
-LIMITS = CacheLimits(ttl=timedelta(seconds=300), stale=timedelta(hours=1), size=256)
+LIMITS = CacheLimits(
+    ttl=timedelta(seconds=300), stale=timedelta(hours=1), size=256, refusal=timedelta(seconds=10)
+)
 
 
 class CachedSecrets:
     """`inner` is asked once for each version and list of versions, and again after five minutes.
 
     While it is unavailable what is known serves for an hour. A version that turns out disabled, destroyed
-    or missing is refused from then on.
+    or missing is refused from then on, and asked for again after ten seconds.
     """
 
     def __init__(self, inner: Secrets, clock: Clock) -> None:
@@ -37,9 +39,11 @@ class CachedSecrets:
 
     async def add(self, name: str, value: bytes) -> int:
         try:
-            return await self._inner.add(name, value)
+            number = await self._inner.add(name, value)
         finally:
             self._lists.forget(name)
+        self._values.forget((name, number))  # it may have been refused as missing
+        return number
 
     async def versions(self, name: str) -> list[SecretVersion]:
         return list(await self._lists.get(name))

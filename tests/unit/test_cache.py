@@ -1,8 +1,10 @@
 """The cache: one fetch at a time, bounded age and size, and what an outage changes."""
 
 import asyncio
+import traceback
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from shared.cache import Cache, CacheLimits
@@ -114,6 +116,46 @@ def test_a_failure_that_is_no_outage_ends_the_value() -> None:
         source.failure = _down()
         with pytest.raises(Unavailable):
             await cache.get("a")
+
+    asyncio.run(story())
+
+
+def test_a_refusal_is_kept_where_that_is_asked_for() -> None:
+    """With the room of as many keys as there are values, and an outage is none."""
+
+    async def story() -> None:
+        source, clock = Source(), Time()
+        cache = Cache("test", source, clock, msgspec.structs.replace(LIMITS, refusal=timedelta(seconds=5)))
+        source.failure = LookupError("gone")
+        for key in ("a", "a", "b", "c", "d", "d", "a"):
+            with pytest.raises(LookupError):
+                await cache.get(key)
+        assert source.calls == 5
+        for _ in range(20):
+            with pytest.raises(LookupError) as refused:
+                await cache.get("a")
+        assert len(traceback.extract_tb(refused.value.__traceback__)) == 2, "it does not grow"
+        source.failure = _down()
+        clock.move(5)
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await cache.get("d")
+        source.failure = None
+        assert await cache.get("d") == "d#8"
+
+    asyncio.run(story())
+
+
+def test_who_asks_the_source_itself_is_not_told_what_it_refused_before() -> None:
+    async def story() -> None:
+        source, clock = Source(), Time()
+        cache = Cache("test", source, clock, msgspec.structs.replace(LIMITS, refusal=timedelta(seconds=5)))
+        source.failure = LookupError("gone")
+        with pytest.raises(LookupError):
+            await cache.get("a")
+        source.failure = None
+        assert await cache.refetch("a") == "a#2"
+        assert await cache.get("a") == "a#2"
 
     asyncio.run(story())
 

@@ -93,8 +93,58 @@ def test_a_version_that_was_disabled_elsewhere_is_refused_and_not_kept() -> None
         with pytest.raises(SecretUnusable):
             await secrets.access("key", 1)
         distant.failure = Unavailable("secrets_unavailable", "Out.")
+        clock.move(10)
         with pytest.raises(Unavailable):
             await secrets.access("key", 1)
+
+    asyncio.run(story())
+
+
+def test_a_refusal_is_asked_for_once_in_ten_seconds() -> None:
+    """S2: whoever has a version asked for that cannot be used causes no call each time."""
+
+    async def story() -> None:
+        secrets, distant, clock = _cached()
+        distant.failure = SecretUnusable("key", 1, "missing")
+        for calls in (1, 2):
+            for _ in range(100):
+                with pytest.raises(SecretUnusable, match="missing"):
+                    await secrets.access("key", 1)
+            clock.move(9.9)
+            with pytest.raises(SecretUnusable, match="missing"):
+                await secrets.access("key", 1)
+            assert distant.calls == calls
+            clock.move(0.1)
+        distant.failure = None
+        assert await secrets.access("key", 1) == b"value"
+
+    asyncio.run(story())
+
+
+def test_a_version_that_is_added_here_is_no_longer_refused() -> None:
+    async def story() -> None:
+        secrets, distant, _ = _cached()
+        distant.failure = SecretUnusable("key", 2, "missing")
+        with pytest.raises(SecretUnusable):
+            await secrets.access("key", 2)
+        distant.failure = None
+        assert await secrets.add("key", b"two") == 2
+        assert await secrets.access("key", 2) == b"two"
+
+    asyncio.run(story())
+
+
+def test_what_is_heard_of_a_version_ends_its_refusal() -> None:
+    """S8."""
+
+    async def story() -> None:
+        secrets, distant, _ = _cached()
+        distant.failure = SecretUnusable("key", 1, "disabled")
+        with pytest.raises(SecretUnusable):
+            await secrets.access("key", 1)
+        distant.failure = None
+        secrets.forget("key", 1)
+        assert await secrets.access("key", 1) == b"value"
 
     asyncio.run(story())
 

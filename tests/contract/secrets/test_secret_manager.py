@@ -336,6 +336,7 @@ async def test_what_is_disabled_or_destroyed_elsewhere_ends_with_the_next_asking
     clock.move(300)
     with pytest.raises(SecretUnusable, match=state):
         await cached.access("key", 1)
+    clock.move(10)
     server.refuse(ACCESS, grpc.StatusCode.UNAVAILABLE, times=3)
     with pytest.raises(Unavailable):
         await cached.access("key", 1)

@@ -1,10 +1,12 @@
 """Stripe's secrets: which can be used, and what is said of those that cannot."""
 
 import json
+import logging
 
 import pytest
 
 from functions.billing.stripe_secrets import StripeSecrets
+from shared.errors import Unavailable
 from shared.secrets import SecretUnusable
 from tests.stripe_stand_in import API_KEY, Known, settings
 from tests.unit.billing.collecting import Endpoint, closed, collect
@@ -60,6 +62,30 @@ async def test_where_no_secret_can_be_used_stripe_is_asked_to_come_again(
     assert await posted(world, known(v1=" "), NEW) == 503
     assert "stripe-webhook version 1" in caplog.text
     assert "stripe-webhook version 2" in caplog.text
+
+
+async def test_a_secret_that_cannot_be_used_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    """S7: anybody can have the webhook secrets asked for; told again once it has been usable."""
+    caplog.set_level(logging.WARNING)
+    held = Known({("stripe-webhook", 2): NEW})
+    secrets = StripeSecrets(settings("", 1, 2), held)
+    for told in (1, 2):
+        for _ in range(3):
+            assert await secrets.webhook_secrets() == [NEW]
+        assert [record.levelname for record in caplog.records] == ["ERROR"] * told
+        held.values["stripe-webhook", 1] = OLD
+        assert await secrets.webhook_secrets() == [OLD, NEW]
+        del held.values["stripe-webhook", 1]
+
+
+async def test_where_no_secret_can_be_used_that_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    """S7"""
+    caplog.set_level(logging.ERROR)
+    secrets = known(v1=" ")
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            await secrets.webhook_secrets()
+    assert len(caplog.records) == 2
 
 
 @pytest.mark.parametrize(

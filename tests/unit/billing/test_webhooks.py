@@ -13,10 +13,11 @@ from stripe.params import WebhookEndpointCreateParams
 from functions.billing import routes
 from functions.billing.domain.webhook_signature import TOLERANCE_SECONDS
 from functions.billing.invoices import Invoices
+from functions.billing.stripe_secrets import StripeSecrets
 from functions.billing.webhooks import FOLLOWED
 from shared.events import full_type
 from tests.door import Door
-from tests.stripe_stand_in import WEBHOOK_SECRET, secrets
+from tests.stripe_stand_in import WEBHOOK_SECRET, Known, secrets, settings
 from tests.unit.billing.collecting import PATH, Endpoint
 from tests.unit.billing.faulty_store import FaultyStore
 from tests.unit.billing.world import ACME, World
@@ -97,6 +98,26 @@ async def test_an_old_signature_and_one_of_the_future_are_refused(
     answer = await endpoint.post(body, endpoint.signed(body, age=age))
     await endpoint.is_refused(answer, "signature_out_of_time")
     assert "signature_out_of_time" in caplog.text
+
+
+@pytest.mark.parametrize("header", ["", "x", "t=1,v1=" + "0" * 64, "t={now}", "t={now},v1=0"])
+async def test_nobody_has_secrets_fetched_with_a_header_that_cannot_be_right(
+    endpoint: Endpoint, header: str
+) -> None:
+    """B23, B24: a call of Secret Manager costs money, and anybody can post here."""
+
+    class Costly(Known):
+        async def access(self, name: str, version: int) -> bytes:
+            raise AssertionError("fetched for nothing")
+
+    costly = World(
+        endpoint.world.store,
+        now=endpoint.world.now,
+        stripe=endpoint.stripe,
+        secrets=StripeSecrets(settings(), Costly({})),
+    )
+    now = str(int(endpoint.world.now.at.timestamp()))
+    assert (await endpoint.post(b"{}", header.replace("{now}", now), costly)).status == 400
 
 
 async def test_the_package_signs_and_checks_as_we_do(endpoint: Endpoint) -> None:
