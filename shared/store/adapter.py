@@ -21,6 +21,7 @@ from shared.store import (
     Version,
     Write,
 )
+from shared.store.checks import check_compared
 
 _PAUSES_SECONDS = (0.0, 0.05, 0.2, 0.5)
 
@@ -33,6 +34,10 @@ class Adapter(Store):
         for query in self._queries:
             if query.descending and query.order is None:
                 raise ValueError(f"{query.name}: ids are walked upwards only")
+        self._compared: dict[str, set[str]] = {}
+        for query in self._queries:
+            fields = (*query.equal, query.order)
+            self._compared.setdefault(query.kind, set()).update(field for field in fields if field)
 
     @abstractmethod
     async def _commit_once(self, attempt: str, writes: Sequence[Write]) -> list[Version | None]:
@@ -51,6 +56,8 @@ class Adapter(Store):
 
     async def commit(self, *writes: Write) -> list[Version | None]:
         marker = _marker(writes)
+        for write in writes:
+            check_compared(write, self._compared.get(write.key.kind, ()))
         attempt = new_id("att")
         for pause in _PAUSES_SECONDS:
             if pause:

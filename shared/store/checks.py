@@ -1,8 +1,17 @@
 """What every implementation refuses in a write before it looks at anything that is stored."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-from shared.store import Add, Body
+from shared.store import (
+    MAX_COMPARED_BYTES,
+    MAX_NAME_BYTES,
+    Add,
+    Body,
+    Create,
+    Replace,
+    Update,
+    Write,
+)
 
 _PLAIN = frozenset({str, bool, type(None)})
 
@@ -13,6 +22,7 @@ def check_body(body: Body) -> None:
         _check(body)
     except RecursionError:
         raise ValueError("a body is nested too deeply") from None
+    _check_names(body)
 
 
 def check_amounts(write: Add) -> None:
@@ -22,10 +32,38 @@ def check_amounts(write: Add) -> None:
             raise ValueError(f"{name!r} cannot be counted up by {amount!r}")
     if not write.amounts.keys().isdisjoint(write.fields):
         raise ValueError("one field is both added to and set")
+    _check_names(write.amounts)
+
+
+def check_compared(write: Write, fields: Collection[str]) -> None:
+    """Raises ValueError where one of `fields` is too long for the queries that look at it."""
+    if isinstance(write, Create | Replace):
+        body = write.body
+    elif isinstance(write, Update | Add):
+        body = write.fields
+    else:
+        return
+    for name in fields:
+        value = body.get(name)
+        if type(value) is str and _is_longer(value, MAX_COMPARED_BYTES):
+            raise ValueError(
+                f"{name!r} of {write.key.kind} is compared and has over {MAX_COMPARED_BYTES} bytes"
+            )
 
 
 def is_int64(value: int) -> bool:
     return -(2**63) <= value < 2**63
+
+
+def _check_names(names: Iterable[str]) -> None:
+    for name in names:
+        if _is_longer(name, MAX_NAME_BYTES):
+            raise ValueError(f"a name in a body has over {MAX_NAME_BYTES} bytes")
+
+
+def _is_longer(text: str, limit: int) -> bool:
+    """In UTF-8, of which a character takes four bytes at most."""
+    return len(text) > limit // 4 and len(text.encode()) > limit
 
 
 def _check(value: object) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from shared.store import Query
+from shared.store import MAX_COMPARED_BYTES, Query
 from shared.store.paths import is_escaped
 
 Operand = str | int | bool
@@ -42,6 +42,8 @@ def position(query: Query, collection: str, equal: Mapping[str, Operand], cursor
     if decoded.query != _fingerprint(query, collection, equal):
         raise ValueError("a cursor of another query")
     if (query.order is None) != (decoded.position.order is None) or not is_escaped(decoded.position.id):
+        raise ValueError("a broken cursor")
+    if isinstance(decoded.position.order, str) and len(decoded.position.order.encode()) > MAX_COMPARED_BYTES:
         raise ValueError("a broken cursor")
     return decoded.position
 

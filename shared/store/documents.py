@@ -10,9 +10,16 @@ Version = str
 """Opaque; a new one for each write of a document."""
 
 Body = dict[str, Any]
-"""JSON without floats: str, bool, None, 64-bit int, list and dict with string keys."""
+"""JSON without floats: str, bool, None, 64-bit int, list and dict with string keys.
+
+Its own names have at most `MAX_NAME_BYTES`, a string that a declared query looks at `MAX_COMPARED_BYTES`.
+"""
 
 MAX_DOCUMENT_BYTES = 1_000_000
+MAX_NAME_BYTES = 400
+"""Of a top-level name in a body, in UTF-8."""
+MAX_COMPARED_BYTES = 1_499
+"""Of a string that a query compares with something, in UTF-8."""
 MAX_WRITES = 2_000
 MAX_COMMIT_BYTES = 9_000_000
 
@@ -45,7 +52,7 @@ class DocumentTooLarge(StoreError):
 
 
 class OutOfRange(StoreError):
-    """An `Add` would leave 64 bits."""
+    """An `Add` would leave 64 bits; `Store.commit` says when the commit stands for all that."""
 
 
 class Key(msgspec.Struct, frozen=True, gc=False):
@@ -110,7 +117,8 @@ class Delete(msgspec.Struct, frozen=True, gc=False):
 class Add(msgspec.Struct, frozen=True, gc=False):
     """Adds to top-level integers, sets `fields`, makes the document if need be.
 
-    What is absent or no integer counts as 0. No field is both added to and set.
+    What is absent or no integer counts as 0. No field is both added to and set. An amount that would leave
+    64 bits is `OutOfRange`, which see.
     """
 
     key: Key

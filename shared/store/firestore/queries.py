@@ -15,7 +15,7 @@ from google.cloud.firestore_v1.types import query as query_types
 from shared.store import Query
 from shared.store.cursors import Operand, Position
 from shared.store.firestore.codec import VALUE, operand
-from shared.store.firestore.layout import MAX_INDEXED_BYTES, body_path
+from shared.store.firestore.layout import body_path
 
 RUN_QUERY_REQUEST = types.RunQueryRequest.meta.pb
 
@@ -50,7 +50,7 @@ def run_query_request(
 ) -> Any:
     """None where nothing can be found. `documents` is the name that all documents' names begin with.
 
-    Raises ValueError for a cursor that does not fit the bounds, and for operands too long to be indexed.
+    Raises ValueError for a cursor that does not fit the bounds.
     """
     parent, _, kind = collection.rpartition("/")
     request = RUN_QUERY_REQUEST(parent=f"{documents}/{parent}" if parent else documents)
@@ -115,19 +115,13 @@ def _put_filter(asked: Any, equal: Mapping[str, Operand]) -> None:
         held = asked.where.composite_filter.filters.add().field_filter
         held.field.field_path = body_path(field)
         held.op = _EQUAL
-        held.value.CopyFrom(_indexed(value))
+        held.value.CopyFrom(operand(value))
 
 
 def _put_end(cursor: Any, end: _End, documents: str, collection: str) -> None:
-    cursor.values.append(VALUE(bytes_value=b"") if end.value is None else _indexed(end.value))
+    cursor.values.append(VALUE(bytes_value=b"") if end.value is None else operand(end.value))
     if end.id is not None:
         cursor.values.append(_reference(documents, collection, end.id))
-
-
-def _indexed(value: Operand) -> Any:
-    if isinstance(value, str) and len(value.encode()) > MAX_INDEXED_BYTES:
-        raise ValueError(f"a query compares at most {MAX_INDEXED_BYTES} bytes")
-    return operand(value)
 
 
 def _reference(documents: str, collection: str, escaped_id: str) -> Any:

@@ -93,13 +93,3 @@ def test_where_nothing_can_be_found_nothing_is_asked(
     query: Query, since: Any, until: Any, after: Position | None
 ) -> None:
     assert request(query, since, until, after) is None
-
-
-def test_what_firestore_would_cut_is_not_compared() -> None:
-    fits, cut = "é" * 750, "é" * 750 + "x"
-    assert request(UP, fits, None, Position(fits, "x")) is not None
-    for since, until, after in ((cut, None, None), (None, cut, None), (None, None, Position(cut, "x"))):
-        with pytest.raises(ValueError, match="1500"):
-            request(UP, since, until, after)
-    with pytest.raises(ValueError, match="1500"):
-        run_query_request(DOCUMENTS, UP, "things", {"status": cut}, None, None, None, 1)
