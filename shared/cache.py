@@ -97,7 +97,7 @@ class Cache(Generic[K, V]):
         return key in self._flights
 
     def forget(self, key: K) -> None:
-        """Drops the value, or the refusal; a fetch under way no longer counts for those who ask from now on."""
+        """Drops what is kept; a fetch under way no longer counts for those who ask from now on."""
         self._entries.pop(key, None)
         self._refusals.pop(key, None)
         self._flights.pop(key, None)
