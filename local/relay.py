@@ -46,7 +46,7 @@ def subscriptions(function: str) -> tuple[Subscription, Subscription]:
     """What is pushed to a function: its topic, and what failed there five times, until it is taken."""
     topic = FUNCTIONS[function]
     dead = dead_letters.topic_for(topic)
-    return Subscription(f"{topic}-push", topic, dead), Subscription(f"{dead}-push", dead)
+    return Subscription(f"{topic}-push", topic, dead), Subscription(topic + dead_letters.PUSH_SUFFIX, dead)
 
 
 async def prepare(to: Broker) -> None:

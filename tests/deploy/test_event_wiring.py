@@ -7,7 +7,7 @@ import pytest
 from deploy.rehearsal import ROOT, RehearsalError
 from shared import envelope, events
 from shared.bus import TOPICS
-from shared.bus.dead_letters import SUFFIX
+from shared.bus.dead_letters import PUSH_SUFFIX, SUFFIX
 from shared.envelope import Delivery
 from tests.deploy.rehearsals import (
     EVENT_SERVICES,
@@ -66,7 +66,7 @@ def test_p21_every_topic_has_retries_and_dead_letters(
 def test_p21_dead_letters_are_pushed_to_the_same_door_by_the_same_caller(
     rehearsed: Rehearsed, service: str, topic: str
 ) -> None:
-    name = f"{topic}{SUFFIX}-push"
+    name = topic + PUSH_SUFFIX
     (created,) = [
         one for one in commands(rehearsed.first, "pubsub", "subscriptions", "create") if one["name"] == name
     ]

@@ -12,6 +12,7 @@ from shared.errors import Misconfigured, Unavailable
 from shared.keyring import KeyRing
 from shared.objects import Object, ObjectExists
 from shared.objects.files import FileObjects
+from shared.outbox import Outbox
 from shared.store import Create, Doc, Key, Store
 from shared.store.bodies import from_body
 from shared.store.sqlite import SqliteStore
@@ -115,6 +116,18 @@ async def test_a_new_key_in_the_ring_is_copied_and_a_foreign_copy_is_written_ove
 
 async def test_a_sweep_brings_the_copy_up_to_date(suite: Suite) -> None:
     await suite.deliver("outbox.sweep", None)
+    assert await copied_keys(suite) == 1
+
+
+async def test_a_sweep_brings_the_copy_up_to_date_though_events_cannot_leave(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(self: Outbox) -> int:
+        raise Unavailable("bus_unavailable", "The bus did not answer.")
+
+    monkeypatch.setattr(Outbox, "sweep", fail)
+    with pytest.raises(Unavailable):
+        await suite.deliver("outbox.sweep", None)
     assert await copied_keys(suite) == 1
 
 

@@ -10,8 +10,10 @@ import pytest
 from functions.tenants.domain.lifecycle import Status
 from functions.tenants.domain.operations import Operation
 from shared.bus import TENANT_EVENTS
+from shared.errors import Unavailable
 from shared.event_door import Rejected
 from shared.events import DESTINATIONS
+from shared.outbox import Outbox
 from shared.payloads import TenantChanged
 from shared.tenant import Tenant
 from tests.tokens import NOW
@@ -217,6 +219,20 @@ async def test_sweeps_at_once_ask_once(world: World) -> None:
     await asked(world)
     world.clock.move(61)
     await asyncio.gather(*(world.sweep() for _ in range(8)))
+    assert len(world.steps()) == 2
+
+
+async def test_who_waits_is_asked_for_again_though_events_cannot_leave(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(self: Outbox) -> int:
+        raise Unavailable("bus_unavailable", "The bus did not answer.")
+
+    monkeypatch.setattr(Outbox, "sweep", fail)
+    await asked(world)
+    world.clock.move(61)
+    with pytest.raises(Unavailable):
+        await world.sweep()
     assert len(world.steps()) == 2
 
 
