@@ -348,9 +348,9 @@ def at(world: World, entry: Create, shard: int) -> Create:
     return Create(key, entry.body)
 
 
-@pytest.mark.parametrize("small_ones", [0, 300])
-async def test_entries_of_any_size_are_swept(world: World, slow: Slow, small_ones: int) -> None:
-    """A page of small ones says nothing of the next."""
+@pytest.mark.parametrize(("small_ones", "asked"), [(0, 9), (300, 30)])
+async def test_entries_of_any_size_are_swept(world: World, slow: Slow, small_ones: int, asked: int) -> None:
+    """A page of small ones says nothing of the next, but after a large one the pages fit."""
     for number in range(small_ones):
         await world.crash_with(at(world, world.numbered(number), 0))
     world.clock.move(1)
@@ -360,6 +360,7 @@ async def test_entries_of_any_size_are_swept(world: World, slow: Slow, small_one
     world.clock.move(6)
     assert await world.outbox.sweep() == small_ones + 20
     assert len(world.bus.published) == small_ones + 20
+    assert slow.asked <= asked
     assert await world.left() == []
 
 
