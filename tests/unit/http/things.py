@@ -16,7 +16,7 @@ from shared.store import AlreadyExists, Create, Doc, Key, Page, Query, Store, Ve
 from tests.door import Answer, Door, Headers
 from tests.tokens import NOW
 
-THINGS = Query("things_in_test", "things", order="name")
+THINGS = Query("things_in_test", "things")
 RECORDS = Query("idempotency_in_test", "idempotency", order="expires_at")
 QUERIES = (THINGS, RECORDS)
 
@@ -162,7 +162,7 @@ def replayed(answer: Answer) -> bool:
 async def names(store: Store, tenant_id: str = "tnt_1") -> list[str]:
     """Of the things there are."""
     page = await store.tenant(tenant_id).query(THINGS, limit=1000)
-    return [doc.body["name"] for doc in page.docs]
+    return sorted(doc.body["name"] for doc in page.docs)
 
 
 async def records(store: Store, tenant_id: str = "tnt_1") -> list[Doc]:
