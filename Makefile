@@ -60,4 +60,4 @@ lock: ## Compile requirements*.in to pinned files with hashes
 	@$(V)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements-dev.in -o requirements-dev.txt
 
 clean: ## Remove build/ and the data folders (.venv stays)
-	@rm -rf build .local .local-gcp .local-demo
+	@rm -rf build .local .local-*

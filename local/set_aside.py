@@ -16,6 +16,7 @@ from local.first_operator import Credential
 from local.layout import Layout
 
 SHOWN = 50
+PIPED_WIDTH = 200
 SECONDS = 60.0
 _TOKEN_PATH = "/oauth2/token"  # noqa: S105 - an address
 
@@ -100,7 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         operator = _operator(options.data_dir)
         gateway = operator.token_endpoint.removesuffix(_TOKEN_PATH)
         with httpx.Client(base_url=gateway, timeout=SECONDS, trust_env=False) as client:
-            _run(Shelf(client, operator, Console()), options)
+            _run(
+                Shelf(client, operator, Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)), options
+            )
     except Failed as failure:
         print(f"set_aside: {failure}", file=sys.stderr)
         return 1
