@@ -31,7 +31,9 @@ def rendered(template: str, values: Mapping[str, str]) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="deploy.api_spec", description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.api_spec", description=(__doc__ or "").partition("\n")[0]
+    )
     for name in ("project", "region", "environment", "public-url"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--out", type=Path, default=Path("build/api.yaml"))

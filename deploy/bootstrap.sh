@@ -3,6 +3,18 @@
 # buckets and secrets. Safe to run again. One project holds one environment: the topics' names do not differ.
 #
 #   PROJECT_ID=my-project ENVIRONMENT=production REGION=us-central1 deploy/bootstrap.sh
+if (($#)); then
+  cat <<'TEXT'
+usage: PROJECT_ID=my-project ENVIRONMENT=production REGION=us-central1 deploy/bootstrap.sh
+
+Makes, once for a project, what the pipeline needs: APIs, service accounts with their rights, the database, topics,
+secrets and buckets. Safe to run again. Needs gcloud with its component beta, signed in as an owner of the project.
+VPC_CONNECTOR and STORAGE_BUCKET name others than the usual ones. `make plan ARGS=--bootstrap` shows every command.
+TEXT
+  [[ $1 == -h || $1 == --help ]] && exit 0
+  echo "deploy/bootstrap.sh takes no arguments: $*" >&2
+  exit 2
+fi
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . deploy/names.sh
 VPC_CONNECTOR=${VPC_CONNECTOR:-energent-vpc-connector}
@@ -14,7 +26,7 @@ trap 'rm -rf "$work"' EXIT
 
 gcloud services enable apigateway.googleapis.com artifactregistry.googleapis.com cloudbuild.googleapis.com \
   cloudfunctions.googleapis.com cloudkms.googleapis.com cloudresourcemanager.googleapis.com \
-  cloudscheduler.googleapis.com eventarc.googleapis.com firestore.googleapis.com iam.googleapis.com \
+  cloudscheduler.googleapis.com compute.googleapis.com eventarc.googleapis.com firestore.googleapis.com iam.googleapis.com \
   pubsub.googleapis.com run.googleapis.com secretmanager.googleapis.com servicecontrol.googleapis.com \
   servicemanagement.googleapis.com storage.googleapis.com vpcaccess.googleapis.com
 PROJECT_NUMBER=$(gcloud projects describe "$PROJECT_ID" --format='value(projectNumber)')
@@ -140,7 +152,8 @@ gcloud compute networks vpc-access connectors describe "$VPC_CONNECTOR" --region
   echo "The VPC connector $VPC_CONNECTOR is not there yet: auth cannot be deployed without; see docs/runbooks/network.md" >&2
 
 cat <<TEXT
-Ready. Next, from this folder:
-  gcloud builds submit --project=$PROJECT_ID --config=cloudbuild-functions.yaml --substitutions=_ENVIRONMENT=$ENVIRONMENT,_REGION=$REGION
-  python -m deploy.first_operator --project=$PROJECT_ID --environment=$ENVIRONMENT
+Ready. Next, from this folder, once cloudbuild-functions.yaml has _ENVIRONMENT: $ENVIRONMENT and _REGION: $REGION among its substitutions:
+  gcloud beta builds submit --project=$PROJECT_ID --config=cloudbuild-functions.yaml
+  make setup
+  .venv/bin/python -m deploy.first_operator --project=$PROJECT_ID --environment=$ENVIRONMENT
 TEXT

@@ -72,8 +72,12 @@ def _plain(name: str) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="deploy.firestore_fields", description="Indexes as lines.")
-    parser.add_argument("--out", type=Path, default=Path("build/firestore.txt"))
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.firestore_fields", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/firestore.txt"), help="the file to write: %(default)s"
+    )
     options = parser.parse_args(arguments)
     try:
         text = "".join(f"{line}\n" for line in lines(json.loads(DECLARED.read_text(encoding="utf-8"))))

@@ -1,6 +1,6 @@
 """Makes the first operator of a deployed suite and prints the credential, this once.
 
-    python -m deploy.first_operator --project P [--environment production] [--another NAME]
+    .venv/bin/python -m deploy.first_operator --project P [--environment production] [--another NAME]
 
 Runs as whoever is signed in (`gcloud auth application-default login`), who needs roles/datastore.user.
 `--another` makes a further operator, for instance where the first one's secret was lost.
@@ -8,6 +8,7 @@ Runs as whoever is signed in (`gcloud auth application-default login`), who need
 
 import argparse
 import asyncio
+import logging
 import sys
 from collections.abc import Callable, Sequence
 
@@ -52,12 +53,14 @@ async def _made(
 
 def main(arguments: Sequence[str], open_store: OpenStore = firestore) -> int:
     parser = argparse.ArgumentParser(
-        prog="deploy.first_operator", description=(__doc__ or "").partition("\n")[0]
+        prog="python -m deploy.first_operator", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("--project", required=True)
     parser.add_argument("--environment", default="production")
     parser.add_argument("--another", metavar="NAME", help="one more, once there is a first")
     options = parser.parse_args(arguments)
+    # What the store logs is the error that is printed below; without a handler it would be there twice.
+    logging.getLogger("shared").addHandler(logging.NullHandler())
     made = _made(open_store, options.project, options.environment, options.another)
     try:
         client_id, client_secret = asyncio.run(made)

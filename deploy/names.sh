@@ -2,7 +2,9 @@
 # ENVIRONMENT and REGION.
 set -euo pipefail
 shopt -s inherit_errexit
-: "${PROJECT_ID:?is not set}" "${ENVIRONMENT:?is not set}" "${REGION:?is not set}"
+for name in PROJECT_ID ENVIRONMENT REGION; do
+  [[ -n ${!name:-} ]] || { echo "$name is not set: export PROJECT_ID, ENVIRONMENT and REGION first." >&2; exit 2; }
+done
 
 # energent-billing-<environment> is the name of a service account, which has at most 30 characters.
 if [[ ! $ENVIRONMENT =~ ^[a-z]([a-z0-9-]{0,11}[a-z0-9])?$ ]]; then

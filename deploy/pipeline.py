@@ -26,17 +26,23 @@ class Step(msgspec.Struct, frozen=True):
     settings: dict[str, str]
 
 
+def defaults(path: Path = FILE) -> dict[str, str]:
+    """The substitutions as the file has them."""
+    found: dict[str, str] = yaml.safe_load(path.read_text(encoding="utf-8"))["substitutions"]
+    return found
+
+
 def load(given: Mapping[str, str], built_in: Mapping[str, str], path: Path = FILE) -> list[Step]:
     """The steps in the file's order. `given` as by `--substitutions`; `built_in`: PROJECT_ID and the like.
 
     Raises PipelineError where Cloud Build would refuse (MUST_MATCH): an unknown substitution.
     """
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    defaults = config["substitutions"]
-    unknown = sorted(set(given) - set(defaults))
+    known = defaults(path)
+    unknown = sorted(set(given) - set(known))
     if unknown:
-        raise PipelineError(f"no substitution {', '.join(unknown)}; there are {', '.join(defaults)}")
-    values = {**built_in, **defaults, **given}
+        raise PipelineError(f"no substitution {', '.join(unknown)}; there are {', '.join(known)}")
+    values = {**built_in, **known, **given}
     return [_step(step, values) for step in config["steps"]]
 
 

@@ -1,14 +1,16 @@
 """Prints what a deployment would run, step by step, with every name filled in. Needs no network, no account.
 
-python -m deploy.plan [--project P] [--environment production] [--region us-central1] [--set _NAME=value]
+python -m deploy.plan [--project P] [--environment E] [--region R] [--set _NAME=value]
     [--again] [--bootstrap] [--lint]
+
+What is not given is as cloudbuild-functions.yaml has it.
 """
 
 import argparse
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -22,11 +24,12 @@ WIDTH = 110
 def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     try:
-        steps = _steps(options)
+        given = _given(options)
+        steps = pipeline.load(given, _built_in(options.project))
         with tempfile.TemporaryDirectory(prefix="plan-") as folder:
             rehearsal = Rehearsal(Path(folder))
             times = 2 if options.again or options.lint else 1
-            runs = [_run(rehearsal, steps, options) for _ in range(times)]
+            runs = [_run(rehearsal, steps, options.project, given) for _ in range(times)]
     except (PipelineError, RehearsalError, OSError) as wrong:
         print(f"deploy.plan: {wrong}", file=sys.stderr)
         return 1
@@ -39,10 +42,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="deploy.plan", description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.plan", description=(__doc__ or "").partition("\n")[0]
+    )
     parser.add_argument("--project", default="my-project")
-    parser.add_argument("--environment", default="production")
-    parser.add_argument("--region", default="us-central1")
+    parser.add_argument("--environment", help="the same as --set _ENVIRONMENT=…")
+    parser.add_argument("--region", help="the same as --set _REGION=…")
     parser.add_argument(
         "--set", action="append", default=[], metavar="_NAME=VALUE", help="as --substitutions has it"
     )
@@ -54,17 +59,27 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _steps(options: argparse.Namespace) -> list[Step]:
-    given = {"_ENVIRONMENT": options.environment, "_REGION": options.region}
-    given |= dict(text.split("=", 1) if "=" in text else (text, "") for text in options.set)
-    built_in = {"PROJECT_ID": options.project, "PROJECT_NUMBER": "123456789012", "SHORT_SHA": ""}
-    return pipeline.load(given, built_in)
+def _given(options: argparse.Namespace) -> dict[str, str]:
+    """Every substitution: the file's, over which goes what was asked for. Raises PipelineError."""
+    asked = {"_ENVIRONMENT": options.environment, "_REGION": options.region}
+    given = {name: value for name, value in asked.items() if value is not None}
+    for text in options.set:
+        name, _, value = text.partition("=")
+        if given.get(name, value) != value:
+            raise PipelineError(f"{name} is given as {given[name]} and as {value}")
+        given[name] = value
+    return pipeline.defaults() | given
+
+
+def _built_in(project: str) -> dict[str, str]:
+    return {"PROJECT_ID": project, "PROJECT_NUMBER": "123456789012", "SHORT_SHA": ""}
 
 
 def _run(
-    rehearsal: Rehearsal, steps: Sequence[Step], options: argparse.Namespace
+    rehearsal: Rehearsal, steps: Sequence[Step], project: str, given: Mapping[str, str]
 ) -> tuple[list[Call], list[Call]]:
-    setup = rehearsal.bootstrap(options.project, options.environment, options.region)
+    """The preparation and the pipeline are for the same environment and region."""
+    setup = rehearsal.bootstrap(project, given["_ENVIRONMENT"], given["_REGION"])
     return setup, rehearsal.pipeline(steps)
 
 

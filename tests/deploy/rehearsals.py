@@ -12,6 +12,17 @@ from deploy.rehearsal import STAND_INS, Call, Rehearsal
 
 PROJECT = "demo-project"
 BUILT_IN = {"PROJECT_ID": PROJECT, "PROJECT_NUMBER": "123456789012", "SHORT_SHA": "0a1b2c3"}
+GIVEN = {
+    "_ENVIRONMENT": "production",
+    "_REGION": "us-central1",
+    "_RUNTIME": "python311",
+    "_VPC_CONNECTOR": "energent-vpc-connector",
+    "_PUBLIC_URL": "https://api.energent.example.com",
+    "_STORAGE_BUCKET": "",
+    "_STRIPE_API_KEY_SECRET": "",
+    "_STRIPE_WEBHOOK_SECRETS": "",
+}
+"""Every substitution: whoever deploys writes other defaults into the file, and the pipeline tests itself."""
 EVENT_SERVICES = {
     "auth-events": "auth-events",
     "billing": "billing-events",
@@ -83,7 +94,7 @@ def settings(calls: Iterable[Call], service: str) -> dict[str, str]:
 
 def steps(*ids: str, **given: str) -> list[Step]:
     """Some steps, or all; `given` are substitutions without their underscore."""
-    every = pipeline.load({f"_{name}": value for name, value in given.items()}, BUILT_IN)
+    every = pipeline.load(GIVEN | {f"_{name}": value for name, value in given.items()}, BUILT_IN)
     return [step for step in every if not ids or step.id in ids]
 
 

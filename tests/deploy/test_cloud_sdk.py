@@ -21,6 +21,10 @@ EXAMPLES = {
     "ENVIRONMENT": "production",
     "REGION": "us-central1",
     "TRIGGER": f"projects/{PROJECT}/locations/us-central1/triggers/billing-1",
+    "REVISION": "energent-auth-production-00041-abc",
+    "BEFORE": "2026-11-20T10:00:00Z",
+    "service": "auth",
+    "HOST": "gateway.example.com",
     "SUBSCRIPTION": f"projects/{PROJECT}/subscriptions/eventarc-us-central1-billing-1",
 }
 

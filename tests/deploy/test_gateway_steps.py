@@ -15,6 +15,7 @@ from deploy.api_spec import SpecError
 from deploy.rehearsal import Call, RehearsalError
 from tests.deploy.rehearsals import (
     BUILT_IN,
+    GIVEN,
     HTTP_SERVICES,
     PROJECT,
     Rehearsed,
@@ -106,7 +107,7 @@ def test_another_contract_of_the_same_commit_is_another_config(rehearsed: Rehear
 
 def test_without_a_commit_a_config_is_named_by_its_content(rehearsed: Rehearsed, tmp_path: Path) -> None:
     """`gcloud builds submit` of a folder knows no commit: SHORT_SHA is empty."""
-    local = [step for step in pipeline.load({}, {**BUILT_IN, "SHORT_SHA": ""}) if step.id == "gateway"]
+    local = [step for step in pipeline.load(GIVEN, {**BUILT_IN, "SHORT_SHA": ""}) if step.id == "gateway"]
     (config,) = configs(rehearsed.copied(tmp_path).pipeline(local), "create")
     assert re.fullmatch(r"energent-config-production-local-[0-9a-f]{8}", config)
 

@@ -9,11 +9,11 @@ import yaml
 
 from deploy import pipeline
 from deploy.pipeline import PipelineError, Step
-from tests.deploy.rehearsals import BUILT_IN
+from tests.deploy.rehearsals import BUILT_IN, GIVEN
 
 TEXT = pipeline.FILE.read_text(encoding="utf-8")
 CONFIG: dict[str, Any] = yaml.safe_load(TEXT)
-STEPS = pipeline.load({}, BUILT_IN)
+STEPS = pipeline.load(GIVEN, BUILT_IN)
 BY_ID = {step.id: step for step in STEPS}
 SCRIPTS = sorted((pipeline.FILE.parent / "deploy").rglob("*.sh"))
 DEPLOYS = [step.id for step in STEPS if step.id.startswith("deploy-")]
@@ -72,20 +72,20 @@ def test_the_six_services_are_deployed_in_parallel() -> None:
 
 def test_the_guides_command_is_enough_every_substitution_has_a_default() -> None:
     """MUST_MATCH: Cloud Build refuses a name without a value, and a default that nothing uses."""
-    used = set(
-        re.findall(r"\$\{?(_[A-Z0-9_]+)", TEXT.replace("_ENVIRONMENT=production,_REGION=us-central1", ""))
-    )
-    assert used == set(CONFIG["substitutions"])
-    assert pipeline.load({"_ENVIRONMENT": "production", "_REGION": "us-central1"}, BUILT_IN) == STEPS
+    used = set(re.findall(r"\$\{?(_[A-Z0-9_]+)", TEXT))
+    assert used == set(CONFIG["substitutions"]) == set(GIVEN)
+    assert all(isinstance(value, str) for value in CONFIG["substitutions"].values())
+    names = {"_ENVIRONMENT": "production", "_REGION": "us-central1"}
+    assert len(pipeline.load(names, BUILT_IN)) == len(STEPS)
 
 
-def test_the_guides_defaults() -> None:
-    defaults = CONFIG["substitutions"]
-    assert defaults["_ENVIRONMENT"] == "production"
-    assert defaults["_REGION"] == "us-central1"
-    assert defaults["_RUNTIME"] == "python311"
-    assert defaults["_VPC_CONNECTOR"] == "energent-vpc-connector"
-    assert defaults["_PUBLIC_URL"] == "https://api.energent.example.com"
+def test_the_guide_lists_every_substitution_with_the_value_it_comes_with() -> None:
+    """Not compared with the file, in which whoever deploys writes other values."""
+    guide = (pipeline.FILE.parent / "docs" / "guide" / "deploy.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(_[A-Z_]+)` \| ([^|]+) \|", guide, re.MULTILINE))
+    assert set(rows) == set(GIVEN)
+    for name, value in GIVEN.items():
+        assert rows[name].startswith(f"`{value}`" if value else "empty"), name
 
 
 def test_the_options_and_the_account_it_runs_as() -> None:

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from deploy import lint, plan
+from deploy import lint, pipeline, plan
 from deploy.rehearsal import ROOT, Call
-from tests.deploy.rehearsals import Rehearsed
+from tests.deploy.rehearsals import GIVEN, Rehearsed
 
 
 def test_the_plan_shows_every_step_ready_for_a_shell_without_gcloud_network_or_account() -> None:
@@ -55,6 +55,7 @@ def test_bootstrap_has_a_plan_too(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "complaint"),
     [
         (["--set", "_REGOIN=x"], "no substitution _REGOIN"),
+        (["--environment", "staging", "--set", "_ENVIRONMENT=test"], "given as staging and as test"),
         (["--environment", "Production"], "ENVIRONMENT must have 1 to 13 characters"),
         (["--set", "_PUBLIC_URL=https://a.example.com/"], "the public URL must be https://"),
     ],
@@ -64,6 +65,58 @@ def test_a_plan_that_could_not_be_carried_out_says_why(
 ) -> None:
     assert plan.main(arguments) == 1
     assert complaint in capsys.readouterr().err
+
+
+def test_environment_and_region_may_be_given_as_substitutions(capsys: pytest.CaptureFixture[str]) -> None:
+    """What bootstrap.sh makes then has the same names."""
+    assert plan.main(["--environment", "staging", "--region", "us-east1"]) == 0
+    text = capsys.readouterr().out
+    assert "energent-auth-staging" in text
+    assert plan.main(["--set", "_ENVIRONMENT=staging", "--set", "_REGION=us-east1"]) == 0
+    assert capsys.readouterr().out == text
+
+
+def test_what_is_not_given_is_as_the_file_has_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "defaults", lambda *_: GIVEN | {"_ENVIRONMENT": "staging"})
+    assert plan.main([]) == 0
+    assert "energent-auth-staging" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--help"], 0, "usage: PROJECT_ID=my-project ENVIRONMENT=production"),
+        (["staging"], 2, "takes no arguments: staging"),
+        ([], 2, "PROJECT_ID is not set: export PROJECT_ID, ENVIRONMENT and REGION first."),
+    ],
+)
+def test_bootstrap_says_what_it_needs_before_it_does_anything(
+    arguments: list[str], code: int, said: str
+) -> None:
+    done = subprocess.run(  # noqa: S603 - our own script
+        ["/bin/bash", "deploy/bootstrap.sh", *arguments],
+        cwd=ROOT,
+        env={"PATH": os.defpath},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code
+    assert said in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["plan", "api_spec", "firestore_fields", "first_operator"])
+def test_help_can_be_typed_as_it_is_shown(name: str) -> None:
+    done = subprocess.run(  # noqa: S603 - our own modules
+        [sys.executable, "-m", f"deploy.{name}", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.startswith(f"usage: python -m deploy.{name} ")
 
 
 def test_without_gcloud_nothing_is_linted_and_that_is_said(
