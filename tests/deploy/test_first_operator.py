@@ -1,12 +1,14 @@
 """The first operator of a deployed suite: made once, shown once."""
 
 import asyncio
-import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from deploy import first_operator
+from deploy.rehearsal import ROOT
 from functions.auth import records
 from shared import tenant
 from shared.errors import Misconfigured, Unavailable
@@ -89,11 +91,32 @@ def test_a_database_that_is_missing_is_named_at_once(
     missing = Misconfigured("projects/acme/databases/d", "missing: create it")
 
     def open_store(project: str, database: str) -> Store:
-        logging.getLogger("shared.store").error("%s", missing)
         return Broken(tmp_path / "store.db", missing, 1)
 
     assert first_operator.main(["--project", "acme"], open_store) == 1
-    assert capsys.readouterr().err.count("projects/acme/databases/d: missing") == 1
+    assert "projects/acme/databases/d: missing" in capsys.readouterr().err
+
+
+LOGS_WHAT_IT_RAISES = """
+import logging, sys
+from deploy import first_operator
+from shared.errors import Misconfigured
+
+def refusing(project, database):
+    logging.getLogger("shared.store.firestore").error("there are no credentials")
+    raise Misconfigured("projects/acme", "there are no credentials")
+
+sys.exit(first_operator.main(["--project", "acme"], refusing))
+"""
+
+
+def test_what_is_wrong_is_said_once_though_the_store_logs_it_too() -> None:
+    """In a process of its own: where tests run, logs have handlers."""
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", LOGS_WHAT_IT_RAISES], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("there are no credentials") == 1
 
 
 @pytest.mark.parametrize(("times", "code"), [(2, 0), (3, 1)])
