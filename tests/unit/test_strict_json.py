@@ -180,7 +180,7 @@ def _documents(draw: st.DrawFn) -> bytes:
     return raw
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(_documents())
 @example(b'{"a":1,"a":"\\u003a"}')
 @example(b'{"":0,"":":"}')
