@@ -99,7 +99,7 @@ class PubSubBus:
     async def _try(self, connection: _Connection, request: Any, seconds: float) -> Exception | None:
         """What another try may heal. Raises `Misconfigured`, and `Unavailable` where none does."""
         try:
-            await connection.publisher.publish(request=request, retry=None, timeout=seconds)
+            answer = await connection.publisher.publish(request=request, retry=None, timeout=seconds)
         except (exceptions.NotFound, exceptions.PermissionDenied, exceptions.Unauthenticated) as refusal:
             raise _misconfigured(f"topic {request['topic']}", refusal) from refusal
         except exceptions.InvalidArgument as refusal:
@@ -110,7 +110,8 @@ class PubSubBus:
                 self._connecting = self._connect()
                 self._give_up(connection)
             return failure
-        return None
+        # gRPC makes None of an answer that was cut off, and calls it a success.
+        return exceptions.InternalServerError("no message ids") if answer is None else None
 
     async def _connected(self) -> _Connection:
         """Shielded: a caller who gives up does not stop what others wait for. Raises `Misconfigured`."""

@@ -24,30 +24,38 @@ Refusal = tuple[StatusCode, str]
 class ScriptedFirestore:
     """`answers` are given in turn, then each call finds nothing: a refusal, or a list of responses.
 
+    None ends a call well without a message, as streams that were cut off have been seen to end.
     `asked` are the requests, `metadata` what came with the last one. `answer_later`, where it is set, makes
     further answers from what was asked.
     """
 
     def __init__(self) -> None:
-        self.answers: list[Refusal | list[Any]] = []
+        self.answers: list[Refusal | list[Any] | None] = []
         self.asked: list[Any] = []
         self.metadata: dict[str, str] = {}
         self.address = ""
-        self.answer_later: Callable[[list[Any]], list[Refusal | list[Any]]] | None = None
+        self.answer_later: Callable[[list[Any]], list[Refusal | list[Any] | None]] | None = None
 
-    async def commit(self, request: Any, context: Any) -> Any:
-        (answer,) = await self._answer(request, context) or [_done(request, 1, 0)]
-        return answer
+    async def commit(self, request: Any, context: Any) -> AsyncIterator[Any]:
+        """On the wire, a stream of one is a single answer."""
+        async for answer in self._answers(request, context, [_done(request, 1, 0)]):
+            yield answer
 
     async def read(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        for answer in await self._answer(request, context) or _missing(request):
+        async for answer in self._answers(request, context, _missing(request)):
             yield answer
 
     async def query(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        for answer in await self._answer(request, context) or [RunQueryResponse()]:
+        async for answer in self._answers(request, context, [RunQueryResponse()]):
             yield answer
 
-    async def _answer(self, request: Any, context: Any) -> list[Any]:
+    async def _answers(self, request: Any, context: Any, usual: list[Any]) -> AsyncIterator[Any]:
+        answers = await self._answer(request, context)
+        if answers is not None:
+            for answer in answers or usual:
+                yield answer
+
+    async def _answer(self, request: Any, context: Any) -> list[Any] | None:
         self.asked.append(request)
         self.metadata = dict(context.invocation_metadata())
         if not self.answers and self.answer_later is not None:
@@ -55,14 +63,14 @@ class ScriptedFirestore:
         answer = self.answers.pop(0) if self.answers else []
         if isinstance(answer, tuple):
             await context.abort(*answer)
-        return list(answer)
+        return answer if answer is None else list(answer)
 
     def handlers(self) -> Any:
-        unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
+        stream = grpc.unary_stream_rpc_method_handler
         return grpc.method_handlers_generic_handler(
             SERVICE,
             {
-                "Commit": unary(self.commit, CommitRequest.FromString, CommitResponse.SerializeToString),
+                "Commit": stream(self.commit, CommitRequest.FromString, CommitResponse.SerializeToString),
                 "BatchGetDocuments": stream(
                     self.read, BatchGetRequest.FromString, BatchGetResponse.SerializeToString
                 ),
@@ -95,6 +103,10 @@ def found(name: str, made_by: str = "somebody", nanos: int = 0) -> Any:
     return response
 
 
+def missing(name: str) -> Any:
+    return BatchGetResponse(missing=name)
+
+
 def body(document: Any) -> Any:
     """The fields of its body."""
     return document.fields["doc"].map_value.fields["body"].map_value.fields
@@ -117,4 +129,4 @@ def _done(request: Any, seconds: int, nanos: int) -> Any:
 
 
 def _missing(request: Any) -> list[Any]:
-    return [BatchGetResponse(missing=name) for name in request.documents]
+    return [missing(name) for name in request.documents]

@@ -37,6 +37,7 @@ from tests.faults.scripted_firestore import (
     body,
     done,
     found,
+    missing,
     scripted_firestore,
 )
 
@@ -145,6 +146,24 @@ async def test_a_short_outage_is_ridden_out(
     assert len(firestore.asked) == 3
 
 
+async def test_an_answer_that_is_cut_off_and_ends_well_all_the_same_is_no_answer(
+    firestore: ScriptedFirestore, store: FirestoreStore, call: Call
+) -> None:
+    """gRPC calls that a success, with None for its message, or with fewer documents than were asked for."""
+    firestore.answers = [None, None]
+    await call(store)
+    assert len(firestore.asked) == 3
+
+
+async def test_documents_of_which_nothing_is_said_are_not_taken_for_missing(
+    firestore: ScriptedFirestore, store: FirestoreStore
+) -> None:
+    both = [found(f"{DOCUMENTS}/{name}") for name in "ab"]
+    firestore.answers = [both[:1], both]
+    assert None not in await store.read(key(store, "a"), key(store, "b"))
+    assert len(firestore.asked) == 2
+
+
 async def test_a_longer_outage_is_unavailable_after_a_few_tries(
     firestore: ScriptedFirestore, store: FirestoreStore, call: Call
 ) -> None:
@@ -194,7 +213,8 @@ async def test_of_several_that_are_created_the_one_in_the_way_is_named_by_its_na
 
 
 async def test_or_it_is_looked_for(firestore: ScriptedFirestore, store: FirestoreStore) -> None:
-    firestore.answers = [(StatusCode.ALREADY_EXISTS, "one of them"), [found(f"{DOCUMENTS}/b")]]
+    standing = [missing(f"{DOCUMENTS}/a"), found(f"{DOCUMENTS}/b")]
+    firestore.answers = [(StatusCode.ALREADY_EXISTS, "one of them"), standing]
     with pytest.raises(AlreadyExists) as refusal:
         await store.commit(create(store, "a"), create(store, "b"))
     assert refusal.value.key == key(store, "b")
@@ -278,7 +298,8 @@ async def test_a_read_of_several_documents_is_one_batch_answered_in_any_order(
     firestore: ScriptedFirestore, store: FirestoreStore
 ) -> None:
     """Which Google promises to be one moment."""
-    firestore.answers = [[found(f"{DOCUMENTS}/{name}", nanos=n) for n, name in enumerate("cab")]]
+    standing = [found(f"{DOCUMENTS}/{name}", nanos=n) for n, name in enumerate("cab")]
+    firestore.answers = [[*standing, missing(f"{DOCUMENTS}/x")]]
     docs = await store.read(*(key(store, name) for name in "abxca"))
     assert [doc and (doc.key.id, doc.version[-1]) for doc in docs] == [
         ("a", "1"), ("b", "2"), None, ("c", "0"), ("a", "1"),

@@ -1,7 +1,7 @@
 """The stand-in on the wire, and what tests let go wrong there."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -28,6 +28,7 @@ class SecretManagerServer:
         self._refused: Faults = {}
         self._lost: Faults = {}
         self._corrupted = 0
+        self._cut: list[str] = []
         self.calls: list[str] = []
         self._server = grpc.server(ThreadPoolExecutor(THREADS), options=[("grpc.so_reuseport", 0)])
         self._server.add_generic_rpc_handlers((self._handlers(),))
@@ -57,6 +58,10 @@ class SecretManagerServer:
         """The next so many payloads arrive with a bit turned."""
         self._corrupted = times
 
+    def cut(self, method: str) -> None:
+        """The next call ends well without a message, as streams that were cut off have been seen to end."""
+        self._cut.append(method)
+
     def _handlers(self) -> grpc.GenericRpcHandler:
         service = self.service
         methods: list[tuple[Callable[[Any], Any], Any, Any]] = [
@@ -73,18 +78,23 @@ class SecretManagerServer:
         handlers = {}
         for handler, request, response in methods:
             method = request.__name__.removesuffix("Request")
-            handlers[method] = grpc.unary_unary_rpc_method_handler(
+            # On the wire, a stream of one is a single answer.
+            handlers[method] = grpc.unary_stream_rpc_method_handler(
                 self._answering(method, handler),
                 request_deserializer=request.deserialize,
                 response_serializer=response.serialize,
             )
         return grpc.method_handlers_generic_handler(SERVICE, handlers)
 
-    def _answering(self, method: str, handler: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
-        def answer(request: Any, context: grpc.ServicerContext) -> Any:
+    def _answering(self, method: str, handler: Callable[[Any], Any]) -> Callable[[Any, Any], Iterator[Any]]:
+        def answer(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
             try:
                 with self._turn:
-                    return self._run(method, handler, request)
+                    answer = self._run(method, handler, request)
+                if method in self._cut:
+                    self._cut.remove(method)
+                else:
+                    yield answer
             except Refusal as refusal:
                 context.abort(refusal.code, refusal.message)
 

@@ -62,19 +62,26 @@ class Calls:
         self._is_closed = False
 
     async def ask(self, path: str, method: str, request: Mapping[str, object]) -> Any:
-        """What the client's method answers; it is about `path`. Tries again in an outage.
+        """What the client's method answers, of a list its first page; it is about `path`.
 
-        Raises `Refused`, `Misconfigured`, `Unavailable`.
+        Tries again in an outage. Raises `Refused`, `Misconfigured`, `Unavailable`.
         """
         connection = await self._connected()
-        from google.api_core.exceptions import GoogleAPICallError  # noqa: PLC0415 - loaded by `_connected`
+        from google.api_core import exceptions  # noqa: PLC0415 - loaded by `_connected`
 
         end = time.monotonic() + CALL_SECONDS
         for pause in (*PAUSES_SECONDS, CALL_SECONDS):
             seconds = min(TRY_SECONDS, end - time.monotonic())
             try:
-                return await getattr(connection.client, method)(request=request, retry=None, timeout=seconds)
-            except GoogleAPICallError as failure:
+                answer = await getattr(connection.client, method)(
+                    request=request, retry=None, timeout=seconds
+                )
+                if hasattr(type(answer), "pages"):
+                    answer = await anext(answer.pages)
+                if answer is None:  # gRPC makes that of an answer that was cut off, and calls it a success
+                    raise exceptions.InternalServerError("no message")  # type: ignore[no-untyped-call]
+                return answer
+            except exceptions.GoogleAPICallError as failure:
                 status = failure.grpc_status_code.name if failure.grpc_status_code else "UNKNOWN"
                 if status in _REFUSALS:
                     raise Refused(status, failure.message) from failure

@@ -13,7 +13,7 @@ from google.api_core import grpc_helpers_async
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.firestore_v1.types import firestore as types
 from grpc import ChannelConnectivity, StatusCode
-from grpc.aio import AioRpcError
+from grpc.aio import AioRpcError, Metadata
 
 from shared.store.firestore.failures import OUTAGE, misconfigured, told, unavailable
 
@@ -84,7 +84,7 @@ class Connection:
         metadata = self._routed("database", request.database)
 
         async def once(channel: Channel, left: float) -> Any:
-            return await channel.commit(request, timeout=left, metadata=metadata)
+            return _whole([await channel.commit(request, timeout=left, metadata=metadata)])[0]
 
         return await self._called(once, seconds)
 
@@ -93,7 +93,8 @@ class Connection:
         metadata = self._routed("database", request.database)
 
         async def once(channel: Channel, left: float) -> list[Any]:
-            return [one async for one in channel.batch_get(request, timeout=left, metadata=metadata)]
+            answers = [one async for one in channel.batch_get(request, timeout=left, metadata=metadata)]
+            return _whole(answers, len(request.documents))
 
         return await self._tried(once, seconds)
 
@@ -102,7 +103,7 @@ class Connection:
         metadata = self._routed("parent", request.parent)
 
         async def once(channel: Channel, left: float) -> list[Any]:
-            return [one async for one in channel.run_query(request, timeout=left, metadata=metadata)]
+            return _whole([one async for one in channel.run_query(request, timeout=left, metadata=metadata)])
 
         return await self._tried(once, seconds)
 
@@ -191,6 +192,18 @@ class Connection:
         except GoogleAuthError as failure:
             raise misconfigured("Google's default credentials", str(failure)) from failure
         return grpc_helpers_async.create_channel(_TARGET, credentials=credentials, options=_OPTIONS)
+
+
+def _whole(answers: list[Any], least: int = 1) -> list[Any]:
+    """Firestore says of each document whether it is there, and of a query that it found nothing.
+
+    A stream that is cut off can end as if all were well, and gRPC makes None of a message that it does not
+    get: whoever took that for an answer would take a document for missing. Raises AioRpcError.
+    """
+    if len(answers) < least or None in answers:
+        nothing = Metadata()
+        raise AioRpcError(StatusCode.INTERNAL, nothing, nothing, "the answer is not whole")
+    return answers
 
 
 def _looked_at(opening: "asyncio.Task[Channel]") -> None:

@@ -30,26 +30,27 @@ ONE = [Message(b"one")]
 class Publisher(grpc.GenericRpcHandler):  # type: ignore[misc]
     """Pub/Sub's method Publish, answered with the given statuses one after the other, then with success."""
 
-    def __init__(self, *answers: StatusCode | float) -> None:
-        """A number: no answer for so many seconds."""
+    def __init__(self, *answers: StatusCode | float | None) -> None:
+        """A number: no answer for so many seconds. None: success without a message, as if it were cut off."""
         self.requests: list[PublishRequest] = []
         self._answers = list(answers)
 
     def service(self, call: Any) -> Any:
         if call.method == "/google.pubsub.v1.Publisher/Publish":
-            return grpc.unary_unary_rpc_method_handler(
+            return grpc.unary_stream_rpc_method_handler(
                 self._publish, PublishRequest.deserialize, PublishResponse.serialize
             )
         return None
 
-    async def _publish(self, request: PublishRequest, context: Any) -> PublishResponse:
+    async def _publish(self, request: PublishRequest, context: Any) -> AsyncIterator[PublishResponse]:
         self.requests.append(request)
         answer = self._answers.pop(0) if self._answers else StatusCode.OK
         if isinstance(answer, float):
             await asyncio.sleep(answer)
-        elif answer is not StatusCode.OK:
+        elif answer not in (StatusCode.OK, None):
             await context.abort(answer, "as the test says")
-        return PublishResponse(message_ids=["1"] * len(request.messages))
+        if answer is not None:
+            yield PublishResponse(message_ids=["1"] * len(request.messages))
 
 
 @asynccontextmanager
@@ -76,10 +77,11 @@ async def publishing_to(publisher: Publisher) -> AsyncIterator[PubSubBus]:
         StatusCode.INTERNAL,
         StatusCode.DEADLINE_EXCEEDED,
         StatusCode.UNKNOWN,
+        None,
     ],
 )
 async def test_an_outage_that_passes_is_not_noticed_and_one_that_lasts_is_unavailable(
-    status: StatusCode,
+    status: StatusCode | None,
 ) -> None:
     short, lasting = Publisher(status), Publisher(*[status] * 9)
     async with publishing_to(short) as bus:

@@ -146,6 +146,17 @@ async def test_a_short_outage_is_not_felt_and_a_longer_one_ends_in_time(
     assert server.calls.count(method) == 6
 
 
+@pytest.mark.parametrize("method", CALLS)
+async def test_an_answer_that_is_cut_off_and_ends_well_all_the_same_is_no_answer(
+    server: SecretManagerServer, secrets: SecretManager, method: str
+) -> None:
+    """gRPC calls that a success, with None for its message."""
+    before = server.calls.count(method)
+    server.cut(method)
+    await CALLS[method](secrets)
+    assert server.calls.count(method) == before + 2
+
+
 @pytest.mark.parametrize("code", OUTAGES)
 async def test_every_error_that_may_pass_is_an_outage(
     server: SecretManagerServer, secrets: SecretManager, code: str
