@@ -2,24 +2,20 @@
 
 import re
 
-from functions.auth.invitation_mail import InvitationMail, MailRequested
-from functions.auth.invitations import Invitations
-from functions.auth.jwks_copy import JwksCopy
+from functions.auth.invitation_mail import MailRequested
+from functions.auth.use_cases import UseCases
 from shared.audit import Actor
 from shared.envelope import Delivery
 from shared.errors import Invalid
 from shared.event_door import EventHandler, NotificationHandler, Rejected, data_of, ignored, noted
 from shared.events import CloudEvent
 from shared.ids import is_id
-from shared.outbox import Outbox
 from shared.secrets.cached import CachedSecrets
 
 _VERSION = re.compile(r"projects/[^/]+/secrets/([A-Za-z0-9_-]{1,255})/versions/([1-9][0-9]{0,8})")
 
 
-def table(
-    invitations: Invitations, mail: InvitationMail, outbox: Outbox, jwks_copy: JwksCopy
-) -> dict[str, EventHandler]:
+def table(do: UseCases) -> dict[str, EventHandler]:
     """Short event name to handler. Suspending and resuming need nothing: the tenant's document says it."""
 
     async def tenant_activated(event: CloudEvent, delivery: Delivery) -> None:
@@ -27,16 +23,16 @@ def table(
             raise Rejected("unknown_tenant", "There is no such tenant.")
         actor = Actor("system", "tenant.activated", event.subject, event.id)
         try:
-            await invitations.invite_owner(event.subject, actor)
+            await do.invitations.invite_owner(event.subject, actor)
         except Invalid as wrong:
             raise Rejected("invalid_owner_email", wrong.detail) from None
 
     async def mail_requested(event: CloudEvent, delivery: Delivery) -> None:
-        await mail.send(event.subject, data_of(event, MailRequested), event.id)
+        await do.invitation_mail.send(event.subject, data_of(event, MailRequested), event.id)
 
     async def outbox_sweep(event: CloudEvent, delivery: Delivery) -> None:
-        await jwks_copy.refresh()
-        await outbox.sweep()
+        await do.jwks_copy.refresh()
+        await do.outbox.sweep()
 
     return {
         "tenant.created": ignored,

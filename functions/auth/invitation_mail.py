@@ -11,8 +11,9 @@ import msgspec
 
 from functions.auth import records
 from functions.auth.domain import people
-from functions.auth.domain.one_time_link import InvitationLink, InvitationLinks
+from functions.auth.domain.one_time_link import InvitationLink
 from functions.auth.domain.people import Invitation
+from functions.auth.keys import KeyRoom
 from functions.auth.mailbox import Mailer
 from shared import tenant
 from shared.event_door import Rejected
@@ -54,11 +55,9 @@ class MailRequested(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class InvitationMail:
-    def __init__(
-        self, store: Store, links: InvitationLinks, mailer: Mailer, clock: Clock, public_url: str
-    ) -> None:
+    def __init__(self, store: Store, keys: KeyRoom, mailer: Mailer, clock: Clock, public_url: str) -> None:
         self._store = store
-        self._links = links
+        self._keys = keys
         self._mailer = mailer
         self._clock = clock
         self._public_url = public_url
@@ -81,7 +80,8 @@ class InvitationMail:
         if owner is None or invitation is None:
             raise Rejected("unknown_invitation", "There is no such invitation.")
         if people.status(invitation.value, self._clock()) == "pending":
-            token = self._links.text(InvitationLink(tenant_id, invitation.value.id))
+            keys = await self._keys.current()
+            token = keys.links.text(InvitationLink(tenant_id, invitation.value.id))
             link = f"{self._public_url}/invitation#token={token}"
             accept = f"{self._public_url}/v1/auth/invitations/accept"
             await self._mailer.send(mail_id, render(owner.value, invitation.value, link, accept))

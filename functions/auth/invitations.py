@@ -4,10 +4,11 @@ from functions.auth import records, standing
 from functions.auth.domain import email as email_rules
 from functions.auth.domain import password as password_rules
 from functions.auth.domain import people, roles
-from functions.auth.domain.one_time_link import InvitationLink, InvitationLinks
+from functions.auth.domain.one_time_link import InvitationLink
 from functions.auth.domain.people import Invitation, Login, User
 from functions.auth.domain.roles import Role
 from functions.auth.invitation_mail import INVITATION, MailRequested
+from functions.auth.keys import KeyRoom
 from functions.auth.passwords import Passwords
 from functions.auth.records import Found
 from shared import audit, tenant
@@ -29,13 +30,13 @@ class Invitations:
         store: Store,
         outbox: Outbox,
         passwords: Passwords,
-        links: InvitationLinks,
+        keys: KeyRoom,
         clock: Clock,
     ) -> None:
         self._store = store
         self._outbox = outbox
         self._passwords = passwords
-        self._links = links
+        self._keys = keys
         self._clock = clock
 
     async def invite(
@@ -96,7 +97,7 @@ class Invitations:
         `invitation_used`, `invitation_expired`, `user_exists`; `Forbidden` `tenant_suspended`,
         `tenant_not_active`; `Unavailable` when too many passwords wait to be hashed.
         """
-        link = self._links.read(token)
+        link = (await self._keys.current()).links.read(token)
         if link is None:
             raise _invalid_token()
         secret, shown_name = password_rules.new(password), people.display_name(name)

@@ -6,6 +6,7 @@ A ring document says which versions of a secret are in use; the secret store hol
 import os
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
+from datetime import timedelta
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,8 +20,11 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from functions.auth import records
+from functions.auth.domain.one_time_link import InvitationLinks
+from functions.auth.domain.refresh_token import RefreshTokens
 from functions.auth.domain.sealed import SealingKeys
 from functions.auth.records import MacKeyRing
+from shared.cache import Cache, CacheLimits
 from shared.errors import Unavailable
 from shared.ids import Clock
 from shared.keyring import KEYRING_NAME, KeyRing, SigningKey, public_jwk
@@ -33,6 +37,9 @@ REFRESH_SECRET = "auth-refresh-key"  # noqa: S105 - a name
 LINK_SECRET = "auth-link-key"  # noqa: S105 - a name
 REFRESH_RING = "refresh"
 LINK_RING = "link"
+
+LIMITS = CacheLimits(ttl=timedelta(seconds=30), stale=timedelta(minutes=5), size=1)
+"""How long a process goes on with the rings that it read last; the second while the store is out."""
 
 _MAC_KEY_BYTES = 32
 _COORDINATE_BYTES = 32
@@ -59,8 +66,8 @@ class Keys(msgspec.Struct, frozen=True):
 
     signer: Signer
     jwks: bytes
-    refresh: SealingKeys
-    links: SealingKeys
+    refresh_tokens: RefreshTokens
+    links: InvitationLinks
 
 
 class KeyRoom:
@@ -70,6 +77,14 @@ class KeyRoom:
         self._store = store
         self._secrets = secrets
         self._clock = clock
+        self._kept: Cache[str, Keys] = Cache("keys", self._fetch, clock, LIMITS)
+
+    async def current(self) -> Keys:
+        """What `ensure` gives, at most 30 s old: a running process follows the rings without a new start."""
+        return await self._kept.get("")
+
+    async def _fetch(self, _: str) -> Keys:
+        return await self.ensure()
 
     async def ensure(self) -> Keys:
         """Any number of processes may do this at once: all end up with the same keys.
@@ -83,8 +98,8 @@ class KeyRoom:
         return Keys(
             signer=Signer(active.kid, await self._private_key(active)),
             jwks=published(ring),
-            refresh=await self._sealing_keys(REFRESH_RING, REFRESH_SECRET),
-            links=await self._sealing_keys(LINK_RING, LINK_SECRET),
+            refresh_tokens=RefreshTokens(await self._sealing_keys(REFRESH_RING, REFRESH_SECRET)),
+            links=InvitationLinks(await self._sealing_keys(LINK_RING, LINK_SECRET)),
         )
 
     async def _signing_ring(self) -> KeyRing:

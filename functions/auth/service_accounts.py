@@ -82,7 +82,7 @@ class ServiceAccounts:
             raise invalid_client()
         if owner.value.status != "active":
             raise OAuthError(400, "unauthorized_client", "The tenant of this client is not active.")
-        return self._access_tokens.issue(
+        return await self._access_tokens.issue(
             owner.value,
             account_id,
             client_id,

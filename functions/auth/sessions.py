@@ -3,8 +3,9 @@
 from functions.auth import records
 from functions.auth.domain import roles
 from functions.auth.domain import session as session_rules
-from functions.auth.domain.refresh_token import RefreshToken, RefreshTokens
+from functions.auth.domain.refresh_token import RefreshToken
 from functions.auth.domain.session import Refused, Reused, Rotated, Session
+from functions.auth.keys import KeyRoom
 from functions.auth.records import Found
 from functions.auth.tokens import AccessTokens, Tokens
 from shared import audit, tenant
@@ -23,13 +24,13 @@ class Sessions:
         store: Store,
         outbox: Outbox,
         access_tokens: AccessTokens,
-        refresh_tokens: RefreshTokens,
+        keys: KeyRoom,
         clock: Clock,
     ) -> None:
         self._store = store
         self._outbox = outbox
         self._access_tokens = access_tokens
-        self._refresh_tokens = refresh_tokens
+        self._keys = keys
         self._clock = clock
 
     async def refresh(self, text: str, scope: str | None, request_id: str) -> Tokens:
@@ -38,7 +39,7 @@ class Sessions:
         Raises `OAuthError` `invalid_grant` for whatever is not the newest token or its predecessor, and
         `invalid_scope`. Anything older than these ends the session: `security.refresh_token_reused`.
         """
-        token = self._refresh_tokens.read(text)
+        token = (await self._keys.current()).refresh_tokens.read(text)
         if token is None:
             raise _invalid_grant()
         return await until_not_stale(lambda: self._attempt(token, scope, request_id))
@@ -57,6 +58,20 @@ class Sessions:
                 await self._end(principal.tenant_id, session, over, actor, "session.revoked")
 
         await until_not_stale(attempt)
+
+    async def tokens(self, owner: Tenant, session: Session, scopes: tuple[str, ...]) -> Tokens:
+        """An access token with `scopes`, and the session's newest refresh token."""
+        keys = await self._keys.current()
+        newest = RefreshToken(owner.id, session.id, session.generation)
+        return await self._access_tokens.issue(
+            owner,
+            session.user_id,
+            session.client_id,
+            scopes=scopes,
+            roles=session.roles,
+            session_id=session.id,
+            refresh_token=keys.refresh_tokens.text(newest),
+        )
 
     async def _attempt(self, token: RefreshToken, scope: str | None, request_id: str) -> Tokens:
         session_doc, tenant_doc = await self._store.read(
@@ -77,7 +92,7 @@ class Sessions:
         scopes = roles.narrowed(session.value.scopes, scope)
         if isinstance(outcome, Rotated):
             await self._move_on(owner, session, outcome.session, actor)
-        return self._answer(owner.value, outcome.session, scopes)
+        return await self.tokens(owner.value, outcome.session, scopes)
 
     async def _move_on(
         self, owner: Found[Tenant], session: Found[Session], moved: Session, actor: Actor
@@ -112,17 +127,6 @@ class Sessions:
                 at=self._clock(),
                 detail={"because": over.revoked_because},
             ),
-        )
-
-    def _answer(self, owner: Tenant, session: Session, scopes: tuple[str, ...]) -> Tokens:
-        return self._access_tokens.issue(
-            owner,
-            session.user_id,
-            session.client_id,
-            scopes=scopes,
-            roles=session.roles,
-            session_id=session.id,
-            refresh_token=self._refresh_tokens.text(RefreshToken(owner.id, session.id, session.generation)),
         )
 
 

@@ -1,19 +1,17 @@
 """People sign in with tenant, e-mail and password."""
 
-from functions.auth import records, standing
+from functions.auth import records, session_start, standing
 from functions.auth.domain import client_id, password, people
 from functions.auth.domain import email as email_rules
 from functions.auth.domain.people import Login, User
-from functions.auth.domain.refresh_token import RefreshToken, RefreshTokens
-from functions.auth.domain.roles import scopes_of
-from functions.auth.domain.session import Session
 from functions.auth.passwords import Passwords
 from functions.auth.records import Found, Slug
-from functions.auth.tokens import AccessTokens, Tokens
-from shared import audit, tenant
-from shared.audit import Actor
+from functions.auth.session_start import Proof
+from functions.auth.sessions import Sessions
+from functions.auth.tokens import Tokens
+from shared import tenant
 from shared.errors import Unauthenticated
-from shared.ids import Clock, is_id, new_id
+from shared.ids import Clock, is_id
 from shared.store import Replace, Store, Write, until_not_stale
 from shared.tenant import Tenant
 
@@ -39,14 +37,12 @@ class SignIn:
         self,
         store: Store,
         passwords: Passwords,
-        access_tokens: AccessTokens,
-        refresh_tokens: RefreshTokens,
+        sessions: Sessions,
         clock: Clock,
     ) -> None:
         self._store = store
         self._passwords = passwords
-        self._access_tokens = access_tokens
-        self._refresh_tokens = refresh_tokens
+        self._sessions = sessions
         self._clock = clock
 
     async def login(self, slug: str, email: str, secret: str, request_id: str) -> Tokens:
@@ -69,9 +65,8 @@ class SignIn:
         return await self._begin(account.tenant, account.login, account.user, secret, request_id)
 
     async def _account(self, slug: str, address: str) -> _Account:
-        slug_doc = (await self._store.read(records.slug_key(self._store, slug if is_id(slug) else _NOBODY)))[
-            0
-        ]
+        known_slug = slug if is_id(slug) else _NOBODY
+        slug_doc = (await self._store.read(records.slug_key(self._store, known_slug)))[0]
         found_slug = records.found(slug_doc, Slug)
         tenant_id = found_slug.value.tenant_id if found_slug else _NOBODY
         tenant_doc, login_doc = await self._store.read(
@@ -87,51 +82,19 @@ class SignIn:
         self, tenant: Found[Tenant], login: Found[Login], user: Found[User], secret: str, request_id: str
     ) -> Tokens:
         """The session stands only if tenant, login and user are what they were when they were looked at."""
-        session = _new_session(user.value, self._clock)
-        tenant_id = tenant.value.id
-        await self._store.commit(
-            records.create(records.session_key(self._store, tenant_id, session.id), session),
-            tenant.check(),
-            user.check(),
-            await self._login_write(login, secret),
-            audit.record(
-                self._store,
-                tenant_id,
-                actor=Actor("user", user.value.id, tenant_id, request_id),
-                action="session.create",
-                target=session.id,
-                at=session.created_at,
-            ),
+        at = self._clock()
+        proof = Proof(("pwd",), at)
+        started = session_start.start(
+            self._store, tenant, user, proof, client_id=client_id.APP, at=at, request_id=request_id
         )
-        token = RefreshToken(tenant_id, session.id, session.generation)
-        return self._access_tokens.issue(
-            tenant.value,
-            user.value.id,
-            session.client_id,
-            scopes=session.scopes,
-            roles=session.roles,
-            session_id=session.id,
-            refresh_token=self._refresh_tokens.text(token),
-        )
+        await self._store.commit(*started.writes, await self._login_write(login, secret))
+        return await self._sessions.tokens(tenant.value, started.session, started.session.scopes)
 
     async def _login_write(self, login: Found[Login], secret: str) -> Write:
         if not self._passwords.is_outdated(login.value.password_hash):
             return login.check()
         renewed: Replace = login.replace(Login(login.value.user_id, await self._passwords.hash(secret)))
         return renewed
-
-
-def _new_session(user: User, clock: Clock) -> Session:
-    at = clock()
-    return Session(
-        id=new_id("ses"),
-        user_id=user.id,
-        client_id=client_id.APP,
-        roles=(user.role,),
-        scopes=tuple(sorted(scopes_of([user.role]))),
-        created_at=at,
-        used_at=at,
-    )
 
 
 def _invalid_credentials() -> Unauthenticated:

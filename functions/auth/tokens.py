@@ -3,7 +3,7 @@
 import msgspec
 
 from functions.auth.domain import claims
-from functions.auth.keys import Signer
+from functions.auth.keys import KeyRoom
 from shared.ids import Clock, new_id
 from shared.tenant import Tenant
 
@@ -23,12 +23,12 @@ class Tokens(msgspec.Struct, frozen=True, omit_defaults=True):
 class AccessTokens:
     """`issuer` is the public address of the API, which is the audience too."""
 
-    def __init__(self, signer: Signer, issuer: str, clock: Clock) -> None:
-        self._signer = signer
+    def __init__(self, keys: KeyRoom, issuer: str, clock: Clock) -> None:
+        self._keys = keys
         self._issuer = issuer
         self._clock = clock
 
-    def issue(
+    async def issue(
         self,
         tenant: Tenant,
         subject: str,
@@ -52,5 +52,6 @@ class AccessTokens:
             at=self._clock(),
             session_id=session_id,
         )
-        signed = self._signer.sign(_encoder.encode(said))
+        keys = await self._keys.current()
+        signed = keys.signer.sign(_encoder.encode(said))
         return Tokens(signed, "Bearer", claims.LIFETIME_SECONDS, scope, refresh_token)

@@ -14,6 +14,8 @@ PUBLIC = "public"
 """`Route.requires`: no token is looked at."""
 SIGNED_IN = "signed_in"
 """`Route.requires`: any valid access token."""
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+"""The headers of an answer that holds a secret (RFC 6749 §5.1)."""
 
 
 class Response(msgspec.Struct, frozen=True):

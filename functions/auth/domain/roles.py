@@ -19,6 +19,8 @@ _PLATFORM_SCOPES = frozenset(
         "platform:quarantine:read",
         "platform:quarantine:write",
         "platform:metrics:read",
+        "platform:keys:read",
+        "platform:keys:write",
     }
 )
 _TENANT_SCOPES = frozenset(
@@ -26,8 +28,19 @@ _TENANT_SCOPES = frozenset(
         "tenant:read",
         "users:read",
         "users:write",
+        "sessions:read",
+        "sessions:write",
+        "roles:read",
+        "roles:write",
+        "security:read",
+        "security:write",
         "service_accounts:read",
         "service_accounts:write",
+        "api_keys:read",
+        "api_keys:write",
+        "clients:read",
+        "clients:write",
+        "audit:read",
         "usage:read",
         "invoices:read",
     }

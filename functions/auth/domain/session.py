@@ -11,7 +11,10 @@ IDLE_LIFETIME = timedelta(days=7)
 
 
 class Session(msgspec.Struct, frozen=True):
-    """`generation` is the newest refresh token issued; roles and scopes are those of the sign-in."""
+    """`generation` is the newest refresh token issued; roles and scopes are those of the sign-in.
+
+    `amr` (RFC 8176) and `authenticated_at` say how and when the user last proved who they are.
+    """
 
     id: str
     user_id: str
@@ -20,6 +23,8 @@ class Session(msgspec.Struct, frozen=True):
     scopes: tuple[str, ...]
     created_at: datetime
     used_at: datetime
+    authenticated_at: datetime
+    amr: tuple[str, ...]
     generation: int = 1
     revoked_at: datetime | None = None
     revoked_because: str = ""

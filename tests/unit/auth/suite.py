@@ -10,37 +10,29 @@ from typing import Any
 
 import msgspec
 
-from functions.auth import discovery, events, records, routes
+from functions.auth import events, records, routes
 from functions.auth.domain import client_id
-from functions.auth.domain.one_time_link import InvitationLink, InvitationLinks
+from functions.auth.domain.one_time_link import InvitationLink
 from functions.auth.domain.people import User
-from functions.auth.domain.refresh_token import RefreshTokens
 from functions.auth.domain.roles import Role, scopes_of
 from functions.auth.domain.session import Session
-from functions.auth.invitation_mail import InvitationMail
-from functions.auth.invitations import Invitations
-from functions.auth.jwks_copy import JwksCopy
-from functions.auth.keys import KeyRoom
 from functions.auth.mailbox import MailboxFolder
-from functions.auth.oauth import TokenEndpoint
 from functions.auth.operators import Operators
 from functions.auth.passwords import Passwords
-from functions.auth.service_accounts import Made, ServiceAccounts
-from functions.auth.sessions import Sessions
-from functions.auth.sign_in import SignIn
-from functions.auth.tokens import AccessTokens, Tokens
-from functions.auth.users import Users
+from functions.auth.service_accounts import Made
+from functions.auth.tokens import Tokens
+from functions.auth.use_cases import Ports, UseCases
 from shared import outbox, tenant
 from shared.audit import Actor
 from shared.bus import Message
 from shared.envelope import Delivery
 from shared.errors import Unavailable
 from shared.events import CloudEvent, make, short_name
-from shared.http.idempotency import Idempotency
 from shared.identity import Principal, Verifier
 from shared.ids import new_id
 from shared.objects.files import FileObjects
 from shared.outbox import Outbox, PublishingStore
+from shared.secrets.cached import CachedSecrets
 from shared.secrets.files import FileSecrets
 from shared.store import Create, Doc, Key, Page, Query, Replace, Store, Version, Write
 from shared.store.bodies import from_body, to_body
@@ -137,39 +129,34 @@ class Suite:
         self.passwords = WatchedPasswords()
 
     async def assemble(self) -> None:
-        keys = await KeyRoom(self.publishing, self.secrets, self.clock).ensure()
-        self.jwks = keys.jwks
-        access_tokens = AccessTokens(keys.signer, ISSUER, self.clock)
-        self.refresh_tokens = RefreshTokens(keys.refresh)
-        self.links = InvitationLinks(keys.links)
-        self.session_tools = (access_tokens, self.refresh_tokens, self.clock)
-        self.sign_in = SignIn(self.publishing, self.passwords, *self.session_tools)
-        self.sessions = Sessions(self.publishing, self.outbox, *self.session_tools)
-        self.service_accounts = ServiceAccounts(self.publishing, access_tokens, self.clock)
-        self.endpoint = TokenEndpoint(self.sessions, self.service_accounts)
-        self.users = Users(self.publishing)
-        self.invitations = Invitations(self.publishing, self.outbox, self.passwords, self.links, self.clock)
         self.mailbox = self.folder / "mailbox"
-        mail = InvitationMail(self.publishing, self.links, MailboxFolder(self.mailbox), self.clock, ISSUER)
         self.objects = FileObjects(self.folder / "objects")
-        jwks_copy = JwksCopy(self.publishing, self.objects)
-        self.handlers = events.table(self.invitations, mail, self.outbox, jwks_copy)
-        self.verifier = Verifier(self.publishing, ISSUER, ISSUER, self.clock)
-        self.operators = Operators(self.publishing, self.clock)
-        self.routes = routes.table(
-            routes.UseCases(
-                sign_in=self.sign_in,
-                sessions=self.sessions,
-                tokens=self.endpoint,
-                invitations=self.invitations,
-                users=self.users,
-                service_accounts=self.service_accounts,
-                jwks=keys.jwks,
-                metadata=discovery.metadata(ISSUER),
-                idempotency=Idempotency(self.publishing, self.clock),
+        self.do = UseCases(
+            Ports(
+                store=self.publishing,
+                outbox=self.outbox,
+                secrets=CachedSecrets(self.secrets, self.clock),
+                objects=self.objects,
+                mailer=MailboxFolder(self.mailbox),
+                passwords=self.passwords,
                 clock=self.clock,
+                issuer=ISSUER,
             )
         )
+        keys = await self.do.keys.current()
+        self.jwks = keys.jwks
+        self.refresh_tokens = keys.refresh_tokens
+        self.links = keys.links
+        self.sign_in = self.do.sign_in
+        self.sessions = self.do.sessions
+        self.service_accounts = self.do.service_accounts
+        self.endpoint = self.do.tokens
+        self.users = self.do.users
+        self.invitations = self.do.invitations
+        self.handlers = events.table(self.do)
+        self.verifier = Verifier(self.publishing, ISSUER, ISSUER, self.clock)
+        self.operators = Operators(self.publishing, self.clock)
+        self.routes = routes.table(self.do)
 
     async def add_tenant(self, tenant_id: str = ACME, slug: str = "acme", status: Status = "active") -> None:
         owner = msgspec.structs.replace(tokens.tenant(tenant_id, status=status), slug=slug)

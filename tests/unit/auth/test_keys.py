@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from functions.auth import records
-from functions.auth.domain.refresh_token import RefreshToken, RefreshTokens
+from functions.auth.domain.refresh_token import RefreshToken
 from functions.auth.keys import LINK_SECRET, REFRESH_SECRET, SIGNING_SECRET, KeyRoom
 from functions.auth.records import MacKeyRing
 from shared import keyring
@@ -41,7 +41,7 @@ async def test_the_first_key_is_made_once_by_many_at_once(tmp_path: Path) -> Non
     for store in stores:
         await store.close()
     assert len({keys.jwks for keys in found}) == 1
-    texts = {RefreshTokens(keys.refresh).text(RefreshToken("t", "s", 1)) for keys in found}
+    texts = {keys.refresh_tokens.text(RefreshToken("t", "s", 1)) for keys in found}
     assert len(texts) == 1
     for name in RINGS:
         states = [version.state for version in await secrets.versions(name)]

@@ -84,7 +84,7 @@ async def test_a_start_that_fails_is_tried_again_with_the_next_request(
     async with client(main) as http:
         with monkeypatch.context() as broken:
             broken.setattr("shared.store.sqlite.SqliteStore", Closing)
-            broken.setattr(main, "KeyRoom", lambda *arguments: None)
+            broken.setattr(main, "UseCases", lambda ports: None)
             refused = await http.get("/v1/me")
             assert (refused.status_code, refused.json()["code"]) == (503, "not_ready")
             assert len(closed) == 1

@@ -28,6 +28,8 @@ async def test_the_first_operator_signs_in_and_has_the_platforms_scopes_only(sui
         "platform:quarantine:read",
         "platform:quarantine:write",
         "platform:metrics:read",
+        "platform:keys:read",
+        "platform:keys:write",
     }
     assert await suite.audit("platform") == ["service_account.create"]
 

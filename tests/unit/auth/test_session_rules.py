@@ -24,7 +24,7 @@ SECOND = timedelta(seconds=1)
 
 
 def begun(at: datetime = START) -> Session:
-    return Session("ses_1", "usr_1", "energent-app", ("member",), ("usage:read",), at, at)
+    return Session("ses_1", "usr_1", "energent-app", ("member",), ("usage:read",), at, at, at, ("pwd",))
 
 
 def rotated(session: Session, times: int) -> Session:

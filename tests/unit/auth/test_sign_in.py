@@ -217,7 +217,7 @@ async def test_of_two_hundred_sign_ins_at_once_few_run_some_wait_and_the_rest_co
     """L16"""
     await suite.add_user()
     passwords = Gated(workers=2, waiting=4)
-    sign_in = SignIn(suite.publishing, passwords, *suite.session_tools)
+    sign_in = SignIn(suite.publishing, passwords, suite.sessions, suite.clock)
 
     async def attempt() -> str:
         try:

@@ -1,0 +1,72 @@
+"""A session begins: whichever way somebody proved who they are, it is written in the same way."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from functions.auth import records
+from functions.auth.domain.people import User
+from functions.auth.domain.roles import Role, scopes_of
+from functions.auth.domain.session import Session
+from functions.auth.records import Found
+from shared import audit
+from shared.audit import Actor
+from shared.ids import new_id
+from shared.store import Store, Write
+from shared.tenant import Tenant
+
+
+class Proof(msgspec.Struct, frozen=True):
+    """How somebody proved who they are, and when. `amr`: methods as RFC 8176 names them (`pwd`, `otp` …)."""
+
+    amr: tuple[str, ...]
+    at: datetime
+
+
+class Started(msgspec.Struct, frozen=True):
+    """`writes` make the session, and hold only if tenant and user are what they were when they were read."""
+
+    session: Session
+    writes: tuple[Write, ...]
+
+
+def start(
+    store: Store,
+    owner: Found[Tenant],
+    user: Found[User],
+    proof: Proof,
+    *,
+    client_id: str,
+    at: datetime,
+    request_id: str,
+    scopes: Sequence[str] | None = None,
+) -> Started:
+    """`scopes`: those that the client was granted; None for all that the user's role stands for."""
+    tenant_id, person = owner.value.id, user.value
+    session = Session(
+        id=new_id("ses"),
+        user_id=person.id,
+        client_id=client_id,
+        roles=(person.role,),
+        scopes=tuple(sorted(_scopes_of(person.role) if scopes is None else scopes)),
+        created_at=at,
+        used_at=at,
+        authenticated_at=proof.at,
+        amr=proof.amr,
+    )
+    recorded = audit.record(
+        store,
+        tenant_id,
+        actor=Actor("user", person.id, tenant_id, request_id),
+        action="session.create",
+        target=session.id,
+        at=at,
+        detail={"client_id": client_id, "amr": " ".join(proof.amr)},
+    )
+    made = records.create(records.session_key(store, tenant_id, session.id), session)
+    return Started(session, (made, owner.check(), user.check(), recorded))
+
+
+def _scopes_of(role: Role) -> frozenset[str]:
+    return scopes_of([role])
