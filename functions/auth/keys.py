@@ -35,8 +35,10 @@ from shared.store.bodies import from_body
 SIGNING_SECRET = "auth-signing-key"  # noqa: S105 - a name
 REFRESH_SECRET = "auth-refresh-key"  # noqa: S105 - a name
 LINK_SECRET = "auth-link-key"  # noqa: S105 - a name
+API_KEY_SECRET = "auth-api-key-pepper"  # noqa: S105 - a name
 REFRESH_RING = "refresh"
 LINK_RING = "link"
+API_KEY_RING = "api-key"
 
 LIMITS = CacheLimits(ttl=timedelta(seconds=30), stale=timedelta(minutes=5), size=1)
 """How long a process goes on with the rings that it read last; the second while the store is out."""
@@ -47,27 +49,36 @@ _ALGORITHM = ec.ECDSA(SHA256())
 
 
 class Signer:
-    """Makes compact JWS (RFC 7515 §3.1) of type `at+jwt` with one key, which is parsed already."""
+    """Makes compact JWS (RFC 7515 §3.1) with one key, which is parsed already."""
 
     def __init__(self, kid: str, key: ec.EllipticCurvePrivateKey) -> None:
-        header = msgspec.json.encode({"alg": "ES256", "kid": kid, "typ": "at+jwt"})
-        self._start = _base64url(header) + b"."
+        self._kid = kid
         self._key = key
+        self._starts: dict[str, bytes] = {}
 
-    def sign(self, payload: bytes) -> str:
-        signed = self._start + _base64url(payload)
+    def sign(self, payload: bytes, typ: str = "at+jwt") -> str:
+        """`typ` is one of the program's own few: each has its header kept."""
+        start = self._starts.get(typ)
+        if start is None:
+            header = msgspec.json.encode({"alg": "ES256", "kid": self._kid, "typ": typ})
+            start = self._starts[typ] = _base64url(header) + b"."
+        signed = start + _base64url(payload)
         r, s = decode_dss_signature(self._key.sign(signed, _ALGORITHM))
         signature = r.to_bytes(_COORDINATE_BYTES) + s.to_bytes(_COORDINATE_BYTES)
         return (signed + b"." + _base64url(signature)).decode()
 
 
 class Keys(msgspec.Struct, frozen=True):
-    """Everything auth seals and signs with, and the public half as it is published (RFC 7517)."""
+    """Everything auth seals and signs with, and the public half as it is published (RFC 7517).
+
+    `peppers`: what is kept of an API key is `peppers.mac(version, secret)` with `peppers.current` as version.
+    """
 
     signer: Signer
     jwks: bytes
     refresh_tokens: RefreshTokens
     links: InvitationLinks
+    peppers: SealingKeys
 
 
 class KeyRoom:
@@ -100,6 +111,7 @@ class KeyRoom:
             jwks=published(ring),
             refresh_tokens=RefreshTokens(await self._sealing_keys(REFRESH_RING, REFRESH_SECRET)),
             links=InvitationLinks(await self._sealing_keys(LINK_RING, LINK_SECRET)),
+            peppers=await self._sealing_keys(API_KEY_RING, API_KEY_SECRET),
         )
 
     async def _signing_ring(self) -> KeyRing:
