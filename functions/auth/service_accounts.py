@@ -7,7 +7,7 @@ import msgspec
 
 from functions.auth import records, standing
 from functions.auth.domain import client_id as client_ids
-from functions.auth.domain import machines, people, roles
+from functions.auth.domain import credentials, machines, people, roles
 from functions.auth.domain.machines import ServiceAccount
 from functions.auth.tokens import AccessTokens, Tokens
 from shared import audit, tenant
@@ -78,7 +78,9 @@ class ServiceAccounts:
             tenant.key(self._store, tenant_id),
         )
         account, owner = records.found(account_doc, ServiceAccount), records.found(tenant_doc, Tenant)
-        if account is None or owner is None or not machines.holds(account.value, secret):
+        if account is None or owner is None or account.value.status != "active":
+            raise invalid_client()
+        if not credentials.holds(account.value.secrets, secret, self._clock()):
             raise invalid_client()
         if owner.value.status != "active":
             raise OAuthError(400, "unauthorized_client", "The tenant of this client is not active.")
@@ -107,7 +109,7 @@ def make(
         name=name,
         scopes=scopes,
         roles=account_roles,
-        secrets=(machines.hashed(secret, at),),
+        secrets=(credentials.hashed(new_id("sec"), secret, at),),
         created_by=actor.id,
         created_at=at,
     )

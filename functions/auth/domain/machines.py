@@ -1,28 +1,21 @@
-"""Service accounts: machines of a tenant that sign in with a secret."""
+"""Service accounts: machines of a tenant that sign in with a secret or a key."""
 
-import hashlib
-import hmac
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
 from functions.auth.domain import roles
+from functions.auth.domain.credentials import ClientSecret, PublicKey
 from functions.auth.domain.roles import Role
 from shared.errors import Forbidden, invalid
 
 MAX_SCOPES = 50
 
 
-class ClientSecret(msgspec.Struct, frozen=True):
-    """A secret of at least 256 random bits needs no slow hash: `sha256` in hex."""
-
-    sha256: str
-    created_at: datetime
-
-
 class ServiceAccount(msgspec.Struct, frozen=True):
-    """Any of `secrets` signs in, so that one can be replaced without a pause."""
+    """Any of `secrets` and `keys` signs in, so that one can be replaced without a pause."""
 
     id: str
     name: str
@@ -31,15 +24,8 @@ class ServiceAccount(msgspec.Struct, frozen=True):
     secrets: tuple[ClientSecret, ...]
     created_by: str
     created_at: datetime
-
-
-def hashed(secret: str, at: datetime) -> ClientSecret:
-    return ClientSecret(_sha256(secret), at)
-
-
-def holds(account: ServiceAccount, secret: str) -> bool:
-    digest = _sha256(secret)
-    return any(hmac.compare_digest(digest, known.sha256) for known in account.secrets)
+    keys: tuple[PublicKey, ...] = ()
+    status: Literal["active", "disabled"] = "active"
 
 
 def grantable(asked: Sequence[str], own: frozenset[str], tenant_id: str) -> tuple[str, ...]:
@@ -52,7 +38,3 @@ def grantable(asked: Sequence[str], own: frozenset[str], tenant_id: str) -> tupl
     if not own.issuperset(asked) or not roles.exist_in(tenant_id, asked):
         raise Forbidden("scope_not_grantable", "An account gets no scope that its creator does not have.")
     return tuple(sorted(set(asked)))
-
-
-def _sha256(secret: str) -> str:
-    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()

@@ -1,0 +1,118 @@
+"""What a machine proves itself with: secrets and public keys, several at once so that one can be replaced."""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from shared.errors import Conflict, NotFound, invalid
+
+MAX_OF_A_KIND = 5
+
+
+class ClientSecret(msgspec.Struct, frozen=True):
+    """A secret of 128 random bits or more needs no slow hash: `sha256` in hex. It works until `expires_at`."""
+
+    id: str
+    sha256: str
+    created_at: datetime
+    expires_at: datetime | None = None
+
+
+class PublicKey(msgspec.Struct, frozen=True):
+    """The public half of a key that signs client assertions (RFC 7523). `jwk` as `jwk.public` gives it."""
+
+    kid: str
+    jwk: dict[str, str]
+    created_at: datetime
+    expires_at: datetime | None = None
+
+    @property
+    def id(self) -> str:
+        """A key's id among those of its owner."""
+        return self.kid
+
+
+C = TypeVar("C", bound=ClientSecret | PublicKey)
+
+
+def hashed(secret_id: str, secret: str, at: datetime, expires_at: datetime | None = None) -> ClientSecret:
+    """Raises `Invalid` for an `expires_at` that is not after `at`."""
+    return ClientSecret(secret_id, _sha256(secret), at, _deadline(expires_at, at))
+
+
+def public_key(kid: str, jwk: dict[str, str], at: datetime, expires_at: datetime | None = None) -> PublicKey:
+    """`jwk` has been checked. Raises `Invalid` for an `expires_at` that is not after `at`."""
+    return PublicKey(kid, jwk, at, _deadline(expires_at, at))
+
+
+def is_active(credential: ClientSecret | PublicKey, at: datetime) -> bool:
+    """Until its deadline, and not at it."""
+    return credential.expires_at is None or at < credential.expires_at
+
+
+def active(credentials: Sequence[C], at: datetime) -> tuple[C, ...]:
+    """Those that work at `at`, oldest first."""
+    return tuple(credential for credential in credentials if is_active(credential, at))
+
+
+def holds(secrets: Sequence[ClientSecret], presented: str, at: datetime) -> bool:
+    """Whether `presented` is one of `secrets` that works at `at`; takes as long for any answer."""
+    digest, held = _sha256(presented), False
+    for known in secrets:
+        held |= hmac.compare_digest(digest, known.sha256) & is_active(known, at)
+    return held
+
+
+def added(credentials: Sequence[C], new: C, at: datetime) -> tuple[C, ...]:
+    """With `new`, without those that have expired.
+
+    Raises `Conflict`: `too_many_credentials` over five, `credential_exists` for an id that is taken.
+    """
+    kept = active(credentials, at)
+    if any(credential.id == new.id for credential in kept):
+        raise Conflict("credential_exists", "There is a key of this kid. Give the new key another kid.")
+    if len(kept) >= MAX_OF_A_KIND:
+        detail = f"There are {MAX_OF_A_KIND} already. Remove one, or wait until one has expired."
+        raise Conflict("too_many_credentials", detail)
+    return (*kept, new)
+
+
+def expiring(
+    credentials: Sequence[C], credential_id: str, expires_at: datetime, at: datetime
+) -> tuple[C, ...]:
+    """The same, one of them with a deadline from now on.
+
+    Raises `NotFound` for an id that is not there, or that does not work any more, and `Invalid` for a
+    deadline that is not after `at`.
+    """
+    found = _found(credentials, credential_id, at)
+    deadline = _deadline(expires_at, at)
+    changed = msgspec.structs.replace(found, expires_at=deadline)
+    return tuple(changed if credential is found else credential for credential in credentials)
+
+
+def removed(credentials: Sequence[C], credential_id: str, at: datetime) -> tuple[C, ...]:
+    """Without one of them. Raises `NotFound` as `expiring` does."""
+    found = _found(credentials, credential_id, at)
+    return tuple(credential for credential in credentials if credential is not found)
+
+
+def _found(credentials: Sequence[C], credential_id: str, at: datetime) -> C:
+    for credential in active(credentials, at):
+        if credential.id == credential_id:
+            return credential
+    raise NotFound("credential_not_found", "There is no such secret or key. It may have expired.")
+
+
+def _deadline(expires_at: datetime | None, at: datetime) -> datetime | None:
+    if expires_at is not None and expires_at <= at:
+        raise invalid("/expires_at", "not_in_the_future", "Give a time in the future.")
+    return expires_at
+
+
+def _sha256(secret: str) -> str:
+    return hashlib.sha256(secret.encode(errors="surrogatepass")).hexdigest()
