@@ -18,6 +18,7 @@ class Tokens(msgspec.Struct, frozen=True, omit_defaults=True):
     expires_in: int
     scope: str
     refresh_token: str | None = None
+    id_token: str | None = None
 
 
 class AccessTokens:
