@@ -18,13 +18,13 @@ from typing import Any
 from functions.auth import records as auth
 from functions.billing import records as billing
 from functions.tenants import records as tenants
-from shared import outbox, quarantine
+from shared import outbox, quarantine, revocations
 from shared.store import Query
 from shared.store.firestore.layout import EXPIRES, EXPIRING, HELD, body_path
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "deploy" / "firestore.indexes.json"
-DECLARING = (auth, billing, tenants, outbox, quarantine)
+DECLARING = (auth, billing, tenants, outbox, quarantine, revocations)
 """The modules that declare queries."""
 QUERIES = tuple(query for module in DECLARING for query in module.QUERIES)
 

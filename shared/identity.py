@@ -10,13 +10,14 @@ import jwt
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
-from shared import keyring, tenant
+from shared import keyring, revocations, tenant
 from shared.access_token import MAX_TOKEN_CHARS, Claims, NotAToken, read
 from shared.cache import Cache, CacheLimits
 from shared.errors import Error, Forbidden, Unauthenticated
 from shared.ids import Clock
 from shared.keyring import KeyRing
 from shared.metrics import Reading
+from shared.revocations import Ended
 from shared.store import Store
 from shared.store.bodies import from_body
 from shared.tenant import Tenant
@@ -52,6 +53,13 @@ class _Verified(msgspec.Struct, frozen=True, gc=False):
     principal: Principal
 
 
+class _Standing(msgspec.Struct, frozen=True):
+    """A tenant as it was read. `ended`: which tokens of it are over; None where none are."""
+
+    is_active: bool
+    ended: Ended | None
+
+
 def authorization(headers: Mapping[str, str]) -> str | None:
     """The caller's own `Authorization`: the gateway moves it aside to put its own identity in its place."""
     return headers.get("x-forwarded-authorization") or headers.get("authorization")
@@ -73,8 +81,8 @@ def require_scope(principal: Principal, scope: str) -> None:
 class Verifier:
     """Holds the key ring, the tenants it met and the tokens it verified, each for a bounded time.
 
-    A suspension is seen after 25 s, a removed key after 60 s. When the store is out, what is known stays
-    good for five minutes.
+    A suspension or a revocation is seen after 25 s, a removed key after 60 s. When the store is out, what is
+    known stays good for five minutes.
     """
 
     def __init__(self, store: Store, issuer: str, audience: str, clock: Clock) -> None:
@@ -173,13 +181,12 @@ class Verifier:
         return True
 
     async def _require_active(self, principal: Principal) -> None:
-        found = await self._tenants.get(principal.tenant_id)
-        if found is None:
+        standing = await self._tenants.get(principal.tenant_id)
+        if standing is None:
             raise _refusal()
-        if found.status != "active":
+        if not standing.is_active:
             raise Forbidden("tenant_suspended", "This tenant is not active. Contact its owner.")
-        valid_after = found.tokens_valid_after
-        if valid_after is not None and principal.issued_at.timestamp() <= math.floor(valid_after.timestamp()):
+        if standing.ended is not None and _is_over(principal, standing.ended):
             raise _refusal()
 
     async def _fetch_keys(self, _: str) -> dict[str, EllipticCurvePublicKey]:
@@ -187,9 +194,20 @@ class Verifier:
         ring = from_body(doc.body, KeyRing) if doc else KeyRing()
         return {key.kid: keyring.public_key(key.public) for key in ring.keys}
 
-    async def _fetch_tenant(self, tenant_id: str) -> Tenant | None:
+    async def _fetch_tenant(self, tenant_id: str) -> _Standing | None:
+        asked_at = self._clock()
         doc = (await self._store.read(tenant.key(self._store, tenant_id)))[0]
-        return from_body(doc.body, Tenant) if doc else None
+        if doc is None:
+            return None
+        found = from_body(doc.body, Tenant)
+        recent = await revocations.recent(self._store, tenant_id, asked_at)
+        ended = recent.with_all_until(found.tokens_valid_after)
+        return _Standing(found.status == "active", None if ended.is_nothing else ended)
+
+
+def _is_over(principal: Principal, ended: Ended) -> bool:
+    issued_at = int(principal.issued_at.timestamp())
+    return ended.covers(issued_at, principal.subject, principal.session_id, principal.token_id)
 
 
 def _principal(claims: Claims) -> Principal:

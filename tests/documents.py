@@ -10,7 +10,7 @@ from shared.store.bodies import to_body
 
 
 class Documents(Store):
-    """Only reads. `down` makes each of them fail."""
+    """Only reads, which are recorded by path. `down` makes each of them fail."""
 
     def __init__(self) -> None:
         self.values: dict[str, msgspec.Struct] = {}
@@ -37,7 +37,23 @@ class Documents(Store):
         limit: int,
         cursor: str | None,
     ) -> Page:
-        raise NotImplementedError
+        """Newest first, as revocations are asked for; a cursor is a number of documents."""
+        self.reads.append(collection)
+        if self.down:
+            raise Unavailable("store_unavailable", "The store did not answer. Try again.")
+        assert query.order is not None
+        assert query.descending
+        docs = [
+            Doc(Key(path), to_body(value), "1")
+            for path, value in self.values.items()
+            if path.rpartition("/")[0] == collection
+        ]
+        order = query.order
+        docs = [doc for doc in docs if since is None or doc.body[order] >= since]
+        docs.sort(key=lambda doc: str(doc.body[order]), reverse=True)
+        start = int(cursor or 0)
+        rest = len(docs) > start + limit
+        return Page(docs[start : start + limit], str(start + limit) if rest else None)
 
     async def commit(self, *writes: Write) -> list[Version | None]:
         raise NotImplementedError

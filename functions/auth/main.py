@@ -10,7 +10,7 @@ from functions.auth import events, records, routes
 from functions.auth.mailbox import MailboxFolder, NoTransport
 from functions.auth.passwords import Passwords
 from functions.auth.use_cases import Ports, UseCases
-from shared import entry, logs, outbox, quarantine
+from shared import entry, logs, outbox, quarantine, revocations
 from shared.bus import Bus
 from shared.config import load
 from shared.entry import Entry
@@ -22,7 +22,7 @@ from shared.quarantine import Quarantine
 from shared.store.metered import MeteredStore
 
 CONFIG = load(os.environ, "auth")
-QUERIES = records.QUERIES + outbox.QUERIES + quarantine.QUERIES
+QUERIES = records.QUERIES + outbox.QUERIES + quarantine.QUERIES + revocations.QUERIES
 WAITING_PER_WORKER = 32
 """A sign-in that waits behind so many others is answered within a second."""
 

@@ -20,7 +20,7 @@ from functions.billing.tenants import BilledTenants
 from functions.billing.usage import Recorder
 from functions.billing.usage_report import UsageReports
 from functions.billing.webhooks import Webhooks
-from shared import entry, logs, outbox, quarantine
+from shared import entry, logs, outbox, quarantine, revocations
 from shared.config import load
 from shared.entry import Entry
 from shared.http.app import App
@@ -31,7 +31,7 @@ from shared.quarantine import Quarantine
 from shared.store.metered import MeteredStore
 
 CONFIG = load(os.environ, "billing")
-QUERIES = records.QUERIES + outbox.QUERIES + quarantine.QUERIES
+QUERIES = records.QUERIES + outbox.QUERIES + quarantine.QUERIES + revocations.QUERIES
 
 
 async def _build() -> App:

@@ -10,7 +10,7 @@ from functions.tenants import events, records, routes
 from functions.tenants.lifecycle import Lifecycle
 from functions.tenants.provisioning import Provisioning
 from functions.tenants.quarantine import Shelf
-from shared import entry, logs, outbox, quarantine
+from shared import entry, logs, outbox, quarantine, revocations
 from shared.config import load
 from shared.entry import Entry
 from shared.http.app import App
@@ -22,7 +22,7 @@ from shared.quarantine import Quarantine
 from shared.store.metered import MeteredStore
 
 CONFIG = load(os.environ, "tenants")
-QUERIES = records.QUERIES + outbox.QUERIES + quarantine.QUERIES
+QUERIES = records.QUERIES + outbox.QUERIES + quarantine.QUERIES + revocations.QUERIES
 
 
 async def _build() -> App:

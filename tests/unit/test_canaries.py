@@ -16,7 +16,7 @@ from functions.billing import records as billing_records
 from functions.billing import routes as billing_routes
 from functions.billing.invoices import Invoices
 from functions.tenants import records as tenants_records
-from shared import outbox, quarantine
+from shared import outbox, quarantine, revocations
 from shared.event_door import EventDoor, EventHandler
 from shared.http import Call, Response, Route
 from shared.http.app import App
@@ -54,7 +54,7 @@ FIELDS = (
 LIBRARIES = ("stripe", "grpc", "google", "urllib3", "httpx", "httpcore", "asyncio", "shared", "functions")
 QUERIES = {
     *(auth_records.QUERIES + billing_records.QUERIES + tenants_records.QUERIES),
-    *(outbox.QUERIES + quarantine.QUERIES),
+    *(outbox.QUERIES + quarantine.QUERIES + revocations.QUERIES),
 }
 
 

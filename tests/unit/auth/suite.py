@@ -12,7 +12,7 @@ import msgspec
 
 from functions.auth import events, records, routes
 from functions.auth.domain import client_id
-from functions.auth.domain.one_time_link import InvitationLink
+from functions.auth.domain.one_time_link import OneTimeLink
 from functions.auth.domain.people import User
 from functions.auth.domain.roles import Role, scopes_of
 from functions.auth.domain.session import Session
@@ -22,7 +22,7 @@ from functions.auth.passwords import Passwords
 from functions.auth.service_accounts import Made
 from functions.auth.tokens import Tokens
 from functions.auth.use_cases import Ports, UseCases
-from shared import outbox, tenant
+from shared import outbox, revocations, tenant
 from shared.audit import Actor
 from shared.bus import Message
 from shared.envelope import Delivery
@@ -187,7 +187,7 @@ class Suite:
         invitation = await self.invitations.invite(
             principal("owner", tenant_id), Actor("user", "usr_test", tenant_id), email, role
         )
-        return self.links.text(InvitationLink(tenant_id, invitation.id))
+        return self.links.text(OneTimeLink("invitation", tenant_id, invitation.id))
 
     async def login(self, email: str = OWNER, password: str = PASSWORD, slug: str = "acme") -> Tokens:
         return await self.sign_in.login(slug, email, password, "req_1")
@@ -250,7 +250,9 @@ def principal(role: Role, tenant_id: str = ACME, session_id: str | None = "ses_1
 
 @asynccontextmanager
 async def running(folder: Path, *, with_tenant: bool = True) -> AsyncIterator[Suite]:
-    store = SqliteStore(folder / "store.db", (*records.QUERIES, *outbox.QUERIES, AUDIT, SESSIONS))
+    store = SqliteStore(
+        folder / "store.db", (*records.QUERIES, *outbox.QUERIES, *revocations.QUERIES, AUDIT, SESSIONS)
+    )
     suite = Suite(folder, store)
     try:
         await suite.assemble()

@@ -13,7 +13,7 @@ from functions.tenants.domain.operations import Operation
 from functions.tenants.lifecycle import Lifecycle, TenantRequest
 from functions.tenants.provisioning import Provisioning
 from functions.tenants.quarantine import Shelf
-from shared import outbox, quarantine, tenant
+from shared import outbox, quarantine, revocations, tenant
 from shared.audit import Actor, AuditRecord
 from shared.bus import Message
 from shared.envelope import Delivery
@@ -132,7 +132,8 @@ class World:
 
 @asynccontextmanager
 async def standing_world(folder: Path) -> AsyncIterator[World]:
-    queries = (*records.QUERIES, *outbox.QUERIES, *quarantine.QUERIES, AUDIT, ALL_OPERATIONS)
+    shared = (*outbox.QUERIES, *quarantine.QUERIES, *revocations.QUERIES)
+    queries = (*records.QUERIES, *shared, AUDIT, ALL_OPERATIONS)
     store = SqliteStore(folder / "store.db", queries)
     try:
         yield World(store)
