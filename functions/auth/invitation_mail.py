@@ -11,7 +11,7 @@ import msgspec
 
 from functions.auth import records
 from functions.auth.domain import people
-from functions.auth.domain.one_time_link import InvitationLink
+from functions.auth.domain.one_time_link import OneTimeLink
 from functions.auth.domain.people import Invitation
 from functions.auth.keys import KeyRoom
 from functions.auth.mailbox import Mailer
@@ -81,7 +81,7 @@ class InvitationMail:
             raise Rejected("unknown_invitation", "There is no such invitation.")
         if people.status(invitation.value, self._clock()) == "pending":
             keys = await self._keys.current()
-            token = keys.links.text(InvitationLink(tenant_id, invitation.value.id))
+            token = keys.links.text(OneTimeLink("invitation", tenant_id, invitation.value.id))
             link = f"{self._public_url}/invitation#token={token}"
             accept = f"{self._public_url}/v1/auth/invitations/accept"
             await self._mailer.send(mail_id, render(owner.value, invitation.value, link, accept))

@@ -4,7 +4,7 @@ from functions.auth import records, standing
 from functions.auth.domain import email as email_rules
 from functions.auth.domain import password as password_rules
 from functions.auth.domain import people, roles
-from functions.auth.domain.one_time_link import InvitationLink
+from functions.auth.domain.one_time_link import OneTimeLink
 from functions.auth.domain.people import Invitation, Login, User
 from functions.auth.domain.roles import Role
 from functions.auth.invitation_mail import INVITATION, MailRequested
@@ -97,7 +97,7 @@ class Invitations:
         `invitation_used`, `invitation_expired`, `user_exists`; `Forbidden` `tenant_suspended`,
         `tenant_not_active`; `Unavailable` when too many passwords wait to be hashed.
         """
-        link = (await self._keys.current()).links.read(token)
+        link = (await self._keys.current()).links.read("invitation", token)
         if link is None:
             raise _invalid_token()
         secret, shown_name = password_rules.new(password), people.display_name(name)
@@ -105,7 +105,7 @@ class Invitations:
         password_hash = await self._passwords.hash(secret)
         return await until_not_stale(lambda: self._attempt(link, password_hash, shown_name, request_id))
 
-    async def _attempt(self, link: InvitationLink, password_hash: str, name: str, request_id: str) -> User:
+    async def _attempt(self, link: OneTimeLink, password_hash: str, name: str, request_id: str) -> User:
         owner, invitation, accepted, user = await self._accepted(link, name)
         tenant_id = owner.value.id
         login_key = records.login_key(self._store, tenant_id, people.login_id(user.email))
@@ -130,12 +130,12 @@ class Invitations:
         return user
 
     async def _accepted(
-        self, link: InvitationLink, name: str
+        self, link: OneTimeLink, name: str
     ) -> tuple[Found[Tenant], Found[Invitation], Invitation, User]:
         """What is there, and what accepting now makes of it."""
         tenant_doc, invitation_doc = await self._store.read(
             tenant.key(self._store, link.tenant_id),
-            records.invitation_key(self._store, link.tenant_id, link.invitation_id),
+            records.invitation_key(self._store, link.tenant_id, link.document_id),
         )
         owner, invitation = records.found(tenant_doc, Tenant), records.found(invitation_doc, Invitation)
         if owner is None or invitation is None:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from functions.auth import records
-from functions.auth.domain.one_time_link import InvitationLinks
+from functions.auth.domain.one_time_link import OneTimeLinks
 from functions.auth.domain.refresh_token import RefreshTokens
 from functions.auth.domain.sealed import SealingKeys
 from functions.auth.records import MacKeyRing
@@ -77,7 +77,7 @@ class Keys(msgspec.Struct, frozen=True):
     signer: Signer
     jwks: bytes
     refresh_tokens: RefreshTokens
-    links: InvitationLinks
+    links: OneTimeLinks
     peppers: SealingKeys
 
 
@@ -110,7 +110,7 @@ class KeyRoom:
             signer=Signer(active.kid, await self._private_key(active)),
             jwks=published(ring),
             refresh_tokens=RefreshTokens(await self._sealing_keys(REFRESH_RING, REFRESH_SECRET)),
-            links=InvitationLinks(await self._sealing_keys(LINK_RING, LINK_SECRET)),
+            links=OneTimeLinks(await self._sealing_keys(LINK_RING, LINK_SECRET)),
             peppers=await self._sealing_keys(API_KEY_RING, API_KEY_SECRET),
         )
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from starlette.requests import Request
 
-from functions.auth.domain.one_time_link import InvitationLink
+from functions.auth.domain.one_time_link import OneTimeLink
 from shared.http.app import App
 from tests.unit.auth.suite import ACME, PASSWORD, Suite
 from tests.unit.billing.faulty_store import FaultyStore
@@ -104,7 +104,7 @@ async def test_an_invitation_that_was_accepted_meanwhile_is_still_answered(
 ) -> None:
     """Decided anew it would be `user_exists`."""
     first = await client.post("/v1/invitations", GUEST)
-    token = suite.links.text(InvitationLink(ACME, first.json()["id"]))
+    token = suite.links.text(OneTimeLink("invitation", ACME, first.json()["id"]))
     await suite.invitations.accept(token, PASSWORD, "Bob", "req_1")
 
     assert (await client.post("/v1/invitations", GUEST)).content == first.content

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from functions.auth.domain.one_time_link import InvitationLink
+from functions.auth.domain.one_time_link import OneTimeLink
 from functions.auth.domain.people import INVITATION_LIFETIME, owner_invitation_id
 from functions.auth.domain.roles import Role
 from shared.audit import Actor
@@ -87,8 +87,8 @@ async def test_what_is_no_link_of_ours_is_refused_without_asking_the_store(suite
 
 
 async def test_a_link_to_nothing_is_refused_as_a_forged_one_is(suite: Suite) -> None:
-    unknown = suite.links.text(InvitationLink(ACME, "inv_none"))
-    foreign = suite.links.text(InvitationLink("tnt_none", "inv_none"))
+    unknown = suite.links.text(OneTimeLink("invitation", ACME, "inv_none"))
+    foreign = suite.links.text(OneTimeLink("invitation", "tnt_none", "inv_none"))
     answers = {str(await refusal(suite, token)) for token in (unknown, foreign, "forged")}
     assert len(answers) == 1
 
@@ -159,7 +159,7 @@ async def test_a_tenants_activation_invites_its_owner_once_however_often_it_is_d
     (invitation,) = (await suite.invitations.page(ACME, 20, None)).items
     assert (invitation.id, invitation.email, invitation.role) == (owner_invitation_id(ACME), OWNER, "owner")
     assert len(suite.bus.events("mail.requested")) == 1
-    token = suite.links.text(InvitationLink(ACME, invitation.id))
+    token = suite.links.text(OneTimeLink("invitation", ACME, invitation.id))
     await suite.invitations.accept(token, PASSWORD, "Ada", "req_1")
     await suite.deliver("tenant.activated", None, event_id="evt_late")
     assert (await refusal(suite, token)).code == "invitation_used"

@@ -1,13 +1,14 @@
 """Refresh tokens and one-time links: readable to us, made by nobody else."""
 
 import hashlib
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.auth.domain import client_id
-from functions.auth.domain.one_time_link import InvitationLink, InvitationLinks
+from functions.auth.domain.one_time_link import LinkKind, OneTimeLink, OneTimeLinks
 from functions.auth.domain.refresh_token import RefreshToken, RefreshTokens
 from functions.auth.domain.sealed import SealingKeys
 
@@ -87,14 +88,26 @@ def test_an_older_key_reads_on_while_the_newest_seals() -> None:
 
 def test_a_refresh_token_is_no_link_and_a_link_no_refresh_token_even_with_one_key() -> None:
     """J21"""
-    links = InvitationLinks(KEYS)
-    link = links.text(InvitationLink("tnt_1", "inv_1"))
+    links = OneTimeLinks(KEYS)
+    link = links.text(OneTimeLink("invitation", "tnt_1", "inv_1"))
     refresh = TOKENS.text(EXAMPLE)
-    assert links.read(link) == InvitationLink("tnt_1", "inv_1")
-    assert links.read(refresh) is None
-    assert links.read(refresh.replace("rt1_", "inv1_")) is None
+    assert links.read("invitation", link) == OneTimeLink("invitation", "tnt_1", "inv_1")
+    assert links.read("invitation", refresh) is None
+    assert links.read("invitation", refresh.replace("rt1_", "inv1_")) is None
     assert TOKENS.read(link) is None
     assert TOKENS.read(link.replace("inv1_", "rt1_")) is None
+
+
+@pytest.mark.parametrize("kind", get_args(LinkKind))
+def test_a_link_is_for_one_thing_and_opens_nothing_else(kind: LinkKind) -> None:
+    """J21, L18: whatever its prefix is made to say."""
+    links = OneTimeLinks(KEYS)
+    text = links.text(OneTimeLink(kind, "tnt_1", "doc_1"))
+    assert links.read(kind, text) == OneTimeLink(kind, "tnt_1", "doc_1")
+    for other in set(get_args(LinkKind)) - {kind}:
+        assert links.read(other, text) is None
+        prefix = links.text(OneTimeLink(other, "t", "d"))[:5]
+        assert links.read(other, prefix + text[5:]) is None
 
 
 @given(ID, ID)
