@@ -100,7 +100,7 @@ secret() { # NAME ACCOUNT ROLE...
   done
 }
 
-for name in auth-signing-key auth-refresh-key auth-link-key auth-api-key-pepper; do
+for name in auth-signing-key auth-refresh-key auth-link-key auth-api-key-pepper auth-factor-key; do
   secret "$name" auth roles/secretmanager.secretAccessor roles/secretmanager.secretVersionManager
   gcloud secrets update "energent-$ENVIRONMENT-$name" --add-topics="projects/$PROJECT_ID/topics/auth-events" >/dev/null
 done

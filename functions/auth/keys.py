@@ -1,36 +1,28 @@
-"""Keys: the ring of ES256 signing keys, and the HMAC keys that seal refresh tokens and one-time links.
+"""Keys as a running process has them: what the rings name, fetched from the secret store and kept a while."""
 
-A ring document says which versions of a secret are in use; the secret store holds the values.
-"""
-
+import asyncio
+import logging
 import os
-from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import timedelta
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
 
-from functions.auth import records
-from functions.auth.domain.one_time_link import OneTimeLinks
+from functions.auth import records, signing
+from functions.auth.domain import key_ring
+from functions.auth.domain.key_ring import Algorithm, KeyRing, Pace, RingKey
+from functions.auth.domain.one_time_link import InvitationLinks
 from functions.auth.domain.refresh_token import RefreshTokens
 from functions.auth.domain.sealed import SealingKeys
-from functions.auth.records import MacKeyRing
+from functions.auth.domain.session import ABSOLUTE_LIFETIME
+from functions.auth.signing import Signer
+from shared.access_token import MAX_LIFETIME_SECONDS
 from shared.cache import Cache, CacheLimits
 from shared.errors import Unavailable
 from shared.ids import Clock
-from shared.keyring import KEYRING_NAME, KeyRing, SigningKey, public_jwk
+from shared.keyring import KEYRING_NAME
 from shared.secrets import Secrets, SecretUnusable
-from shared.store import AlreadyExists, Store
-from shared.store.bodies import from_body
+from shared.store import AlreadyExists, Doc, Store
 
 SIGNING_SECRET = "auth-signing-key"  # noqa: S105 - a name
 REFRESH_SECRET = "auth-refresh-key"  # noqa: S105 - a name
@@ -43,29 +35,38 @@ API_KEY_RING = "api-key"
 LIMITS = CacheLimits(ttl=timedelta(seconds=30), stale=timedelta(minutes=5), size=1)
 """How long a process goes on with the rings that it read last; the second while the store is out."""
 
+GATEWAY_CACHE = timedelta(minutes=5)
+"""So long the gateway keeps the JWKS, and so long whatever is between it and the copy does (`max-age`)."""
+CLOCK_SKEW = timedelta(minutes=1)
+
+PENDING = 3 * GATEWAY_CACHE
+"""A gateway whose first fetch fails knows the key by then, and so does every process (`LIMITS.stale`)."""
+_AFTER_LAST_USE = LIMITS.stale + CLOCK_SKEW
+_QUARTER = timedelta(days=90)
+
+PACES: Mapping[str, Pace] = {
+    KEYRING_NAME: Pace(
+        PENDING,
+        _AFTER_LAST_USE + timedelta(seconds=MAX_LIFETIME_SECONDS) + 2 * GATEWAY_CACHE,
+        _QUARTER,
+    ),
+    REFRESH_RING: Pace(PENDING, _AFTER_LAST_USE + ABSOLUTE_LIFETIME, _QUARTER),
+    LINK_RING: Pace(PENDING, _AFTER_LAST_USE + timedelta(days=30), _QUARTER),
+    API_KEY_RING: Pace(PENDING, None, timedelta(days=365)),
+}
+"""By ring. Of peppers none is ever removed by itself: a key that is still in use may have been made with it."""
+
+SECRETS: Mapping[str, str] = {
+    KEYRING_NAME: SIGNING_SECRET,
+    REFRESH_RING: REFRESH_SECRET,
+    LINK_RING: LINK_SECRET,
+    API_KEY_RING: API_KEY_SECRET,
+}
+"""Ring to the secret whose versions it names."""
+
 _MAC_KEY_BYTES = 32
-_COORDINATE_BYTES = 32
-_ALGORITHM = ec.ECDSA(SHA256())
 
-
-class Signer:
-    """Makes compact JWS (RFC 7515 §3.1) with one key, which is parsed already."""
-
-    def __init__(self, kid: str, key: ec.EllipticCurvePrivateKey) -> None:
-        self._kid = kid
-        self._key = key
-        self._starts: dict[str, bytes] = {}
-
-    def sign(self, payload: bytes, typ: str = "at+jwt") -> str:
-        """`typ` is one of the program's own few: each has its header kept."""
-        start = self._starts.get(typ)
-        if start is None:
-            header = msgspec.json.encode({"alg": "ES256", "kid": self._kid, "typ": typ})
-            start = self._starts[typ] = _base64url(header) + b"."
-        signed = start + _base64url(payload)
-        r, s = decode_dss_signature(self._key.sign(signed, _ALGORITHM))
-        signature = r.to_bytes(_COORDINATE_BYTES) + s.to_bytes(_COORDINATE_BYTES)
-        return (signed + b"." + _base64url(signature)).decode()
+_log = logging.getLogger(__name__)
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -77,7 +78,7 @@ class Keys(msgspec.Struct, frozen=True):
     signer: Signer
     jwks: bytes
     refresh_tokens: RefreshTokens
-    links: OneTimeLinks
+    links: InvitationLinks
     peppers: SealingKeys
 
 
@@ -89,103 +90,57 @@ class KeyRoom:
         self._secrets = secrets
         self._clock = clock
         self._kept: Cache[str, Keys] = Cache("keys", self._fetch, clock, LIMITS)
+        self._signers: dict[str, Signer] = {}
+        self._jwks = b""
 
     async def current(self) -> Keys:
-        """What `ensure` gives, at most 30 s old: a running process follows the rings without a new start."""
+        """What `ensure` gives, at most 30 s old: a running process follows the rings without a new start.
+
+        Once it runs, a key for sealing that cannot be had is missed by those alone who need it.
+        """
         return await self._kept.get("")
 
-    async def _fetch(self, _: str) -> Keys:
-        return await self.ensure()
+    async def jwks(self) -> bytes:
+        """The public keys, in any outage as they were known last."""
+        try:
+            return (await self.current()).jwks
+        except (Unavailable, SecretUnusable):
+            if not self._jwks:
+                raise
+            return self._jwks
 
     async def ensure(self) -> Keys:
         """Any number of processes may do this at once: all end up with the same keys.
 
         Raises `SecretUnusable`, which names the secret, and `Unavailable`.
         """
-        ring = await self._signing_ring()
-        active = next((key for key in ring.keys if key.state == "active"), None)
-        if active is None:
+        return await self._loaded(is_start=True)
+
+    async def load(self, name: str, key: RingKey) -> None:
+        """Whether a key can be used, before it is. Raises `SecretUnusable` and `Unavailable`."""
+        if name == KEYRING_NAME:
+            await self._signer(key)
+        else:
+            await self._mac_key(name, key)
+
+    async def _fetch(self, _: str) -> Keys:
+        return await self._loaded(is_start=not self._jwks)
+
+    async def _loaded(self, *, is_start: bool) -> Keys:
+        rings = await self._rings()
+        ring = rings[KEYRING_NAME]
+        if ring.active is None:
             raise Unavailable("no_signing_key", "No key of the ring is active.")
-        return Keys(
-            signer=Signer(active.kid, await self._private_key(active)),
-            jwks=published(ring),
-            refresh_tokens=RefreshTokens(await self._sealing_keys(REFRESH_RING, REFRESH_SECRET)),
-            links=OneTimeLinks(await self._sealing_keys(LINK_RING, LINK_SECRET)),
-            peppers=await self._sealing_keys(API_KEY_RING, API_KEY_SECRET),
+        jwks = published(ring)
+        if not is_start:
+            self._jwks = jwks
+        signer, refresh, link, api_key = await asyncio.gather(
+            self._signer(ring.active),
+            *(
+                self._sealing_keys(name, rings[name], is_start)
+                for name in (REFRESH_RING, LINK_RING, API_KEY_RING)
+            ),
         )
-
-    async def _signing_ring(self) -> KeyRing:
-        ring = await self._ring(KEYRING_NAME, KeyRing)
-        return ring or await self._first(KEYRING_NAME, KeyRing, SIGNING_SECRET, self._new_signing_key)
-
-    async def _sealing_keys(self, name: str, secret: str) -> SealingKeys:
-        ring = await self._ring(name, MacKeyRing)
-        ring = ring or await self._first(name, MacKeyRing, secret, _new_mac_key)
-        keys = {}
-        for version in ring.secret_versions:
-            keys[version] = await self._secrets.access(secret, version)
-            if len(keys[version]) < _MAC_KEY_BYTES:
-                raise SecretUnusable(secret, version, f"shorter than {_MAC_KEY_BYTES} bytes")
-        return SealingKeys(keys, ring.secret_versions[-1])
-
-    async def _ring(self, name: str, kind: type[records.T]) -> records.T | None:
-        doc = (await self._store.read(records.ring_key(self._store, name)))[0]
-        return None if doc is None else from_body(doc.body, kind)
-
-    async def _first(
-        self,
-        name: str,
-        kind: type[records.T],
-        secret: str,
-        make: Callable[[], tuple[bytes, Callable[[int], records.T]]],
-    ) -> records.T:
-        """The ring's first key, or the ring that somebody else made meanwhile; the loser's is destroyed."""
-        value, ring_of = make()
-        version = await self._secrets.add(secret, value)
-        ring = ring_of(version)
-        try:
-            await self._store.commit(records.create(records.ring_key(self._store, name), ring))
-        except AlreadyExists:
-            await self._secrets.set_state(secret, version, "destroyed")
-            winner = await self._ring(name, kind)
-            if winner is None:
-                raise Unavailable("no_key_ring", "The key ring is gone.") from None
-            return winner
-        return ring
-
-    def _new_signing_key(self) -> tuple[bytes, Callable[[int], KeyRing]]:
-        key = ec.generate_private_key(ec.SECP256R1())
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        public = public_jwk(key.public_key())
-        made_at = self._clock()
-
-        def ring(version: int) -> KeyRing:
-            return KeyRing((SigningKey(public["kid"], "active", version, made_at, public),))
-
-        return pem, ring
-
-    async def _private_key(self, known: SigningKey) -> ec.EllipticCurvePrivateKey:
-        """The private half of `known`. Raises `SecretUnusable` for anything else."""
-        pem = await self._secrets.access(SIGNING_SECRET, known.secret_version)
-        try:
-            key = load_pem_private_key(pem, password=None)
-        except (ValueError, TypeError):
-            raise SecretUnusable(SIGNING_SECRET, known.secret_version, "no private key in PEM") from None
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-            raise SecretUnusable(SIGNING_SECRET, known.secret_version, "no P-256 key")
-        if public_jwk(key.public_key())["kid"] != known.kid:
-            raise SecretUnusable(SIGNING_SECRET, known.secret_version, "not the key that the ring names")
-        return key
-
-
-def published(ring: KeyRing) -> bytes:
-    """The public half of a ring, which is the same bytes for the same ring (RFC 7517 §5)."""
-    return msgspec.json.encode({"keys": [key.public for key in ring.keys]})
-
-
-def _new_mac_key() -> tuple[bytes, Callable[[int], MacKeyRing]]:
-    return os.urandom(_MAC_KEY_BYTES), lambda version: MacKeyRing((version,))
-
-
-def _base64url(raw: bytes) -> bytes:
-    return urlsafe_b64encode(raw).rstrip(b"=")
+        self._jwks = jwks
+        self._signers = {ring.active.kid: signer}
+        return Keys(signer, jwks, RefreshTokens(refresh), InvitationLinks(link), api_key)

@@ -11,7 +11,7 @@ _HELD = frozenset({"otp", "hwk", "swk"})
 
 
 def acr_of(amr: Collection[str]) -> Acr:
-    """The level of methods named as in RFC 8176: two kinds of them, or a passkey that knew its user, is `aal2`."""
+    """Methods as RFC 8176 names them: two kinds of them, or a passkey that knew its user, are `aal2`."""
     return "aal2" if "mfa" in amr else "aal1"
 
 

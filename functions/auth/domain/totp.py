@@ -1,4 +1,4 @@
-"""Time-based one-time passwords: SHA-1, six digits, thirty seconds (RFC 6238), no step accepted twice (§5.2)."""
+"""Time-based one-time passwords (RFC 6238): SHA-1, six digits, thirty seconds, no step accepted twice."""
 
 import base64
 import hmac

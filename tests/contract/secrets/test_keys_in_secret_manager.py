@@ -8,7 +8,14 @@ import grpc
 import pytest
 from google.cloud.secretmanager_v1 import types
 
-from functions.auth.keys import API_KEY_SECRET, LINK_SECRET, REFRESH_SECRET, SIGNING_SECRET, KeyRoom
+from functions.auth.keys import (
+    API_KEY_SECRET,
+    FACTOR_SECRET,
+    LINK_SECRET,
+    REFRESH_SECRET,
+    SIGNING_SECRET,
+    KeyRoom,
+)
 from local.google.secret_manager.server import SecretManagerServer
 from shared.errors import Unavailable
 from shared.secrets import SecretUnusable
@@ -19,7 +26,7 @@ from tests.tokens import Time
 
 pytestmark = pytest.mark.anyio
 
-NAMES = (SIGNING_SECRET, REFRESH_SECRET, LINK_SECRET, API_KEY_SECRET)
+NAMES = (SIGNING_SECRET, REFRESH_SECRET, LINK_SECRET, API_KEY_SECRET, FACTOR_SECRET)
 ACCESS = "AccessSecretVersion"
 
 

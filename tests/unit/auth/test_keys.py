@@ -14,7 +14,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from functions.auth import records
 from functions.auth.domain.refresh_token import RefreshToken
-from functions.auth.keys import API_KEY_SECRET, LINK_SECRET, REFRESH_SECRET, SIGNING_SECRET, KeyRoom
+from functions.auth.keys import (
+    API_KEY_SECRET,
+    FACTOR_SECRET,
+    LINK_SECRET,
+    REFRESH_SECRET,
+    SIGNING_SECRET,
+    KeyRoom,
+)
 from functions.auth.records import MacKeyRing
 from shared import keyring
 from shared.errors import Unavailable
@@ -29,7 +36,13 @@ from tests.unit.auth.suite import Suite
 
 pytestmark = pytest.mark.anyio
 
-RINGS = {SIGNING_SECRET: "access", REFRESH_SECRET: "refresh", LINK_SECRET: "link", API_KEY_SECRET: "api-key"}
+RINGS = {
+    SIGNING_SECRET: "access",
+    REFRESH_SECRET: "refresh",
+    LINK_SECRET: "link",
+    API_KEY_SECRET: "api-key",
+    FACTOR_SECRET: "factor",
+}
 
 
 async def test_the_first_key_is_made_once_by_many_at_once(tmp_path: Path) -> None:
