@@ -141,7 +141,7 @@ class Pump:
                 )
         except TimeoutError:
             return "timeout"
-        except httpx.HTTPError as failure:
+        except Exception as failure:  # noqa: BLE001 - some failures of a connection reach us as what they are not
             self._pause()
             return NOBODY if isinstance(failure, httpx.ConnectError) else type(failure).__name__
         self._pause_seconds = 0.0

@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -225,6 +226,28 @@ async def test_a_function_that_hangs_up_for_a_while_costs_hardly_a_message_its_a
     assert set(server.datas) == set(datas)
     assert 1 < len(server.pushes) - len(datas) <= 20
     assert not any(is_dead(push) for push in server.pushes)
+
+
+async def test_a_failure_that_nobody_foresaw_loses_no_message(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that is closed while it is made can reach us as an AttributeError of the library below."""
+    server = EventServer()
+    url = await server.start()
+    post = httpx.AsyncClient.post
+    failures = iter([AttributeError("'NoneType' object has no attribute 'getpeername'")])
+
+    async def once_broken(*arguments: Any, **options: Any) -> Any:
+        for failure in failures:
+            raise failure
+        return await post(*arguments, **options)
+
+    monkeypatch.setattr(httpx.AsyncClient, "post", once_broken)
+    (data,) = await place.publish(1)
+    async with place.relaying(f"--billing={url}"):
+        await place.until_drained()
+    await server.stop()
+    assert server.datas == [data]
 
 
 async def test_a_function_that_dies_over_a_message_gets_it_five_times_and_the_others_once(
