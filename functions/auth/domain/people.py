@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from functions.auth.domain.guessing import NONE, Failures
 from functions.auth.domain.roles import Role
 from shared.errors import Conflict, invalid
 
@@ -23,11 +24,18 @@ class User(msgspec.Struct, frozen=True):
     created_at: datetime
 
 
-class Login(msgspec.Struct, frozen=True):
-    """What a sign-in by e-mail finds; its document's id makes the address unique within the tenant."""
+class Login(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a sign-in by e-mail finds; its document's id makes the address unique within the tenant.
+
+    `failures` are of passwords from devices that nobody knows; `device_failures` of each known one, by its
+    id. Devices that were known when the password was set, at `password_set_at`, are known no longer.
+    """
 
     user_id: str
     password_hash: str
+    password_set_at: datetime | None = None
+    failures: Failures = NONE
+    device_failures: dict[str, Failures] = {}
 
 
 class Invitation(msgspec.Struct, frozen=True):

@@ -1,0 +1,58 @@
+"""What happens to a login: a failure counts for whoever made it, a success forgets, a new password even more."""
+
+from datetime import datetime
+
+import msgspec
+
+from functions.auth.domain import guessing
+from functions.auth.domain.guessing import NONE, Failures
+from functions.auth.domain.known_device import KnownDevice
+from functions.auth.domain.people import Login
+
+MAX_DEVICES = 16
+"""So many known devices with failures of their own; one more counts as unknown until a day has passed."""
+
+
+def device_id(login: Login, tenant_id: str, device: KnownDevice | None, at: datetime) -> str | None:
+    """The id of `device` if it is one of this login's person and has a count of its own."""
+    if device is None or (device.tenant_id, device.user_id) != (tenant_id, login.user_id):
+        return None
+    if login.password_set_at is not None and device.seen_at <= login.password_set_at:
+        return None
+    counted = _counted(login, at)
+    return device.id if device.id in counted or len(counted) < MAX_DEVICES else None
+
+
+def failures(login: Login, device: str | None) -> Failures:
+    """Those that a try from `device` is measured by: its own, or for None those of all unknown ones."""
+    return login.failures if device is None else login.device_failures.get(device, NONE)
+
+
+def failed(login: Login, device: str | None, at: datetime) -> Login:
+    after = guessing.failed(failures(login, device), at)
+    if device is None:
+        return msgspec.structs.replace(login, failures=after)
+    return msgspec.structs.replace(login, device_failures=_counted(login, at) | {device: after})
+
+
+def succeeded(login: Login, device: str | None, at: datetime) -> Login:
+    """The same login where there is nothing to forget."""
+    if not failures(login, device).count:
+        return login
+    if device is None:
+        return msgspec.structs.replace(login, failures=NONE)
+    others = {known: count for known, count in _counted(login, at).items() if known != device}
+    return msgspec.structs.replace(login, device_failures=others)
+
+
+def with_password(login: Login, password_hash: str, at: datetime) -> Login:
+    """A password was set: guesses at the old one count no longer, devices that knew it are known no longer."""
+    return Login(login.user_id, password_hash, password_set_at=at)
+
+
+def _counted(login: Login, at: datetime) -> dict[str, Failures]:
+    return {
+        device: count
+        for device, count in login.device_failures.items()
+        if not guessing.is_forgotten(count, at)
+    }
