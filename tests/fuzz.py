@@ -21,13 +21,12 @@ CHECKS = (
     "unsupported_method",
     "allow_header_conformance",
 )
-EXAMPLES = 12
 METHODS = ("get", "put", "post", "delete", "options", "patch", "trace")
 """Without QUERY, which Envoy's parser does not know: it answers 400 before it looks at the route."""
 
 
-def run(suite: Suite, folder: Path, caller: str) -> None:
-    """Fails with what schemathesis found: a 5xx, or an answer that the contract does not know."""
+def run(suite: Suite, folder: Path, caller: str, examples: int) -> None:
+    """`examples`: made-up requests for each operation, beside those that the contract suggests. Fails with what schemathesis found: a 5xx, or an answer that the contract does not know."""
     spec = openapi.load(REPOSITORY / "api-spec.yaml", placeholders(suite.gateway))
     spec_file = folder / "openapi.yaml"
     spec_file.write_text(yaml.safe_dump(spec, sort_keys=False))
@@ -41,7 +40,7 @@ def run(suite: Suite, folder: Path, caller: str) -> None:
     st = str(Path(sys.executable).parent / "st")
     command = [
         *(st, "--config-file", str(config), "run", str(spec_file), "--url", suite.gateway),
-        *("--checks", ",".join(CHECKS), "--max-examples", str(EXAMPLES), "--seed", "1"),
+        *("--checks", ",".join(CHECKS), "--max-examples", str(examples), "--seed", "1"),
         *("--phases", "examples,coverage,fuzzing", "--generation-database", "none"),
         *("--warnings", "off", "--continue-on-failure", "--no-shrink"),
         *(("--header", f"Authorization: Bearer {token}") if token else ()),

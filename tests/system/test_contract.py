@@ -13,5 +13,5 @@ from tests.suite import Suite
 def test_no_request_makes_a_5xx_or_an_answer_that_the_contract_does_not_know(
     suite: Suite, tmp_path: Path, caller: str
 ) -> None:
-    """H1-H10: over every operation, as three kinds of caller. On the emulators: tests/slow."""
-    fuzz.run(suite, tmp_path, caller)
+    """H1-H10: over every operation, as three kinds of caller. More, and on the emulators: tests/slow."""
+    fuzz.run(suite, tmp_path, caller, examples=4)
