@@ -26,7 +26,10 @@ METHODS = ("get", "put", "post", "delete", "options", "patch", "trace")
 
 
 def run(suite: Suite, folder: Path, caller: str, examples: int) -> None:
-    """`examples`: made-up requests for each operation, beside those that the contract suggests. Fails with what schemathesis found: a 5xx, or an answer that the contract does not know."""
+    """Fails with what schemathesis found: a 5xx, or an answer that the contract does not know.
+
+    `examples`: requests it makes up for each operation, beside those that the contract suggests.
+    """
     spec = openapi.load(REPOSITORY / "api-spec.yaml", placeholders(suite.gateway))
     spec_file = folder / "openapi.yaml"
     spec_file.write_text(yaml.safe_dump(spec, sort_keys=False))
