@@ -43,6 +43,13 @@ def table(do: UseCases) -> dict[str, EventHandler]:
         "user.created": ignored,
         "session.revoked": ignored,
         "security.refresh_token_reused": ignored,
+        "security.sign_in_failures": ignored,
+        "service_account.created": ignored,
+        "service_account.updated": ignored,
+        "service_account.deleted": ignored,
+        "api_key.created": ignored,
+        "api_key.updated": ignored,
+        "api_key.revoked": ignored,
         "mail.requested": mail_requested,
         "outbox.sweep": outbox_sweep,
     }

@@ -1,4 +1,4 @@
-"""Service accounts: made by people (and machines) of a tenant, signed in with their secret."""
+"""Service accounts: machines of a tenant, made by people and machines of it, which outlive who made them."""
 
 import base64
 import os
@@ -12,11 +12,12 @@ from functions.auth.domain.machines import ServiceAccount
 from functions.auth.tokens import AccessTokens, Tokens
 from shared import audit, tenant
 from shared.audit import Actor
-from shared.errors import OAuthError
+from shared.errors import NotFound, OAuthError
 from shared.http.idempotency import EACH_TIME, Once
 from shared.http.pagination import Listing
 from shared.identity import Principal
-from shared.ids import Clock, new_id
+from shared.ids import Clock, is_id, new_id
+from shared.outbox import Outbox
 from shared.store import Store, Write
 from shared.tenant import Tenant
 
@@ -30,8 +31,9 @@ class Made(msgspec.Struct, frozen=True):
 
 
 class ServiceAccounts:
-    def __init__(self, store: Store, access_tokens: AccessTokens, clock: Clock) -> None:
+    def __init__(self, store: Store, outbox: Outbox, access_tokens: AccessTokens, clock: Clock) -> None:
         self._store = store
+        self._outbox = outbox
         self._access_tokens = access_tokens
         self._clock = clock
 
@@ -53,7 +55,13 @@ class ServiceAccounts:
             tenant_doc = (await self._store.read(tenant.key(self._store, principal.tenant_id)))[0]
             owner = standing.of_caller(tenant_doc, principal)
             made = make(self._store, owner.value.id, shown_name, granted, (), actor, self._clock)
-            await self._store.commit(*made.writes, owner.check(), *once.writes(made))
+            told = {"service_account_id": made.account.id}
+            await self._store.commit(
+                *made.writes,
+                *self._outbox.entries("service_account.created", owner.value.id, told),
+                owner.check(),
+                *once.writes(made),
+            )
             return made
 
         return await once.run(attempt)
@@ -62,6 +70,16 @@ class ServiceAccounts:
         """Oldest first. Raises `BadRequest` `invalid_cursor`."""
         query = records.SERVICE_ACCOUNTS
         return await records.listed(self._store, tenant_id, query, ServiceAccount, limit, cursor)
+
+    async def get(self, tenant_id: str, account_id: str) -> ServiceAccount:
+        """Raises `NotFound`."""
+        if not is_id(account_id):
+            raise not_found()
+        doc = (await self._store.read(records.service_account_key(self._store, tenant_id, account_id)))[0]
+        found = records.found(doc, ServiceAccount)
+        if found is None:
+            raise not_found()
+        return found.value
 
     async def token(self, client_id: str, secret: str, scope: str | None) -> Tokens:
         """Client credentials (RFC 6749 §4.4): one read, no write.
@@ -78,9 +96,7 @@ class ServiceAccounts:
             tenant.key(self._store, tenant_id),
         )
         account, owner = records.found(account_doc, ServiceAccount), records.found(tenant_doc, Tenant)
-        if account is None or owner is None or account.value.status != "active":
-            raise invalid_client()
-        if not credentials.holds(account.value.secrets, secret, self._clock()):
+        if account is None or owner is None or not machines.holds(account.value, secret, self._clock()):
             raise invalid_client()
         if owner.value.status != "active":
             raise OAuthError(400, "unauthorized_client", "The tenant of this client is not active.")
@@ -103,7 +119,7 @@ def make(
     clock: Clock,
 ) -> Made:
     """The account, its secret, and the writes that make it."""
-    secret, at = _new_secret(), clock()
+    secret, at = new_secret(), clock()
     account = ServiceAccount(
         id=new_id("sa"),
         name=name,
@@ -126,9 +142,14 @@ def make(
     return Made(account, secret, (records.create(key, account), recorded))
 
 
+def new_secret() -> str:
+    """256 random bits, with a prefix that a scanner for leaked secrets knows."""
+    return "sk_" + base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("=")
+
+
 def invalid_client() -> OAuthError:
     return OAuthError(401, "invalid_client", "Client id and secret do not belong together.")
 
 
-def _new_secret() -> str:
-    return "sk_" + base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("=")
+def not_found() -> NotFound:
+    return NotFound("service_account_not_found", "There is no such service account.")

@@ -1,15 +1,23 @@
 """Auth put together: every use-case, made of the ports that a process has."""
 
+import asyncio
+
 import msgspec
 
+from functions.auth.client_authentication import ClientAuthentication
+from functions.auth.failed_sign_ins import FailedSignIns, Sleep
+from functions.auth.grants import ClientCredentialsGrant, RefreshTokenGrant
+from functions.auth.id_tokens import IdTokens
 from functions.auth.invitation_mail import InvitationMail
 from functions.auth.invitations import Invitations
 from functions.auth.jwks_copy import JwksCopy
 from functions.auth.keys import KeyRoom
 from functions.auth.mailbox import Mailer
-from functions.auth.oauth import TokenEndpoint
+from functions.auth.oauth import Grant, TokenEndpoint
 from functions.auth.passwords import Passwords
+from functions.auth.service_account_changes import ServiceAccountChanges
 from functions.auth.service_accounts import ServiceAccounts
+from functions.auth.session_end import SessionEnd
 from functions.auth.sessions import Sessions
 from functions.auth.sign_in import SignIn
 from functions.auth.tokens import AccessTokens
@@ -33,6 +41,7 @@ class Ports(msgspec.Struct, frozen=True):
     passwords: Passwords
     clock: Clock
     issuer: str
+    sleep: Sleep = asyncio.sleep
 
 
 class UseCases:
@@ -47,10 +56,21 @@ class UseCases:
         self.keys = KeyRoom(store, ports.secrets, clock)
         self.jwks_copy = JwksCopy(store, ports.objects)
         self.access_tokens = AccessTokens(self.keys, ports.issuer, clock)
-        self.sessions = Sessions(store, ports.outbox, self.access_tokens, self.keys, clock)
-        self.sign_in = SignIn(store, ports.passwords, self.sessions, clock)
-        self.service_accounts = ServiceAccounts(store, self.access_tokens, clock)
-        self.tokens = TokenEndpoint(self.sessions, self.service_accounts)
+        self.id_tokens = IdTokens(self.keys, ports.issuer, clock)
+        self.session_end = SessionEnd(store, ports.outbox, clock)
+        self.sessions = Sessions(
+            store, self.access_tokens, self.id_tokens, self.keys, self.session_end, clock
+        )
+        self.clients = ClientAuthentication(store, ports.issuer, clock)
+        failed = FailedSignIns(store, ports.outbox, clock, ports.sleep)
+        self.sign_in = SignIn(store, ports.passwords, self.sessions, self.keys, failed, clock)
+        self.service_accounts = ServiceAccounts(store, ports.outbox, self.access_tokens, clock)
+        self.service_account_changes = ServiceAccountChanges(store, ports.outbox, clock)
+        grants: dict[str, Grant] = {
+            "refresh_token": RefreshTokenGrant(self.sessions, ports.issuer),
+            "client_credentials": ClientCredentialsGrant(self.access_tokens, ports.issuer),
+        }
+        self.tokens = TokenEndpoint(self.clients, grants)
         self.invitations = Invitations(store, ports.outbox, ports.passwords, self.keys, clock)
         self.invitation_mail = InvitationMail(store, self.keys, ports.mailer, clock, ports.issuer)
         self.users = Users(store)

@@ -2,16 +2,15 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
 
-from functions.auth.domain import client_id, people
-from functions.auth.domain.machines import ServiceAccount
+from functions.auth.domain import people
 from functions.auth.domain.people import Invitation, User
 from functions.auth.domain.roles import Role
-from functions.auth.service_accounts import Made
+from functions.auth.sign_in import SignedIn
 from shared.http.pagination import Listing
 from shared.identity import Principal
 
@@ -24,16 +23,12 @@ Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Password = Annotated[str, Meta(min_length=1, max_length=1024)]
 
 
-_SHOWN_ONCE = (
-    "The client_secret was in the first answer only. If that did not reach you, make another account with a"
-    " new Idempotency-Key."
-)
-
-
 class LoginRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tenant: Slug
     email: Email
     password: Password
+    device_token: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
+    remember_device: bool = False
 
 
 class AcceptRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,11 +40,6 @@ class AcceptRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class InvitationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     email: Email
     role: Role
-
-
-class ServiceAccountRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    name: Name
-    scopes: Annotated[list[str], Meta(min_length=1, max_length=50)]
 
 
 class MeView(msgspec.Struct, frozen=True):
@@ -81,34 +71,6 @@ class InvitationView(msgspec.Struct, frozen=True):
     expires_at: datetime
 
 
-class ServiceAccountView(msgspec.Struct, frozen=True):
-    id: str
-    client_id: str
-    name: str
-    scopes: tuple[str, ...]
-    created_at: datetime
-
-
-class ServiceAccountMadeView(msgspec.Struct, frozen=True):
-    id: str
-    client_id: str
-    client_secret: str
-    name: str
-    scopes: tuple[str, ...]
-    created_at: datetime
-
-
-class ServiceAccountMadeBeforeView(msgspec.Struct, frozen=True):
-    """The answer to a repeated request, which has no secret to give; `notice` says what to do."""
-
-    id: str
-    client_id: str
-    name: str
-    scopes: tuple[str, ...]
-    created_at: datetime
-    notice: str
-
-
 def page(listing: Listing[T], view: Callable[[T], V]) -> Listing[V]:
     return Listing([view(item) for item in listing.items], listing.next_cursor)
 
@@ -126,6 +88,12 @@ def me(principal: Principal) -> MeView:
     )
 
 
+def signed_in(value: SignedIn) -> dict[str, Any]:
+    """The tokens as RFC 6749 §5.1 has them, and beside them what makes the device known."""
+    answer: dict[str, Any] = msgspec.to_builtins(value.tokens)
+    return answer if value.device_token is None else answer | {"device_token": value.device_token}
+
+
 def user(value: User) -> UserView:
     return UserView(value.id, value.email, value.name, value.role, value.status, value.created_at)
 
@@ -138,37 +106,4 @@ def invitation(value: Invitation, at: datetime) -> InvitationView:
         status=people.status(value, at),
         created_at=value.created_at,
         expires_at=value.expires_at,
-    )
-
-
-def service_account(value: ServiceAccount, tenant_id: str) -> ServiceAccountView:
-    return ServiceAccountView(
-        id=value.id,
-        client_id=client_id.of(tenant_id, value.id),
-        name=value.name,
-        scopes=value.scopes,
-        created_at=value.created_at,
-    )
-
-
-def service_account_made(made: Made, tenant_id: str) -> ServiceAccountMadeView:
-    return ServiceAccountMadeView(
-        id=made.account.id,
-        client_id=client_id.of(tenant_id, made.account.id),
-        client_secret=made.secret,
-        name=made.account.name,
-        scopes=made.account.scopes,
-        created_at=made.account.created_at,
-    )
-
-
-def service_account_made_before(made: Made, tenant_id: str) -> ServiceAccountMadeBeforeView:
-    account = made.account
-    return ServiceAccountMadeBeforeView(
-        id=account.id,
-        client_id=client_id.of(tenant_id, account.id),
-        name=account.name,
-        scopes=account.scopes,
-        created_at=account.created_at,
-        notice=_SHOWN_ONCE,
     )

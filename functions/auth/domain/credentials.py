@@ -14,7 +14,7 @@ MAX_OF_A_KIND = 5
 
 
 class ClientSecret(msgspec.Struct, frozen=True):
-    """A secret of 128 random bits or more needs no slow hash: `sha256` in hex. It works until `expires_at`."""
+    """A secret of 128 random bits or more needs no slow hash: `sha256`, in hex. Works until `expires_at`."""
 
     id: str
     sha256: str

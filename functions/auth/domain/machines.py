@@ -1,17 +1,23 @@
 """Service accounts: machines of a tenant that sign in with a secret or a key."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
 
-from functions.auth.domain import roles
+from functions.auth.domain import credentials, roles
 from functions.auth.domain.credentials import ClientSecret, PublicKey
 from functions.auth.domain.roles import Role
 from shared.errors import Forbidden, invalid
 
 MAX_SCOPES = 50
+
+STILL_ISSUING = timedelta(minutes=1)
+"""A request that read a machine before its end may be given a token by it so much later: twice what a request
+may take, so that neither a slow commit nor a slow answer outlives a revocation."""
+
+Status = Literal["active", "disabled"]
 
 
 class ServiceAccount(msgspec.Struct, frozen=True):
@@ -25,16 +31,51 @@ class ServiceAccount(msgspec.Struct, frozen=True):
     created_by: str
     created_at: datetime
     keys: tuple[PublicKey, ...] = ()
-    status: Literal["active", "disabled"] = "active"
+    status: Status = "active"
 
 
-def grantable(asked: Sequence[str], own: frozenset[str], tenant_id: str) -> tuple[str, ...]:
-    """The scopes a new account gets, sorted. Raises `Invalid`, and `Forbidden` beyond the creator's own."""
+class Changed(msgspec.Struct, frozen=True):
+    """What an account becomes. `what` names the fields; none: it stays as it is.
+
+    `ends`: its access tokens of this time and before are over.
+    """
+
+    account: ServiceAccount
+    what: tuple[str, ...]
+    ends: datetime | None = None
+
+
+def changed(before: ServiceAccount, after: ServiceAccount, at: datetime) -> Changed:
+    """Who is disabled, or may less than before, loses the access tokens that say otherwise."""
+    fields = ("name", "scopes", "status", "secrets", "keys")
+    what = tuple(name for name in fields if getattr(before, name) != getattr(after, name))
+    if "status" in what and after.status == "disabled":
+        return Changed(after, what, at + STILL_ISSUING)
+    return Changed(after, what, None if set(after.scopes) >= set(before.scopes) else at)
+
+
+def holds(account: ServiceAccount, secret: str, at: datetime) -> bool:
+    """Whether it signs in with `secret` at `at`."""
+    return credentials.holds(account.secrets, secret, at) and account.status == "active"
+
+
+def grantable(asked: Sequence[str], own: Collection[str], tenant_id: str) -> tuple[str, ...]:
+    """The scopes a machine gets, sorted. Raises `Invalid`, and `Forbidden` beyond the caller's own."""
     if not 1 <= len(asked) <= MAX_SCOPES:
         raise invalid("/scopes", "invalid_scopes", f"Give 1 to {MAX_SCOPES} scopes.")
     for index, scope in enumerate(asked):
         if scope not in roles.SCOPES:
             raise invalid(f"/scopes/{index}", "unknown_scope", "There is no such scope.")
-    if not own.issuperset(asked) or not roles.exist_in(tenant_id, asked):
-        raise Forbidden("scope_not_grantable", "An account gets no scope that its creator does not have.")
+    if not set(own).issuperset(asked) or not roles.exist_in(tenant_id, asked):
+        raise Forbidden("scope_not_grantable", "A machine gets no scope that its creator does not have.")
     return tuple(sorted(set(asked)))
+
+
+def require_equal(account: ServiceAccount, scopes: Collection[str], caller_roles: Collection[str]) -> None:
+    """Who gives a machine a new secret could be that machine from then on, so he has all it may.
+
+    Raises `Forbidden` `scope_not_grantable`.
+    """
+    if not set(scopes).issuperset(account.scopes) or not set(caller_roles).issuperset(account.roles):
+        detail = "This account may more than you. Ask somebody who has all of its scopes."
+        raise Forbidden("scope_not_grantable", detail)
