@@ -1,6 +1,5 @@
-"""Challenges: sealed texts that say who has to prove what until when. Nothing is stored until one is answered."""
+"""Challenges: sealed texts that say who has to prove what until when; nothing is stored before an answer."""
 
-import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -15,8 +14,8 @@ Purpose = Literal["registration", "sign_in", "step_up"]
 
 
 class SecondFactorChallenge(msgspec.Struct, frozen=True):
-    """The first factor of `user_id` is proven by `amr`. `password` is a digest of what it was proven with,
-    so that a challenge dies with the password.
+    """The first factor of `user_id` is proven by `amr`. `password` is the `password_mark` of the one that was
+    given: a challenge dies with the password.
     """
 
     id: str
@@ -104,8 +103,9 @@ class Challenges:
         return None if _is_over(challenge.issued_at, at) else challenge
 
 
-def password_digest(password_hash: str) -> bytes:
-    return hashlib.sha256(password_hash.encode()).digest()[:16]
+def password_mark(set_at: datetime | None) -> bytes:
+    """Differs once another password was set, though not when one is only hashed anew."""
+    return b"" if set_at is None else set_at.isoformat().encode()
 
 
 def is_open(answers: Answers | None) -> bool:

@@ -1,0 +1,31 @@
+"""Whether somebody has proven who they are recently enough for what must not be done with a stolen token."""
+
+from datetime import datetime, timedelta
+
+from functions.auth.domain.assurance import Acr, acr_of
+from shared.errors import Forbidden
+from shared.identity import Principal
+
+MAX_AGE = timedelta(minutes=10)
+
+
+def require_recent(principal: Principal, at: datetime, acr: Acr = "aal1") -> None:
+    """Raises `Forbidden` `step_up_required` for a person whose last proof is over ten minutes old, or below
+    `acr`, and for a machine, which can give none. The challenge is that of RFC 9470 §3.
+    """
+    proven_at = principal.authenticated_at
+    if proven_at is None or principal.session_id is None:
+        raise _refusal("This is for a person who has just signed in; a machine cannot do it.", acr)
+    if at >= proven_at + MAX_AGE:
+        raise _refusal("Prove again who you are: POST /v1/auth/step-up, then repeat this request.", acr)
+    if acr == "aal2" and acr_of(principal.amr) != "aal2":
+        raise _refusal("Prove a second factor: POST /v1/auth/step-up, then repeat this request.", acr)
+
+
+def _refusal(detail: str, acr: Acr) -> Forbidden:
+    max_age = int(MAX_AGE.total_seconds())
+    challenge = (
+        'Bearer error="insufficient_user_authentication",'
+        f' error_description="{detail}", acr_values="{acr}", max_age="{max_age}"'
+    )
+    return Forbidden("step_up_required", detail, headers={"WWW-Authenticate": challenge})
