@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from shared import strict_json
-from shared.keyring import ALGORITHM
+from shared.keyring import ALGORITHMS
 
 MAX_TOKEN_CHARS = 4096
 MAX_LIFETIME_SECONDS = 600
@@ -18,6 +18,7 @@ LEEWAY_SECONDS = 10
 _Id = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_-]{1,64}\Z")]
 _ClientId = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_.-]{1,160}\Z")]
 _Scope = Annotated[str, Meta(pattern=r"\A[a-z0-9_:.]*(?: [a-z0-9_:.]+)*\Z", max_length=1000)]
+_Method = Annotated[str, Meta(pattern=r"\A[a-z0-9]{1,16}\Z")]
 _Role = Annotated[str, Meta(pattern=r"\A[a-z_]{1,32}\Z")]
 
 
@@ -49,6 +50,9 @@ class Claims(msgspec.Struct, frozen=True):
     tier: _Role
     sid: _Id | None = None
     nbf: int | None = None
+    auth_time: int | None = None
+    acr: _Method | None = None
+    amr: Annotated[list[_Method], Meta(max_length=8)] = []
 
     def check_times(self, now: int) -> None:
         """`now` in seconds since 1970. Raises `NotAToken`."""
@@ -62,9 +66,10 @@ class Claims(msgspec.Struct, frozen=True):
 
 
 class Unproven(msgspec.Struct, frozen=True):
-    """What a token says of itself; true once the signature by `kid` has been checked."""
+    """What a token says of itself; true once the signature by `kid` has been checked with its own `alg`."""
 
     kid: str
+    alg: str
     claims: Claims
 
 
@@ -79,9 +84,9 @@ def read(token: str) -> Unproven:
         claims = strict_json.decode(body, Claims, max_depth=4)
     except (strict_json.Malformed, msgspec.ValidationError):
         raise NotAToken from None
-    if header.alg != ALGORITHM or header.typ.lower() not in ("at+jwt", "application/at+jwt"):
+    if header.alg not in ALGORITHMS or header.typ.lower() not in ("at+jwt", "application/at+jwt"):
         raise NotAToken
-    return Unproven(header.kid, claims)
+    return Unproven(header.kid, header.alg, claims)
 
 
 def _canonical(segment: str) -> bytes:

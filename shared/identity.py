@@ -8,14 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 import jwt
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from shared import keyring, revocations, tenant
 from shared.access_token import MAX_TOKEN_CHARS, Claims, NotAToken, read
 from shared.cache import Cache, CacheLimits
 from shared.errors import Error, Forbidden, Unauthenticated
 from shared.ids import Clock
-from shared.keyring import KeyRing
+from shared.keyring import KeyRing, PublicKey
 from shared.metrics import Reading
 from shared.revocations import Ended
 from shared.store import Store
@@ -32,7 +31,10 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """A verified caller. The tenant comes from here and from nowhere else."""
+    """A verified caller. The tenant comes from here and from nowhere else.
+
+    `authenticated_at` and `amr` (RFC 8176): when and how a person last proved who they are.
+    """
 
     tenant_id: str
     subject: str
@@ -44,6 +46,15 @@ class Principal(msgspec.Struct, frozen=True):
     issued_at: datetime
     expires_at: datetime
     session_id: str | None = None
+    authenticated_at: datetime | None = None
+    amr: tuple[str, ...] = ()
+
+
+class _Key(msgspec.Struct, frozen=True):
+    """A key of the ring, and the only algorithm that it is used with (RFC 8725 §3.1)."""
+
+    alg: str
+    public: PublicKey
 
 
 class _Verified(msgspec.Struct, frozen=True, gc=False):
@@ -126,8 +137,10 @@ class Verifier:
         self._asked_anew += 1
         try:
             unproven = read(token)
-            public = await self._key(unproven.kid)
-            self._check_signature(token, public)
+            key = await self._key(unproven.kid)
+            if unproven.alg != key.alg:
+                raise NotAToken
+            self._check_signature(token, key)
             claims = unproven.claims
             claims.check_times(math.floor(self._clock().timestamp()))
         except NotAToken:
@@ -138,13 +151,13 @@ class Verifier:
             self._verified.popitem(last=False)
         return verified
 
-    def _check_signature(self, token: str, public: EllipticCurvePublicKey) -> None:
+    def _check_signature(self, token: str, key: _Key) -> None:
         """Signature, issuer and audience; the times are checked against our own clock instead."""
         try:
             jwt.decode(
                 token,
-                public,
-                algorithms=[keyring.ALGORITHM],
+                key.public,
+                algorithms=[key.alg],
                 audience=self._audience,
                 issuer=self._issuer,
                 options={
@@ -158,7 +171,7 @@ class Verifier:
         except jwt.PyJWTError:
             raise NotAToken from None
 
-    async def _key(self, kid: str) -> EllipticCurvePublicKey:
+    async def _key(self, kid: str) -> _Key:
         keys = await self._rings.get(_RING)
         if kid not in keys and self._may_ask_again(empty=not keys):
             keys = await self._rings.refetch(_RING)
@@ -189,10 +202,10 @@ class Verifier:
         if standing.ended is not None and _is_over(principal, standing.ended):
             raise _refusal()
 
-    async def _fetch_keys(self, _: str) -> dict[str, EllipticCurvePublicKey]:
+    async def _fetch_keys(self, _: str) -> dict[str, _Key]:
         doc = (await self._store.read(keyring.key(self._store)))[0]
         ring = from_body(doc.body, KeyRing) if doc else KeyRing()
-        return {key.kid: keyring.public_key(key.public) for key in ring.keys}
+        return {key.kid: _Key(key.public["alg"], keyring.public_key(key.public)) for key in ring.keys}
 
     async def _fetch_tenant(self, tenant_id: str) -> _Standing | None:
         asked_at = self._clock()
@@ -222,6 +235,8 @@ def _principal(claims: Claims) -> Principal:
         issued_at=datetime.fromtimestamp(claims.iat, UTC),
         expires_at=datetime.fromtimestamp(claims.exp, UTC),
         session_id=claims.sid,
+        authenticated_at=None if claims.auth_time is None else datetime.fromtimestamp(claims.auth_time, UTC),
+        amr=tuple(claims.amr),
     )
 
 

@@ -12,21 +12,34 @@ from shared.store.bodies import from_body, to_body
 T = TypeVar("T", bound=msgspec.Struct)
 
 USERS = Query("users_by_age", "users", order="created_at")
+USERS_OF_STATUS = Query("users_of_status", "users", equal=("status",), order="created_at")
+USERS_OF_ROLE = Query("users_of_role", "users", equal=("role",), order="created_at")
+USERS_OF_ROLE_AND_STATUS = Query(
+    "users_of_role_and_status", "users", equal=("role", "status"), order="created_at"
+)
+USERS_OF_EMAIL = Query("users_of_email", "users", equal=("email",))
 INVITATIONS = Query("invitations_by_age", "invitations", order="created_at")
+INVITATIONS_OF_ROLE = Query("invitations_of_role", "invitations", equal=("role",))
+INVITATIONS_OF_EMAIL = Query("invitations_of_email", "invitations", equal=("email",))
+ROLES = Query("roles_by_age", "roles", order="created_at")
 SERVICE_ACCOUNTS = Query("service_accounts_by_age", "service_accounts", order="created_at")
-QUERIES = (USERS, INVITATIONS, SERVICE_ACCOUNTS)
+CLIENTS = Query("clients_by_age", "clients", order="created_at")
+SESSIONS_OF_USER = Query("sessions_of_user", "sessions", equal=("user_id",), order="created_at")
+AUDIT = Query("audit_newest", "audit", order="at", descending=True)
+AUDIT_OF = {
+    field: Query(f"audit_newest_of_{field}", "audit", equal=(field,), order="at", descending=True)
+    for field in ("actor_id", "action", "target")
+}
+"""By field."""
+_PEOPLE = (USERS, USERS_OF_STATUS, USERS_OF_ROLE, USERS_OF_ROLE_AND_STATUS, USERS_OF_EMAIL, ROLES)
+_INVITED = (INVITATIONS, INVITATIONS_OF_ROLE, INVITATIONS_OF_EMAIL)
+QUERIES = (*_PEOPLE, *_INVITED, SERVICE_ACCOUNTS, CLIENTS, SESSIONS_OF_USER, AUDIT, *AUDIT_OF.values())
 
 
 class Slug(msgspec.Struct, frozen=True):
     """`slugs/{slug}`, which the tenants function owns."""
 
     tenant_id: str
-
-
-class MacKeyRing(msgspec.Struct, frozen=True):
-    """`keyring/refresh` and `keyring/link`: the secret's versions that are accepted; the last one seals."""
-
-    secret_versions: tuple[int, ...]
 
 
 class Found(msgspec.Struct, Generic[T], frozen=True, gc=False):
@@ -81,8 +94,26 @@ def invitation_key(store: Store, tenant_id: str, invitation_id: str) -> Key:
     return store.tenant(tenant_id).key("invitations", invitation_id)
 
 
+def role_key(store: Store, tenant_id: str, name: str) -> Key:
+    return store.tenant(tenant_id).key("roles", name)
+
+
+def link_key(store: Store, tenant_id: str, link_id: str) -> Key:
+    """Of a `PasswordReset` by the login's id, of an `EmailChange` by the user's."""
+    return store.tenant(tenant_id).key("links", link_id)
+
+
 def session_key(store: Store, tenant_id: str, session_id: str) -> Key:
     return store.tenant(tenant_id).key("sessions", session_id)
+
+
+def client_key(store: Store, tenant_id: str, client_id: str) -> Key:
+    """`client_id`: its own id, `cli_…`."""
+    return store.tenant(tenant_id).key("clients", client_id)
+
+
+def assertion_key(store: Store, tenant_id: str, assertion_id: str) -> Key:
+    return store.tenant(tenant_id).key("assertions", assertion_id)
 
 
 def service_account_key(store: Store, tenant_id: str, account_id: str) -> Key:

@@ -1,79 +1,109 @@
-"""Sessions go on by refresh and end by logout, or when a token of theirs turns up twice."""
+"""Sessions go on by refresh and end by logout, or when a token of theirs turns up too late."""
+
+import logging
+from collections.abc import Sequence
+
+import msgspec
 
 from functions.auth import records
-from functions.auth.domain import roles
+from functions.auth.client_authentication import AuthenticatedClient
+from functions.auth.domain import oauth_client, roles
 from functions.auth.domain import session as session_rules
 from functions.auth.domain.refresh_token import RefreshToken
 from functions.auth.domain.session import Refused, Reused, Rotated, Session
+from functions.auth.id_tokens import IdTokens
 from functions.auth.keys import KeyRoom
 from functions.auth.records import Found
+from functions.auth.session_end import SessionEnd
 from functions.auth.tokens import AccessTokens, Tokens
 from shared import audit, tenant
 from shared.audit import Actor
-from shared.errors import Forbidden, OAuthError
-from shared.identity import Principal
+from shared.errors import OAuthError
 from shared.ids import Clock
-from shared.outbox import Outbox
 from shared.store import Store, until_not_stale
 from shared.tenant import Tenant
+
+_log = logging.getLogger(__name__)
 
 
 class Sessions:
     def __init__(
         self,
         store: Store,
-        outbox: Outbox,
         access_tokens: AccessTokens,
+        id_tokens: IdTokens,
         keys: KeyRoom,
+        ends: SessionEnd,
         clock: Clock,
     ) -> None:
         self._store = store
-        self._outbox = outbox
         self._access_tokens = access_tokens
+        self._id_tokens = id_tokens
         self._keys = keys
+        self._ends = ends
         self._clock = clock
 
-    async def refresh(self, text: str, scope: str | None, request_id: str) -> Tokens:
-        """A new access token and the session's newest refresh token.
+    async def refresh(
+        self,
+        client: AuthenticatedClient,
+        text: str,
+        request_id: str,
+        *,
+        scope: str | None = None,
+        audience: str | None = None,
+    ) -> Tokens:
+        """A new access token, and the successor of the refresh token `text`.
 
-        Raises `OAuthError` `invalid_grant` for whatever is not the newest token or its predecessor, and
-        `invalid_scope`. Anything older than these ends the session: `security.refresh_token_reused`.
+        Raises `OAuthError`: `invalid_grant` for whatever is no live token of this client (another client's
+        stays what it was), and `invalid_scope`. A token that is older than `session.present` allows ends the
+        session: `security.refresh_token_reused`.
         """
         token = (await self._keys.current()).refresh_tokens.read(text)
-        if token is None:
+        if token is None or client.tenant_id not in ("", token.tenant_id):
             raise _invalid_grant()
-        return await until_not_stale(lambda: self._attempt(token, scope, request_id))
+        actor = Actor("user", "", token.tenant_id, request_id)
+        return await until_not_stale(lambda: self._attempt(client, token, actor, scope, audience))
 
-    async def logout(self, principal: Principal, actor: Actor) -> None:
-        """Ends the caller's session, once; again is fine. Raises `Forbidden` `no_session` for a machine."""
-        session_id = principal.session_id
-        if session_id is None:
-            raise Forbidden("no_session", "A service account has no session to end.")
-
-        async def attempt() -> None:
-            key = records.session_key(self._store, principal.tenant_id, session_id)
-            session = records.found((await self._store.read(key))[0], Session)
-            if session is not None and session.value.revoked_at is None:
-                over = session_rules.revoke(session.value, self._clock(), "logout")
-                await self._end(principal.tenant_id, session, over, actor, "session.revoked")
-
-        await until_not_stale(attempt)
-
-    async def tokens(self, owner: Tenant, session: Session, scopes: tuple[str, ...]) -> Tokens:
-        """An access token with `scopes`, and the session's newest refresh token."""
-        keys = await self._keys.current()
-        newest = RefreshToken(owner.id, session.id, session.generation)
-        return await self._access_tokens.issue(
+    async def tokens(
+        self,
+        owner: Tenant,
+        session: Session,
+        scopes: Sequence[str],
+        *,
+        generation: int | None = None,
+        refreshable: bool = True,
+        audience: str | None = None,
+        nonce: str | None = None,
+    ) -> Tokens:
+        """An access token with `scopes`, an ID token where `openid` is one of them (with `nonce`), and unless
+        it is not `refreshable` the session's refresh token of `generation`, of the newest without one.
+        """
+        issued = await self._access_tokens.issue(
             owner,
             session.user_id,
             session.client_id,
-            scopes=scopes,
+            scopes=tuple(scopes),
             roles=session.roles,
-            session_id=session.id,
-            refresh_token=keys.refresh_tokens.text(newest),
+            session=session,
+            audience=audience,
         )
+        if refreshable:
+            keys = await self._keys.current()
+            successor = RefreshToken(owner.id, session.id, generation or session.generation)
+            issued = msgspec.structs.replace(issued, refresh_token=keys.refresh_tokens.text(successor))
+        if "openid" in scopes:
+            id_token = await self._id_tokens.issue(owner.id, session, issued.access_token, nonce)
+            issued = msgspec.structs.replace(issued, id_token=id_token)
+        return issued
 
-    async def _attempt(self, token: RefreshToken, scope: str | None, request_id: str) -> Tokens:
+    async def _attempt(
+        self,
+        client: AuthenticatedClient,
+        token: RefreshToken,
+        actor: Actor,
+        scope: str | None,
+        audience: str | None,
+    ) -> Tokens:
         session_doc, tenant_doc = await self._store.read(
             records.session_key(self._store, token.tenant_id, token.session_id),
             tenant.key(self._store, token.tenant_id),
@@ -81,18 +111,23 @@ class Sessions:
         session, owner = records.found(session_doc, Session), records.found(tenant_doc, Tenant)
         if session is None or owner is None or owner.value.status != "active":
             raise _invalid_grant()
-        actor = Actor("user", session.value.user_id, token.tenant_id, request_id)
+        if session.value.client_id != client.client_id:
+            _log.warning("a refresh token of session %s was sent by another client", session.value.id)
+            raise _invalid_grant()
+        actor = msgspec.structs.replace(actor, id=session.value.user_id)
         now, valid_after = self._clock(), owner.value.tokens_valid_after
         outcome = session_rules.present(session.value, token.generation, now, valid_after)
         if isinstance(outcome, Refused):
             raise _invalid_grant()
         if isinstance(outcome, Reused):
-            await self._end(token.tenant_id, session, outcome.session, actor, "security.refresh_token_reused")
+            await self._ends.commit(token.tenant_id, session, outcome.session, actor)
             raise _invalid_grant()
-        scopes = roles.narrowed(session.value.scopes, scope)
+        scopes = roles.narrowed(oauth_client.still_granted(client.client, session.value.scopes), scope)
         if isinstance(outcome, Rotated):
             await self._move_on(owner, session, outcome.session, actor)
-        return await self.tokens(owner.value, outcome.session, scopes)
+        return await self.tokens(
+            owner.value, outcome.session, scopes, generation=token.generation + 1, audience=audience
+        )
 
     async def _move_on(
         self, owner: Found[Tenant], session: Found[Session], moved: Session, actor: Actor
@@ -108,25 +143,6 @@ class Sessions:
             ),
             session.replace(moved),
             owner.check(),
-        )
-
-    async def _end(
-        self, tenant_id: str, session: Found[Session], over: Session, actor: Actor, event: str
-    ) -> None:
-        """Revokes with the event that says why."""
-        data = {"session_id": over.id, "user_id": over.user_id}
-        await self._store.commit(
-            session.replace(over),
-            *self._outbox.entries(event, tenant_id, data),
-            audit.record(
-                self._store,
-                tenant_id,
-                actor=actor,
-                action="session.revoke",
-                target=over.id,
-                at=self._clock(),
-                detail={"because": over.revoked_because},
-            ),
         )
 
 

@@ -1,6 +1,7 @@
 """The HTTP door to signing in and out, without pages."""
 
 from functions.auth import views
+from functions.auth.failed_sign_ins import Source
 from functions.auth.use_cases import UseCases
 from shared.http import NO_STORE, PUBLIC, SIGNED_IN, Call, Response, Route, json_response
 
@@ -19,9 +20,14 @@ class _Handlers:
 
     async def login(self, call: Call) -> Response:
         asked = await call.json(views.LoginRequest)
-        tokens = await self._do.sign_in.login(asked.tenant, asked.email, asked.password, call.request_id)
-        return json_response(tokens, headers=NO_STORE)
+        source = Source(
+            call.client_ip, asked.device_token, call.headers.get("user-agent", ""), call.request_id
+        )
+        signed_in = await self._do.sign_in.login(
+            asked.tenant, asked.email, asked.password, source, remember=asked.remember_device
+        )
+        return json_response(views.signed_in(signed_in), headers=NO_STORE)
 
     async def logout(self, call: Call) -> Response:
-        await self._do.sessions.logout(call.principal, call.actor)
+        await self._do.session_end.logout(call.principal, call.actor)
         return Response(204)

@@ -1,8 +1,9 @@
-"""Access tokens: claims signed with the active key."""
+"""Access tokens (RFC 9068): claims signed with the active key."""
 
 import msgspec
 
 from functions.auth.domain import claims
+from functions.auth.domain.session import Session
 from functions.auth.keys import KeyRoom
 from shared.ids import Clock, new_id
 from shared.tenant import Tenant
@@ -22,7 +23,7 @@ class Tokens(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class AccessTokens:
-    """`issuer` is the public address of the API, which is the audience too."""
+    """`issuer` is the public address of the API, which is the audience too unless another one is given."""
 
     def __init__(self, keys: KeyRoom, issuer: str, clock: Clock) -> None:
         self._keys = keys
@@ -37,12 +38,15 @@ class AccessTokens:
         *,
         scopes: tuple[str, ...],
         roles: tuple[str, ...],
-        session_id: str | None = None,
-        refresh_token: str | None = None,
+        session: Session | None = None,
+        audience: str | None = None,
+        lifetime_seconds: int = claims.LIFETIME_SECONDS,
     ) -> Tokens:
+        """`session`: that of the person; None for a machine. `audience`: another API's (RFC 8707)."""
         scope = claims.scope_text(scopes)
         said = claims.build(
             issuer=self._issuer,
+            audience=audience or self._issuer,
             subject=subject,
             client_id=client_id,
             tenant_id=tenant.id,
@@ -51,8 +55,9 @@ class AccessTokens:
             roles=roles,
             token_id=new_id("tok"),
             at=self._clock(),
-            session_id=session_id,
+            lifetime_seconds=lifetime_seconds,
+            session=session,
         )
         keys = await self._keys.current()
         signed = keys.signer.sign(_encoder.encode(said))
-        return Tokens(signed, "Bearer", claims.LIFETIME_SECONDS, scope, refresh_token)
+        return Tokens(signed, "Bearer", lifetime_seconds, scope)

@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 
 from functions.auth.client_authentication import ClientAuthentication
+from functions.auth.audit_log import AuditLog
 from functions.auth.failed_sign_ins import FailedSignIns, Sleep
 from functions.auth.grants import ClientCredentialsGrant, RefreshTokenGrant
 from functions.auth.id_tokens import IdTokens
@@ -73,4 +74,5 @@ class UseCases:
         self.tokens = TokenEndpoint(self.clients, grants)
         self.invitations = Invitations(store, ports.outbox, ports.passwords, self.keys, clock)
         self.invitation_mail = InvitationMail(store, self.keys, ports.mailer, clock, ports.issuer)
+        self.audit_log = AuditLog(store)
         self.users = Users(store)

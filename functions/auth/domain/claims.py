@@ -1,14 +1,21 @@
-"""What an access token says (RFC 9068 §2.2)."""
+"""What an access token says (RFC 9068 §2.2), and what an ID token says (OpenID Connect Core §2)."""
 
+import base64
+import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
 
+from functions.auth.domain.assurance import acr_of
+from functions.auth.domain.session import Session
+
 LIFETIME_SECONDS = 600
 
 
 class Claims(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`sid`, `auth_time`, `acr` and `amr` are in the tokens of people only."""
+
     iss: str
     aud: str
     sub: str
@@ -21,6 +28,26 @@ class Claims(msgspec.Struct, frozen=True, omit_defaults=True):
     exp: int
     jti: str
     sid: str | None = None
+    auth_time: int | None = None
+    acr: str | None = None
+    amr: tuple[str, ...] = ()
+
+
+class IdClaims(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Without e-mail and name, which userinfo has (§5.4). `sub` is one person's within `tid`."""
+
+    iss: str
+    sub: str
+    aud: str
+    exp: int
+    iat: int
+    auth_time: int
+    acr: str
+    amr: tuple[str, ...]
+    sid: str
+    tid: str
+    at_hash: str
+    nonce: str | None = None
 
 
 def scope_text(scopes: Iterable[str]) -> str:
@@ -31,6 +58,7 @@ def scope_text(scopes: Iterable[str]) -> str:
 def build(
     *,
     issuer: str,
+    audience: str,
     subject: str,
     client_id: str,
     tenant_id: str,
@@ -39,13 +67,14 @@ def build(
     roles: tuple[str, ...],
     token_id: str,
     at: datetime,
-    session_id: str | None,
+    lifetime_seconds: int,
+    session: Session | None,
 ) -> Claims:
-    """Issuer and audience are the same public address: one API, one token for it."""
+    """`session`: that of the person; None for a machine."""
     issued_at = int(at.timestamp())
-    return Claims(
+    claims = Claims(
         iss=issuer,
-        aud=issuer,
+        aud=audience,
         sub=subject,
         client_id=client_id,
         tid=tenant_id,
@@ -53,7 +82,42 @@ def build(
         roles=roles,
         tier=tier,
         iat=issued_at,
-        exp=issued_at + LIFETIME_SECONDS,
+        exp=issued_at + lifetime_seconds,
         jti=token_id,
-        sid=session_id,
     )
+    if session is None:
+        return claims
+    return msgspec.structs.replace(
+        claims,
+        sid=session.id,
+        auth_time=int(session.authenticated_at.timestamp()),
+        acr=acr_of(session.amr),
+        amr=session.amr,
+    )
+
+
+def of_person(
+    session: Session, tenant_id: str, *, issuer: str, at: datetime, access_token: str, nonce: str | None
+) -> IdClaims:
+    """An ID token for the session's client. `access_token` is the one that it is handed out with."""
+    issued_at = int(at.timestamp())
+    return IdClaims(
+        iss=issuer,
+        sub=session.user_id,
+        aud=session.client_id,
+        exp=issued_at + LIFETIME_SECONDS,
+        iat=issued_at,
+        auth_time=int(session.authenticated_at.timestamp()),
+        acr=acr_of(session.amr),
+        amr=session.amr,
+        sid=session.id,
+        tid=tenant_id,
+        at_hash=_left_half(access_token),
+        nonce=nonce,
+    )
+
+
+def _left_half(token: str) -> str:
+    """`at_hash` (§3.1.3.6) with the hash of ES256."""
+    digest = hashlib.sha256(token.encode()).digest()
+    return base64.urlsafe_b64encode(digest[:16]).decode().rstrip("=")

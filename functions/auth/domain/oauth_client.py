@@ -76,6 +76,16 @@ def scopes_for(client: OAuthClient, held: Collection[str], asked: str | None) ->
     return given
 
 
+def still_granted(client: OAuthClient | None, scopes: Sequence[str]) -> tuple[str, ...]:
+    """Those of a session's scopes that its client may have today; all where it is none of a tenant's."""
+    return tuple(scope for scope in scopes if client is None or scope in client.scopes)
+
+
+def of_machines(scopes: Sequence[str]) -> tuple[str, ...]:
+    """Those that make sense without a person."""
+    return tuple(scope for scope in scopes if scope not in OIDC_SCOPES)
+
+
 def check(client: OAuthClient) -> None:
     """That its parts fit together. Raises `Invalid`, which names the field."""
     if len(client.redirect_uris) > MAX_REDIRECT_URIS:

@@ -8,12 +8,15 @@ from functions.auth.domain.roles import Role
 
 ABSOLUTE_LIFETIME = timedelta(days=30)
 IDLE_LIFETIME = timedelta(days=7)
+GRACE = timedelta(seconds=30)
+"""So long a token that was exchanged is answered again, even if its successor was used meanwhile."""
 
 
 class Session(msgspec.Struct, frozen=True):
     """`generation` is the newest refresh token issued; roles and scopes are those of the sign-in.
 
-    `amr` (RFC 8176) and `authenticated_at` say how and when the user last proved who they are.
+    `amr` (RFC 8176) and `authenticated_at` say how and when the user last proved who they are. `used_at` is
+    when the newest generation was made, `before_used_at` when the one before it was.
     """
 
     id: str
@@ -28,6 +31,7 @@ class Session(msgspec.Struct, frozen=True):
     generation: int = 1
     revoked_at: datetime | None = None
     revoked_because: str = ""
+    before_used_at: datetime | None = None
 
 
 class Rotated(msgspec.Struct, frozen=True):
@@ -37,9 +41,10 @@ class Rotated(msgspec.Struct, frozen=True):
 
 
 class Repeated(msgspec.Struct, frozen=True):
-    """The predecessor was presented while its successor is unused (a lost reply, a race): the same again."""
+    """A lost reply or a race: `generation`, the successor of what was presented, is handed out once more."""
 
     session: Session
+    generation: int
 
 
 class Reused(msgspec.Struct, frozen=True):
@@ -58,19 +63,27 @@ Outcome = Rotated | Repeated | Reused | Refused
 
 
 def present(session: Session, generation: int, at: datetime, valid_after: datetime | None) -> Outcome:
-    """What it means that `generation` is presented now. `valid_after`: the tenant's `tokens_valid_after`."""
+    """What it means that `generation` is presented now. `valid_after`: the tenant's `tokens_valid_after`.
+
+    The predecessor is answered while its successor is unused, or was made less than `GRACE` ago: a token is
+    the predecessor of a used one where it is two behind the newest.
+    """
     if session.revoked_at is not None:
         return Refused("revoked")
     if valid_after is not None and session.created_at <= valid_after:
         return Refused("ended_by_tenant")
     if at >= session.created_at + ABSOLUTE_LIFETIME or at >= session.used_at + IDLE_LIFETIME:
         return Refused("expired")
-    if generation > session.generation:
+    if not 1 <= generation <= session.generation:
         return Refused("unknown_generation")
     if generation == session.generation:
-        return Rotated(msgspec.structs.replace(session, generation=generation + 1, used_at=at))
-    if generation == session.generation - 1:
-        return Repeated(session)
+        return Rotated(
+            msgspec.structs.replace(
+                session, generation=generation + 1, used_at=at, before_used_at=session.used_at
+            )
+        )
+    if generation == session.generation - 1 or _just_exchanged(session, generation, at):
+        return Repeated(session, generation + 1)
     return Reused(revoke(session, at, "refresh_token_reused"))
 
 
@@ -79,3 +92,11 @@ def revoke(session: Session, at: datetime, because: str) -> Session:
     if session.revoked_at is not None:
         return session
     return msgspec.structs.replace(session, revoked_at=at, revoked_because=because)
+
+
+def _just_exchanged(session: Session, generation: int, at: datetime) -> bool:
+    """Whether the token was exchanged less than `GRACE` ago, and its successor since."""
+    exchanged_at = session.before_used_at
+    if generation != session.generation - 2 or exchanged_at is None:
+        return False
+    return at < exchanged_at + GRACE

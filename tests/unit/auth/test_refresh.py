@@ -114,7 +114,7 @@ async def test_after_a_sign_out_no_token_of_the_session_lives(suite: Suite, firs
         held = [await suite.login()]
         owner = await suite.verifier.verify(held[0].access_token)
         caller = msgspec.structs.replace(caller, session_id=owner.session_id)
-        logout = suite.sessions.logout(caller, Actor("user", owner.subject, ACME))
+        logout = suite.do.session_end.logout(caller, Actor("user", owner.subject, ACME))
         await asyncio.gather(refresh(held), logout, refresh(held))
         assert {await refused(suite, each.refresh_token) for each in held} == {"invalid_grant"}
 
@@ -122,7 +122,7 @@ async def test_after_a_sign_out_no_token_of_the_session_lives(suite: Suite, firs
 async def test_signing_out_twice_is_one_revocation(suite: Suite, first: Tokens) -> None:
     who = await suite.verifier.verify(first.access_token)
     for _ in range(2):
-        await suite.sessions.logout(who, Actor("user", who.subject, ACME))
+        await suite.do.session_end.logout(who, Actor("user", who.subject, ACME))
     assert len(suite.bus.events("session.revoked")) == 1
     assert (await suite.audit()).count("session.revoke") == 1
     assert await refused(suite, first.refresh_token) == "invalid_grant"
@@ -130,7 +130,7 @@ async def test_signing_out_twice_is_one_revocation(suite: Suite, first: Tokens) 
 
 async def test_a_machine_is_told_that_it_has_no_session(suite: Suite) -> None:
     with pytest.raises(Error) as refusal:
-        await suite.sessions.logout(principal("owner", session_id=None), Actor("service_account", "sa_1"))
+        await suite.do.session_end.logout(principal("owner", session_id=None), Actor("service_account", "sa_1"))
     assert (refusal.value.status, refusal.value.code) == (403, "no_session")
 
 

@@ -1,0 +1,137 @@
+"""Client assertions (`private_key_jwt`): a JWT that a client signed with its own key (RFC 7523 §3)."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import jwt
+import msgspec
+from msgspec import Meta
+
+from functions.auth.domain import credentials
+from functions.auth.domain.credentials import PublicKey
+from shared import strict_json
+
+TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+ALGORITHMS = {"EC": "ES256", "RSA": "RS256", "OKP": "EdDSA"}
+"""The one algorithm of each kind of key: the key decides, not the header (RFC 8725 §3.1)."""
+MAX_CHARACTERS = 4096
+MAX_LIFETIME = timedelta(minutes=5)
+LEEWAY = timedelta(seconds=10)
+
+
+class NotAnAssertion(Exception):
+    """Anything wrong with it."""
+
+
+class _Header(msgspec.Struct, frozen=True):
+    """`jwk`, `jku`, `x5u` and their like are not looked at: keys are those that were registered."""
+
+    alg: str
+    kid: str | None = None
+    typ: str = "JWT"
+    crit: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Claims(msgspec.Struct, frozen=True):
+    """Times are whole seconds since 1970; issuer and subject are both the client."""
+
+    iss: str
+    sub: str
+    aud: str | list[str]
+    exp: int
+    iat: int
+    jti: Annotated[str, Meta(min_length=1, max_length=256)]
+    nbf: int = 0
+
+
+class UsedAssertion(msgspec.Struct, frozen=True):
+    """`assertions/{id}`: it was used. After `expires_at` it would be refused for its age."""
+
+    expires_at: datetime
+
+
+class Assertion:
+    """Read, and not believed before `verify`. Raises `NotAnAssertion`."""
+
+    def __init__(self, text: str) -> None:
+        parts = text.split(".")
+        if len(text) > MAX_CHARACTERS or not text.isascii() or len(parts) != 3:
+            raise NotAnAssertion
+        try:
+            self._header = strict_json.decode(_raw(parts[0]), _Header, max_depth=4)
+            self._claims = strict_json.decode(_raw(parts[1]), _Claims, max_depth=4)
+        except (strict_json.Malformed, msgspec.ValidationError):
+            raise NotAnAssertion from None
+        if self._claims.iss != self._claims.sub or self._header.crit is not msgspec.UNSET:
+            raise NotAnAssertion
+        self._text = text
+
+    @property
+    def client_id(self) -> str:
+        """Whose it says it is."""
+        return self._claims.sub
+
+    @property
+    def id(self) -> str:
+        """Of the document that remembers its use: the same client never uses a `jti` twice."""
+        return hashlib.sha256(msgspec.json.encode((self._claims.sub, self._claims.jti))).hexdigest()
+
+    @property
+    def used(self) -> UsedAssertion:
+        return UsedAssertion(_time(self._claims.exp) + LEEWAY)
+
+    def verify(self, keys: Sequence[PublicKey], audiences: Collection[str], now: datetime) -> None:
+        """Raises `NotAnAssertion` unless one of `keys` signed it, for one of `audiences`, for this time."""
+        self._check_audience(audiences)
+        self._check_times(now)
+        key = self._key(credentials.active(keys, now))
+        algorithm = ALGORITHMS[key.jwk["kty"]]
+        if self._header.alg != algorithm or self._header.typ.lower() not in _TYPES:
+            raise NotAnAssertion
+        try:
+            public = jwt.PyJWK(dict(key.jwk), algorithm)
+            jwt.api_jws.decode(self._text, public, algorithms=[algorithm])
+        except jwt.PyJWTError:
+            raise NotAnAssertion from None
+
+    def _check_audience(self, audiences: Collection[str]) -> None:
+        """It may name the issuer and the token endpoint, and nobody else who could use it here."""
+        named = [self._claims.aud] if isinstance(self._claims.aud, str) else self._claims.aud
+        if not named or not set(named) <= set(audiences):
+            raise NotAnAssertion
+
+    def _check_times(self, now: datetime) -> None:
+        expires_at, latest_start = _time(self._claims.exp), now + LEEWAY
+        if not now < expires_at <= now + MAX_LIFETIME + LEEWAY:
+            raise NotAnAssertion
+        if _time(self._claims.iat) > latest_start or _time(self._claims.nbf) > latest_start:
+            raise NotAnAssertion
+
+    def _key(self, keys: Sequence[PublicKey]) -> PublicKey:
+        """That of its `kid`; without one, the only one there is."""
+        kid = self._header.kid
+        fitting = [key for key in keys if kid in (None, key.kid)]
+        if len(fitting) != 1:
+            raise NotAnAssertion
+        return fitting[0]
+
+
+_TYPES = ("jwt", "client-authentication+jwt")
+
+
+def _time(seconds: int) -> datetime:
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise NotAnAssertion from None
+
+
+def _raw(segment: str) -> bytes:
+    try:
+        return base64.b64decode(segment + "=" * (-len(segment) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise NotAnAssertion from None

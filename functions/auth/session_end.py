@@ -1,0 +1,89 @@
+"""Sessions end: in one commit with what ends their access tokens, the event that says why, and the audit."""
+
+from functions.auth import records
+from functions.auth.domain import session as session_rules
+from functions.auth.domain.session import Session
+from functions.auth.records import Found
+from shared import audit, revocations
+from shared.audit import Actor
+from shared.errors import Forbidden
+from shared.identity import Principal
+from shared.ids import Clock, is_id
+from shared.outbox import Outbox
+from shared.store import Store, until_not_stale
+from shared.store.bodies import from_body, stamp
+
+REUSED = "refresh_token_reused"
+
+
+class SessionEnd:
+    def __init__(self, store: Store, outbox: Outbox, clock: Clock) -> None:
+        self._store = store
+        self._outbox = outbox
+        self._clock = clock
+
+    async def logout(self, principal: Principal, actor: Actor) -> None:
+        """Ends the caller's session, once; again is fine. Raises `Forbidden` `no_session` for a machine."""
+        if principal.session_id is None:
+            raise Forbidden("no_session", "A machine has no session to end.")
+        await self.end(principal.tenant_id, principal.session_id, "logout", actor)
+
+    async def end(self, tenant_id: str, session_id: str, because: str, actor: Actor) -> Session | None:
+        """The session, which is over now or was before; None for an id that is nobody's in this tenant."""
+        if not is_id(session_id):
+            return None
+
+        async def attempt() -> Session | None:
+            key = records.session_key(self._store, tenant_id, session_id)
+            session = records.found((await self._store.read(key))[0], Session)
+            if session is None:
+                return None
+            if session.value.revoked_at is not None:
+                return session.value
+            over = session_rules.revoke(session.value, self._clock(), because)
+            await self.commit(tenant_id, session, over, actor)
+            return over
+
+        return await until_not_stale(attempt)
+
+    async def end_all(
+        self, tenant_id: str, user_id: str, because: str, actor: Actor, keep: str | None = None
+    ) -> None:
+        """Ends every session of a user but `keep`.
+
+        To be called after the commit that changed the user: a sign-in that began before it fails at its
+        check of the user, so no session is missed. Again is fine.
+        """
+        cursor: str | None = None
+        since = stamp(self._clock() - session_rules.ABSOLUTE_LIFETIME)
+        while True:
+            page = await self._store.tenant(tenant_id).query(
+                records.SESSIONS_OF_USER, user_id, since=since, limit=100, cursor=cursor
+            )
+            for doc in page.docs:
+                session = from_body(doc.body, Session)
+                if session.revoked_at is None and session.id != keep:
+                    await self.end(tenant_id, session.id, because, actor)
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    async def commit(self, tenant_id: str, session: Found[Session], over: Session, actor: Actor) -> None:
+        """Replaces `session` by `over`, which is revoked. Raises `Stale`."""
+        name = f"security.{REUSED}" if over.revoked_because == REUSED else "session.revoked"
+        at = over.revoked_at or self._clock()
+        data = {"session_id": over.id, "user_id": over.user_id, "because": over.revoked_because}
+        await self._store.commit(
+            session.replace(over),
+            revocations.record(self._store, tenant_id, over.id, at),
+            *self._outbox.entries(name, tenant_id, data),
+            audit.record(
+                self._store,
+                tenant_id,
+                actor=actor,
+                action="session.revoke",
+                target=over.id,
+                at=at,
+                detail={"because": over.revoked_because},
+            ),
+        )
