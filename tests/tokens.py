@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, gener
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from shared.keyring import KeyRing, SigningKey, public_jwk
+from shared.keyring import KeyRing, PublishedKey, public_jwk
 from shared.tenant import Status, Tenant
 
 ISSUER = "https://api.example.test"
@@ -39,8 +39,8 @@ class SignerKey:
         self.jwk = public_jwk(self.private.public_key())
         self.kid = self.jwk["kid"]
 
-    def entry(self, state: Any = "active", secret_version: int = 1) -> SigningKey:
-        return SigningKey(self.kid, state, secret_version, NOW, self.jwk)
+    def entry(self) -> PublishedKey:
+        return PublishedKey(self.kid, self.jwk)
 
     def sign(
         self, payload: Mapping[str, Any] | bytes, header: Mapping[str, Any] | bytes | None = None, **more: Any

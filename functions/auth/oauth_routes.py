@@ -23,7 +23,7 @@ class _Handlers:
         self._metadata = Response(200, discovery.metadata(use_cases.issuer), headers=_FIVE_MINUTES)
 
     async def jwks(self, call: Call) -> Response:
-        return Response(200, (await self._do.keys.current()).jwks, headers=_FIVE_MINUTES)
+        return Response(200, await self._do.keys.jwks(), headers=_FIVE_MINUTES)
 
     async def metadata(self, call: Call) -> Response:
         return self._metadata

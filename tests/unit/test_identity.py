@@ -245,7 +245,7 @@ def test_a_thousand_requests_at_once_read_each_document_once() -> None:
     async def story() -> None:
         await asyncio.gather(*(world.verify(KEY.token(jti=f"jti_{n}")) for n in range(200)))
         assert sorted(world.store.reads) == [
-            "keyring/access",
+            "keyring/signing",
             "tenants/tnt_acme",
             "tenants/tnt_acme/revocations",
         ]

@@ -11,6 +11,8 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import crc32
 from collections.abc import Mapping
 
+from shared.errors import Unavailable
+
 MAX_CHARACTERS = 512
 _MAC_BYTES = 16
 _CRC_BYTES = 4
@@ -18,17 +20,21 @@ _BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class SealingKeys:
-    """HMAC keys by version; new tokens are sealed with `current`."""
+    """HMAC keys by version; new tokens are sealed with `current`. None: ours, but not to be had for now."""
 
-    def __init__(self, keys: Mapping[int, bytes], current: int) -> None:
+    def __init__(self, keys: Mapping[int, bytes | None], current: int) -> None:
         self._keys = dict(keys)
         self.current = current
         self._keys[current]
 
     def mac(self, version: int, message: bytes) -> bytes | None:
-        """None for a version that is not ours (any more)."""
-        key = self._keys.get(version)
-        return None if key is None else hmac.digest(key, message, "sha256")[:_MAC_BYTES]
+        """128 bits; None for a version that is not ours (any more). Raises `Unavailable`."""
+        if version not in self._keys:
+            return None
+        key = self._keys[version]
+        if key is None:
+            raise Unavailable("key_unavailable", "A key cannot be had for now. Try again.")
+        return hmac.digest(key, message, "sha256")[:_MAC_BYTES]
 
 
 class Seal:

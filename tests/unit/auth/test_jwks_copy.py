@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 
 from functions.auth import records
+from functions.auth.domain.key_ring import KeyRing, RingKey
 from functions.auth.jwks_copy import CACHE_CONTROL, CONTENT_TYPE, NAME, JwksCopy
 from shared import keyring
 from shared.errors import Misconfigured, Unavailable
-from shared.keyring import KeyRing
 from shared.objects import Object, ObjectExists
 from shared.objects.files import FileObjects
 from shared.outbox import Outbox
 from shared.store import Create, Doc, Key, Store
 from shared.store.bodies import from_body
 from shared.store.sqlite import SqliteStore
-from tests.tokens import SignerKey
+from tests.tokens import NOW, SignerKey
 from tests.unit.auth.suite import Suite, WatchedStore
 
 pytestmark = pytest.mark.anyio
@@ -70,7 +70,9 @@ async def add_key(store: Store) -> None:
     """As a rotation would: one more key in the ring."""
     doc = (await store.read(keyring.key(store)))[0]
     assert doc is not None
-    ring = KeyRing((*from_body(doc.body, KeyRing).keys, SignerKey().entry("pending")))
+    other = SignerKey()
+    key = RingKey(kid=other.kid, state="pending", secret_version=9, created_at=NOW, public=other.jwk)
+    ring = KeyRing((*from_body(doc.body, KeyRing).keys, key))
     marker = Create(store.platform().key("keyring", f"marker-{len(ring.keys)}"), {})
     await store.commit(marker, records.Found(doc.key, ring, doc.version).replace(ring))
 

@@ -13,19 +13,18 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from functions.auth import records
+from functions.auth.domain.key_ring import KeyRing
 from functions.auth.domain.refresh_token import RefreshToken
-from functions.auth.keys import (
+from functions.auth.key_rings import (
     API_KEY_SECRET,
     FACTOR_SECRET,
     LINK_SECRET,
     REFRESH_SECRET,
     SIGNING_SECRET,
-    KeyRoom,
 )
-from functions.auth.records import MacKeyRing
+from functions.auth.keys import KeyRoom
 from shared import keyring
 from shared.errors import Unavailable
-from shared.keyring import KeyRing
 from shared.secrets import SecretUnusable
 from shared.secrets.files import FileSecrets
 from shared.store import Create
@@ -37,7 +36,7 @@ from tests.unit.auth.suite import Suite
 pytestmark = pytest.mark.anyio
 
 RINGS = {
-    SIGNING_SECRET: "access",
+    SIGNING_SECRET: "signing",
     REFRESH_SECRET: "refresh",
     LINK_SECRET: "link",
     API_KEY_SECRET: "api-key",
@@ -157,17 +156,18 @@ async def test_a_short_sealing_key_is_refused(tmp_path: Path, suite: Suite) -> N
     """S1"""
     version = await suite.secrets.add(REFRESH_SECRET, b"short")
     doc = (await suite.store.inner.read(records.ring_key(suite.store, "refresh")))[0]
-    found = records.found(doc, MacKeyRing)
+    found = records.found(doc, KeyRing)
     assert found is not None
+    changed = KeyRing((msgspec.structs.replace(found.value.keys[0], secret_version=version),))
     marker = Create(suite.store.platform().key("keyring", "marker"), {})
-    await suite.store.inner.commit(marker, found.replace(MacKeyRing((1, version))))
+    await suite.store.inner.commit(marker, found.replace(changed))
     with pytest.raises(SecretUnusable, match=REFRESH_SECRET):
         await KeyRoom(suite.store, suite.secrets, suite.clock).ensure()
 
 
 async def test_a_ring_without_an_active_key_is_not_ready(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "store.db", ())
-    await store.commit(Create(keyring.key(store), to_body(KeyRing())))
+    await store.commit(Create(keyring.key(store), to_body(KeyRing(()))))
     with pytest.raises(Unavailable):
         await KeyRoom(store, FileSecrets(tmp_path / "secrets", Time()), Time()).ensure()
     await store.close()

@@ -1,0 +1,218 @@
+"""Key rings: pending (published) → active → retiring (published) → removed, decided by the ring and the time.
+
+Whoever applies a rule twice, or late, comes to the same ring; so any number of processes may.
+"""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Literal
+
+import msgspec
+
+from shared.errors import Conflict, NotFound
+
+State = Literal["pending", "active", "retiring"]
+Algorithm = Literal["ES256", "RS256"]
+Step = Literal["create", "publish", "activate", "retire", "remove", "destroy"]
+
+ONE_ROTATION = timedelta(hours=1)
+"""Whoever asks for a rotation within so long of the newest key's making asks for that one."""
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How fast the keys of a ring follow each other.
+
+    `pending`: between publication and first use. `retiring`: between last use and removal; None: for ever.
+    `active`: after so long a rotation begins by itself.
+    """
+
+    pending: timedelta
+    retiring: timedelta | None
+    active: timedelta
+
+
+class RingKey(msgspec.Struct, frozen=True, kw_only=True):
+    """One key: version `secret_version` of the ring's secret. `public` is its JWK, empty where there is none.
+
+    `activates_at`: pending, the earliest first use, None until the key is known to be published; else when it
+    became active. `removes_at`: retiring, when it goes; None for ever.
+    """
+
+    kid: str
+    state: State
+    secret_version: int
+    created_at: datetime
+    public: dict[str, str] = {}
+    activates_at: datetime | None = None
+    retired_at: datetime | None = None
+    removes_at: datetime | None = None
+
+
+class RemovedKey(msgspec.Struct, frozen=True):
+    """A key that nobody accepts any more and whose secret is still to be destroyed."""
+
+    kid: str
+    secret_version: int
+    removed_at: datetime
+
+
+class KeyRing(msgspec.Struct, frozen=True):
+    """`keyring/{name}`: each of `keys` is accepted, the active one signs or seals. At most one is pending."""
+
+    keys: tuple[RingKey, ...]
+    removed: tuple[RemovedKey, ...] = ()
+
+    @property
+    def active(self) -> RingKey | None:
+        return self._in("active")
+
+    @property
+    def pending(self) -> RingKey | None:
+        return self._in("pending")
+
+    def _in(self, state: State) -> RingKey | None:
+        return next((key for key in self.keys if key.state == state), None)
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What happened to a key between one ring and the next."""
+
+    kid: str
+    step: Step
+
+
+def first(key: RingKey) -> KeyRing:
+    """Nobody has any key yet, so nobody has to get to know this one before its use."""
+    return KeyRing((_activated(key, key.created_at),))
+
+
+def is_due(ring: KeyRing, pace: Pace, now: datetime) -> bool:
+    """Whether a rotation begins by itself."""
+    active = ring.active
+    if ring.pending is not None or active is None:
+        return False
+    return now >= (active.activates_at or active.created_at) + pace.active
+
+
+def is_asked_again(ring: KeyRing, asked_at: datetime) -> bool:
+    """Whether the rotation that was asked for at that time has begun, or is over: messages come twice."""
+    newest = max((key.created_at for key in ring.keys), default=None)
+    return ring.pending is not None or (newest is not None and asked_at < newest + ONE_ROTATION)
+
+
+def begin(ring: KeyRing, key: RingKey) -> KeyRing:
+    """Raises `Conflict` `rotation_under_way`."""
+    if ring.pending is not None:
+        detail = f"The key {ring.pending.kid} is pending: wait until it is active, or remove it first."
+        raise Conflict("rotation_under_way", detail)
+    return msgspec.structs.replace(ring, keys=(*ring.keys, key))
+
+
+def publish(ring: KeyRing, kids: Collection[str], pace: Pace, now: datetime) -> KeyRing:
+    """`kids` are known to everybody who asks: their time until first use begins."""
+    keys = tuple(
+        msgspec.structs.replace(key, activates_at=now + pace.pending)
+        if key.state == "pending" and key.activates_at is None and key.kid in kids
+        else key
+        for key in ring.keys
+    )
+    return msgspec.structs.replace(ring, keys=keys)
+
+
+def next_active(ring: KeyRing, now: datetime) -> RingKey | None:
+    """The pending key, once its time has come."""
+    pending = ring.pending
+    if pending is None or pending.activates_at is None or now < pending.activates_at:
+        return None
+    return pending
+
+
+def activate(ring: KeyRing, pace: Pace, now: datetime) -> KeyRing:
+    """The pending key signs from now on, if its time has come, and the one that did retires."""
+    if next_active(ring, now) is None:
+        return ring
+    keys = tuple(
+        _activated(key, now)
+        if key.state == "pending"
+        else _retired(key, pace, now)
+        if key.state == "active"
+        else key
+        for key in ring.keys
+    )
+    return msgspec.structs.replace(ring, keys=keys)
+
+
+def expire(ring: KeyRing, now: datetime) -> KeyRing:
+    """Without the keys whose last token is dead."""
+    gone = [key for key in ring.keys if key.removes_at is not None and now >= key.removes_at]
+    return _without(ring, gone, now)
+
+
+def needs_successor(ring: KeyRing, kid: str) -> bool:
+    """Whether removing that key leaves none that could become active."""
+    return _known(ring, kid).state == "active" and ring.pending is None
+
+
+def remove(ring: KeyRing, kid: str, now: datetime, successor: RingKey | None = None) -> KeyRing:
+    """That key is refused from now on. In place of an active one the pending key signs, else `successor`,
+    at once: whoever has not heard of it yet refuses it for as long as that takes.
+
+    Raises `NotFound` `unknown_key`.
+    """
+    key = _known(ring, kid)
+    left = _without(ring, [key], now)
+    if key.state != "active":
+        return left
+    heir = left.pending or successor
+    if heir is None:
+        raise ValueError(f"nothing can follow {kid}")
+    others = (other for other in left.keys if other.kid != heir.kid)
+    return msgspec.structs.replace(left, keys=(*others, _activated(heir, now)))
+
+
+def destroyed(ring: KeyRing, kids: Collection[str]) -> KeyRing:
+    """The secrets of these removed keys are gone."""
+    left = tuple(key for key in ring.removed if key.kid not in kids)
+    return msgspec.structs.replace(ring, removed=left)
+
+
+def changes(before: KeyRing, after: KeyRing) -> list[Change]:
+    """In the order of the keys."""
+    known = {key.kid: key for key in before.keys}
+    left = {key.kid for key in after.keys}
+    found = [Change(key.kid, step) for key in after.keys for step in _steps(known.get(key.kid), key)]
+    found += [Change(key.kid, "remove") for key in before.keys if key.kid not in left]
+    kept = {key.kid for key in after.removed}
+    return found + [Change(key.kid, "destroy") for key in before.removed if key.kid not in kept]
+
+
+def _steps(before: RingKey | None, after: RingKey) -> list[Step]:
+    steps: list[Step] = ["create"] if before is None else []
+    was = before.state if before else "pending"
+    if after.state != was:
+        steps.append("activate" if after.state == "active" else "retire")
+    elif before is not None and before.activates_at is None and after.activates_at is not None:
+        steps.append("publish")
+    return steps
+
+
+def _known(ring: KeyRing, kid: str) -> RingKey:
+    for key in ring.keys:
+        if key.kid == kid:
+            return key
+    raise NotFound("unknown_key", "There is no such key in this ring.")
+
+
+def _without(ring: KeyRing, gone: Collection[RingKey], now: datetime) -> KeyRing:
+    removed = (RemovedKey(key.kid, key.secret_version, now) for key in gone)
+    keys = tuple(key for key in ring.keys if key not in gone)
+    return KeyRing(keys, (*ring.removed, *removed))
+
+
+def _activated(key: RingKey, now: datetime) -> RingKey:
+    return msgspec.structs.replace(key, state="active", activates_at=now)
+
+
+def _retired(key: RingKey, pace: Pace, now: datetime) -> RingKey:
+    removes_at = None if pace.retiring is None else now + pace.retiring
+    return msgspec.structs.replace(key, state="retiring", retired_at=now, removes_at=removes_at)
