@@ -1,4 +1,4 @@
-"""Sign-ins that failed: counted where that slows a guesser down, and told nobody apart by the time it takes."""
+"""Sign-ins that failed: counted where that slows a guesser down; the time each takes tells nothing."""
 
 import asyncio
 import logging
@@ -48,7 +48,7 @@ class FailedSignIns:
         self._sleep = sleep
 
     async def uncounted(self) -> None:
-        """There is no such account, or no try at it counts now: nothing is written, however often it comes."""
+        """There is no such account, or no try at it counts now: nothing is written, however often it is."""
         await self._sleep(PAUSE_SECONDS)
 
     async def counted(self, tenant_id: str, login: Found[Login], device: str | None, source: Source) -> None:

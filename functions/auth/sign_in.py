@@ -1,9 +1,15 @@
 """People sign in with tenant, e-mail and password."""
 
+import msgspec
+
 from functions.auth import records, session_start, standing
-from functions.auth.domain import client_id, password, people
+from functions.auth.domain import client_id, guessing, password, people
 from functions.auth.domain import email as email_rules
+from functions.auth.domain import login as logins
+from functions.auth.domain.known_device import KnownDevice
 from functions.auth.domain.people import Login, User
+from functions.auth.failed_sign_ins import FailedSignIns, Source
+from functions.auth.keys import KeyRoom
 from functions.auth.passwords import Passwords
 from functions.auth.records import Found, Slug
 from functions.auth.session_start import Proof
@@ -11,58 +17,111 @@ from functions.auth.sessions import Sessions
 from functions.auth.tokens import Tokens
 from shared import tenant
 from shared.errors import Unauthenticated
-from shared.ids import Clock, is_id
-from shared.store import Replace, Store, Write, until_not_stale
+from shared.ids import Clock, is_id, new_id
+from shared.store import Store, Write, until_not_stale
 from shared.tenant import Tenant
 
 _NOBODY = "nobody"
 """Read in place of an unknown id, so that every sign-in asks the store the same number of times."""
 
 
-class _Account:
+class FirstFactor(msgspec.Struct, frozen=True):
+    """Somebody knew the password. `login_write` belongs into the commit that makes something of it: it fails
+    if the login has changed since, by a guess that counted or a new password. `device` is the known one.
+    """
+
+    owner: Found[Tenant]
+    login: Found[Login]
+    user: Found[User]
+    proof: Proof
+    login_write: Write
+    device: str | None = None
+
+
+class SignedIn(msgspec.Struct, frozen=True):
+    """`device_token` where it was asked for."""
+
+    tokens: Tokens
+    device_token: str | None = None
+
+
+class _Account(msgspec.Struct, frozen=True):
     """What a sign-in found: all three, or less."""
 
-    def __init__(
-        self, tenant: Found[Tenant] | None, login: Found[Login] | None, user: Found[User] | None
-    ) -> None:
-        self.tenant = tenant
-        self.login = login
-        self.user = user
+    tenant: Found[Tenant] | None
+    login: Found[Login] | None
+    user: Found[User] | None
 
 
 class SignIn:
-    """Unknown tenant, unknown e-mail, wrong password and disabled user cost and look the same."""
+    """Unknown tenant or e-mail, wrong password, disabled user, too early a try cost and look the same."""
 
     def __init__(
         self,
         store: Store,
         passwords: Passwords,
         sessions: Sessions,
+        keys: KeyRoom,
+        failed: FailedSignIns,
         clock: Clock,
     ) -> None:
         self._store = store
         self._passwords = passwords
         self._sessions = sessions
+        self._keys = keys
+        self._failed = failed
         self._clock = clock
 
-    async def login(self, slug: str, email: str, secret: str, request_id: str) -> Tokens:
+    async def login(
+        self, slug: str, email: str, secret: str, source: Source, *, remember: bool = False
+    ) -> SignedIn:
+        """With `remember`, the device is known from now on. Raises what `first_factor` does."""
+
+        async def attempt() -> SignedIn:
+            first = await self.first_factor(slug, email, secret, source)
+            return await self.begin(first, source, remember=remember)
+
+        return await until_not_stale(attempt)
+
+    async def first_factor(self, slug: str, email: str, secret: str, source: Source) -> FirstFactor:
         """Raises `Unauthenticated` `invalid_credentials`; `Forbidden` `tenant_suspended` or
         `tenant_not_active` with the right password only; `Invalid`; `Unavailable` when too many wait.
         """
         address = email_rules.canonical(email)
         secret = password.normal(secret)
-        return await until_not_stale(lambda: self._attempt(slug, address, secret, request_id))
-
-    async def _attempt(self, slug: str, address: str, secret: str, request_id: str) -> Tokens:
         account = await self._account(slug, address)
+        seen = (await self._keys.current()).devices.read(source.device, self._clock())
         known = account.login.value.password_hash if account.login else None
         matches = await self._passwords.verify(known, secret)
-        if not (matches and account.tenant and account.login and account.user):
-            raise _invalid_credentials()
-        if account.user.value.status != "active":
-            raise _invalid_credentials()
-        standing.require_active(account.tenant.value)
-        return await self._begin(account.tenant, account.login, account.user, secret, request_id)
+        first = await self._judged(account, seen, source, secret if matches else None)
+        if first is None:
+            raise Unauthenticated(
+                "invalid_credentials", "Tenant, e-mail and password do not belong together."
+            )
+        standing.require_active(first.owner.value)
+        return first
+
+    async def begin(self, first: FirstFactor, source: Source, *, remember: bool) -> SignedIn:
+        """The session stands only if tenant, login and user are what they were when they were looked at.
+
+        Raises `Stale` otherwise: the factor has to be looked at again.
+        """
+        at, owner, user = self._clock(), first.owner, first.user
+        started = session_start.start(
+            self._store,
+            owner,
+            user,
+            first.proof,
+            client_id=client_id.APP,
+            at=at,
+            request_id=source.request_id,
+        )
+        await self._store.commit(*started.writes, first.login_write)
+        tokens = await self._sessions.tokens(owner.value, started.session, started.session.scopes)
+        if not remember:
+            return SignedIn(tokens)
+        device = KnownDevice(owner.value.id, user.value.id, first.device or new_id("dev"), at)
+        return SignedIn(tokens, (await self._keys.current()).devices.text(device))
 
     async def _account(self, slug: str, address: str) -> _Account:
         known_slug = slug if is_id(slug) else _NOBODY
@@ -78,24 +137,26 @@ class SignIn:
         user_doc = (await self._store.read(records.user_key(self._store, tenant_id, user_id)))[0]
         return _Account(records.found(tenant_doc, Tenant), login, records.found(user_doc, User))
 
-    async def _begin(
-        self, tenant: Found[Tenant], login: Found[Login], user: Found[User], secret: str, request_id: str
-    ) -> Tokens:
-        """The session stands only if tenant, login and user are what they were when they were looked at."""
-        at = self._clock()
-        proof = Proof(("pwd",), at)
-        started = session_start.start(
-            self._store, tenant, user, proof, client_id=client_id.APP, at=at, request_id=request_id
-        )
-        await self._store.commit(*started.writes, await self._login_write(login, secret))
-        return await self._sessions.tokens(tenant.value, started.session, started.session.scopes)
+    async def _judged(
+        self, account: _Account, seen: KnownDevice | None, source: Source, secret: str | None
+    ) -> FirstFactor | None:
+        """`secret` is None for the wrong one. None for whatever is refused, which always takes as long."""
+        owner, login, user, at = account.tenant, account.login, account.user, self._clock()
+        if owner is None or login is None or user is None or user.value.status != "active":
+            await self._failed.uncounted()
+            return None
+        device = logins.device_id(login.value, owner.value.id, seen, at)
+        if not guessing.may_try(logins.failures(login.value, device), at):
+            await self._failed.uncounted()
+            return None
+        if secret is None:
+            await self._failed.counted(owner.value.id, login, device, source)
+            return None
+        write = await self._login_write(login, device, secret)
+        return FirstFactor(owner, login, user, Proof(("pwd",), at), write, device)
 
-    async def _login_write(self, login: Found[Login], secret: str) -> Write:
-        if not self._passwords.is_outdated(login.value.password_hash):
-            return login.check()
-        renewed: Replace = login.replace(Login(login.value.user_id, await self._passwords.hash(secret)))
-        return renewed
-
-
-def _invalid_credentials() -> Unauthenticated:
-    return Unauthenticated("invalid_credentials", "Tenant, e-mail and password do not belong together.")
+    async def _login_write(self, login: Found[Login], device: str | None, secret: str) -> Write:
+        after = logins.succeeded(login.value, device, self._clock())
+        if self._passwords.is_outdated(after.password_hash):
+            after = msgspec.structs.replace(after, password_hash=await self._passwords.hash(secret))
+        return login.check() if after is login.value else login.replace(after)

@@ -28,7 +28,8 @@ def delay(count: int) -> timedelta:
     """Nothing for less than 10 failures, then 30 s, which doubles with each further one, up to an hour."""
     if count < FREE:
         return timedelta(0)
-    return min(FIRST_DELAY * 2 ** min(count - FREE, 16), LONGEST_DELAY)
+    doubled: int = 1 << min(count - FREE, 16)
+    return min(FIRST_DELAY * doubled, LONGEST_DELAY)
 
 
 def may_try(failures: Failures, at: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""What happens to a login: a failure counts for whoever made it, a success forgets, a new password even more."""
+"""What happens to a login: a failure counts for whoever made it, a success forgets it, a new password all."""
 
 from datetime import datetime
 
@@ -46,7 +46,7 @@ def succeeded(login: Login, device: str | None, at: datetime) -> Login:
 
 
 def with_password(login: Login, password_hash: str, at: datetime) -> Login:
-    """A password was set: guesses at the old one count no longer, devices that knew it are known no longer."""
+    """A password was set: guesses at the old one count no longer, and no device is known any more."""
     return Login(login.user_id, password_hash, password_set_at=at)
 
 

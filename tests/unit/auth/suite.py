@@ -16,6 +16,7 @@ from functions.auth.domain.one_time_link import OneTimeLink
 from functions.auth.domain.people import User
 from functions.auth.domain.roles import Role, scopes_of
 from functions.auth.domain.session import Session
+from functions.auth.failed_sign_ins import Source
 from functions.auth.mailbox import MailboxFolder
 from functions.auth.operators import Operators
 from functions.auth.passwords import Passwords
@@ -44,6 +45,7 @@ from tests.tokens import ISSUER, Time
 PASSWORD = "correct horse battery staple"
 ACME = "tnt_acme"
 OWNER = "owner@acme.test"
+SOURCE = Source("192.0.2.1", request_id="req_1")
 
 AUDIT = Query("audit_in_test", "audit", order="at")
 SESSIONS = Query("sessions_in_test", "sessions", order="created_at")
@@ -127,6 +129,11 @@ class Suite:
         self.secrets = FileSecrets(folder / "secrets", self.clock)
         self.outbox = Outbox(self.publishing, self.bus, self.clock, "auth")
         self.passwords = WatchedPasswords()
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        """Takes no time, and is remembered."""
+        self.slept.append(seconds)
 
     async def assemble(self) -> None:
         self.mailbox = self.folder / "mailbox"
@@ -141,6 +148,7 @@ class Suite:
                 passwords=self.passwords,
                 clock=self.clock,
                 issuer=ISSUER,
+                sleep=self.sleep,
             )
         )
         keys = await self.do.keys.current()
@@ -190,7 +198,7 @@ class Suite:
         return self.links.text(OneTimeLink("invitation", tenant_id, invitation.id))
 
     async def login(self, email: str = OWNER, password: str = PASSWORD, slug: str = "acme") -> Tokens:
-        return await self.sign_in.login(slug, email, password, "req_1")
+        return (await self.sign_in.login(slug, email, password, SOURCE)).tokens
 
     async def refresh(self, token: str | None, scope: str | None = None, **form: str) -> Tokens:
         assert token is not None

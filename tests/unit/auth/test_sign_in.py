@@ -10,12 +10,13 @@ import pytest
 from functions.auth import records
 from functions.auth.domain import people
 from functions.auth.domain.people import Login, User
+from functions.auth.failed_sign_ins import FailedSignIns
 from functions.auth.passwords import Passwords
 from functions.auth.sign_in import SignIn
 from shared.errors import Error, Forbidden, Invalid, Unauthenticated, Unavailable
 from shared.store import Create, Replace
 from shared.store.bodies import from_body
-from tests.unit.auth.suite import ACME, OWNER, PASSWORD, Suite
+from tests.unit.auth.suite import ACME, OWNER, PASSWORD, SOURCE, Suite
 
 pytestmark = pytest.mark.anyio
 
@@ -217,11 +218,12 @@ async def test_of_two_hundred_sign_ins_at_once_few_run_some_wait_and_the_rest_co
     """L16"""
     await suite.add_user()
     passwords = Gated(workers=2, waiting=4)
-    sign_in = SignIn(suite.publishing, passwords, suite.sessions, suite.clock)
+    failed = FailedSignIns(suite.publishing, suite.outbox, suite.clock, suite.sleep)
+    sign_in = SignIn(suite.publishing, passwords, suite.sessions, suite.do.keys, failed, suite.clock)
 
     async def attempt() -> str:
         try:
-            return (await sign_in.login("acme", OWNER, PASSWORD, "req_1")).token_type
+            return (await sign_in.login("acme", OWNER, PASSWORD, SOURCE)).tokens.token_type
         except Unavailable as busy:
             return f"{busy.status} {busy.code} {busy.headers['Retry-After']}"
 
