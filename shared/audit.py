@@ -1,6 +1,7 @@
 """Audit records: who did what to which thing; part of the commit that does it."""
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -8,23 +9,36 @@ from shared.ids import new_id
 from shared.store import Create, Store
 from shared.store.bodies import to_body
 
+Result = Literal["ok", "refused"]
+
+MAX_ACTOR_CHARS = 256
+"""So much of an actor's id records are found by; ours are shorter, the source of an event may not be."""
+
 
 class Actor(msgspec.Struct, frozen=True):
-    """Who acts. `kind`: `user`, `service_account`, `system` (an event or a schedule), `anonymous`."""
+    """Who acts. `kind`: `user`, `service_account`, `system` (an event or a schedule), `anonymous`.
+
+    `ip` is where the request came from, as the outermost proxy of ours saw it; empty where nobody asked.
+    """
 
     kind: str
     id: str
     tenant_id: str = ""
     request_id: str = ""
+    ip: str = ""
 
 
 class AuditRecord(msgspec.Struct, frozen=True):
+    """`tenants/{t}/audit/{id}`. `actor_id` repeats the actor's, for a query can look at no more than that."""
+
     id: str
     at: datetime
     actor: Actor
     action: str
     target: str
     detail: dict[str, str]
+    result: Result = "ok"
+    actor_id: str = ""
 
 
 def record(
@@ -36,7 +50,9 @@ def record(
     target: str,
     at: datetime,
     detail: dict[str, str] | None = None,
+    result: Result = "ok",
 ) -> Create:
     """The write that records `action` (`tenant.suspend`) on `target` (an id) in the tenant's audit log."""
-    entry = AuditRecord(new_id("aud"), at, actor, action, target, detail or {})
+    actor_id = actor.id[:MAX_ACTOR_CHARS]
+    entry = AuditRecord(new_id("aud"), at, actor, action, target, detail or {}, result, actor_id)
     return Create(store.tenant(tenant_id).key("audit", entry.id), to_body(entry))

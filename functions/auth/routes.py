@@ -1,6 +1,6 @@
 """The HTTP door of auth: one table of each subject."""
 
-from functions.auth import machine_routes, oauth_routes, people_routes, sign_in_routes
+from functions.auth import audit_routes, machine_routes, oauth_routes, people_routes, sign_in_routes
 from functions.auth.use_cases import UseCases
 from shared.http import Route
 
@@ -11,4 +11,5 @@ def table(use_cases: UseCases) -> tuple[Route, ...]:
         *sign_in_routes.table(use_cases),
         *people_routes.table(use_cases),
         *machine_routes.table(use_cases),
+        *audit_routes.table(use_cases),
     )

@@ -97,9 +97,9 @@ class HttpCall:
     def actor(self) -> Actor:
         caller = self._trusted_principal
         if caller is None:
-            return Actor("anonymous", self.client_ip, "", self.request_id)
+            return Actor("anonymous", self.client_ip, "", self.request_id, self.client_ip)
         kind = "user" if caller.session_id else "service_account"
-        return Actor(kind, caller.subject, caller.tenant_id, self.request_id)
+        return Actor(kind, caller.subject, caller.tenant_id, self.request_id, self.client_ip)
 
     def query(self, kind: type[T]) -> T:
         known: tuple[str, ...] = getattr(kind, "__struct_encode_fields__", ())

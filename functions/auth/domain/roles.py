@@ -1,12 +1,13 @@
 """Roles of people, the scopes they stand for, and who may hand on what."""
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Literal, get_args
 
 from shared.errors import OAuthError
 
-Role = Literal["owner", "admin", "member", "billing", "read_only", "operator"]
-ROLES: tuple[Role, ...] = get_args(Role)
+Role = str
+"""The name of a role: one of `ROLES`, or one that the tenant has made."""
+ROLES = ("owner", "admin", "member", "billing", "read_only", "operator")
+"""Those that every tenant has."""
 
 PLATFORM_TENANT = "platform"
 """The tenant whose people and machines operate the platform; platform scopes exist only in it."""
@@ -23,7 +24,7 @@ _PLATFORM_SCOPES = frozenset(
         "platform:keys:write",
     }
 )
-_TENANT_SCOPES = frozenset(
+TENANT_SCOPES = frozenset(
     {
         "tenant:read",
         "users:read",
@@ -45,18 +46,18 @@ _TENANT_SCOPES = frozenset(
         "invoices:read",
     }
 )
-SCOPES = _TENANT_SCOPES | _PLATFORM_SCOPES
+SCOPES = TENANT_SCOPES | _PLATFORM_SCOPES
 
-SCOPES_OF: dict[Role, frozenset[str]] = {
-    "owner": _TENANT_SCOPES,
-    "admin": _TENANT_SCOPES,
+SCOPES_OF: dict[str, frozenset[str]] = {
+    "owner": TENANT_SCOPES,
+    "admin": TENANT_SCOPES,
     "member": frozenset({"tenant:read", "usage:read"}),
     "billing": frozenset({"tenant:read", "usage:read", "invoices:read"}),
     "read_only": frozenset({"tenant:read", "usage:read", "invoices:read", "users:read"}),
-    "operator": _PLATFORM_SCOPES,
+    "operator": _PLATFORM_SCOPES | {"audit:read"},
 }
 
-_GRANTERS: dict[Role, frozenset[str]] = {
+_GRANTERS: dict[str, frozenset[str]] = {
     "owner": frozenset({"owner"}),
     "admin": frozenset({"owner", "admin"}),
     "operator": frozenset({"owner", "operator"}),
@@ -65,16 +66,29 @@ _GRANTERS: dict[Role, frozenset[str]] = {
 
 
 def scopes_of(roles: Iterable[Role]) -> frozenset[str]:
-    return frozenset().union(*(SCOPES_OF[role] for role in roles))
+    """What built-in roles stand for; those of the tenant's own are in its documents, and nothing here."""
+    return frozenset().union(*(SCOPES_OF.get(role, frozenset()) for role in roles))
 
 
-def may_grant(role: Role, tenant_id: str, roles: Collection[str], scopes: Collection[str]) -> bool:
-    """Whether someone with `roles` and `scopes` may give `role` to another: never more than they have."""
+def most_of(role: Role) -> frozenset[str]:
+    """All that somebody with `role` can ever be given; for a role of the tenant's own, any tenant scope."""
+    return SCOPES_OF.get(role, TENANT_SCOPES)
+
+
+def may_grant(
+    role: Role, stands_for: Collection[str], tenant_id: str, roles: Collection[str], scopes: Collection[str]
+) -> bool:
+    """Whether someone with `roles` and `scopes` may give or take `role`: never more than they have."""
     if role == "operator" and tenant_id != PLATFORM_TENANT:
         return False
     if role in _GRANTERS:
         return not _GRANTERS[role].isdisjoint(roles)
-    return SCOPES_OF[role] <= set(scopes)
+    return set(scopes).issuperset(stands_for)
+
+
+def held(scopes: Iterable[str], stands_for: Collection[str]) -> tuple[str, ...]:
+    """Of `scopes` that were granted once, those that a role stands for now, and those that are no role's."""
+    return tuple(scope for scope in scopes if scope in stands_for or scope not in SCOPES)
 
 
 def exist_in(tenant_id: str, scopes: Collection[str]) -> bool:

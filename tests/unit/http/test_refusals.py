@@ -221,7 +221,13 @@ def test_what_the_gateway_says_of_the_caller_is_not_believed() -> None:
 
 def test_a_caller_is_known_to_the_handler_and_to_the_audit_log() -> None:
     answer = GUARDED.ask("GET", "/me", [("authorization", "bearer good"), ("x-request-id", "req-12345")])
-    actor = {"kind": "user", "id": "usr_1", "tenant_id": "tnt_acme", "request_id": "req-12345"}
+    actor = {
+        "kind": "user",
+        "id": "usr_1",
+        "tenant_id": "tnt_acme",
+        "request_id": "req-12345",
+        "ip": "192.0.2.9",
+    }
     assert answer.json() == ["usr_1", actor]
 
 
@@ -244,4 +250,5 @@ def test_a_public_route_looks_at_no_token_and_knows_nobody() -> None:
         "id": "192.0.2.9",
         "tenant_id": "",
         "request_id": "req-12345",
+        "ip": "192.0.2.9",
     }
