@@ -19,12 +19,13 @@ NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
 class Response(msgspec.Struct, frozen=True):
-    """What a handler returns. `body` is encoded already."""
+    """What a handler returns. `body` is encoded already; each of `cookies` is a `Set-Cookie` (RFC 6265)."""
 
     status: int
     body: bytes = b""
     content_type: str = "application/json"
     headers: dict[str, str] = msgspec.field(default_factory=dict)
+    cookies: tuple[str, ...] = ()
 
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -57,6 +58,12 @@ class Call(Protocol):
 
     def query(self, kind: type[T]) -> T:
         """The query string as a struct of str, int, bool, None. 422 for unknown, doubled, wrong ones."""
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The query string as it is, whatever is in it. 400 `malformed_query`."""
+
+    async def form_pairs(self) -> list[tuple[str, str]]:
+        """The same of a body that is a form. 400 `malformed_form`, 413, 415."""
 
     async def json(self, kind: type[T]) -> T:
         """The body, strictly: `application/json`, UTF-8, no duplicate keys, unknown fields refused.

@@ -98,7 +98,8 @@ class HttpCall:
         caller = self._trusted_principal
         if caller is None:
             return Actor("anonymous", self.client_ip, "", self.request_id, self.client_ip)
-        kind = "user" if caller.session_id else "service_account"
+        machine = "api_key" if caller.subject.startswith("key_") else "service_account"
+        kind = "user" if caller.session_id else machine
         return Actor(kind, caller.subject, caller.tenant_id, self.request_id, self.client_ip)
 
     def query(self, kind: type[T]) -> T:
@@ -130,9 +131,15 @@ class HttpCall:
         except msgspec.ValidationError as wrong:
             raise wrong_field(wrong) from None
 
-    async def form(self) -> dict[str, str]:
+    def pairs(self) -> list[tuple[str, str]]:
+        return _pairs(self._query_string, "malformed_query")
+
+    async def form_pairs(self) -> list[tuple[str, str]]:
         self._require_type("application/x-www-form-urlencoded")
-        pairs = _pairs(await self.body(), "malformed_form")
+        return _pairs(await self.body(), "malformed_form")
+
+    async def form(self) -> dict[str, str]:
+        pairs = await self.form_pairs()
         if len(dict(pairs)) != len(pairs):
             raise BadRequest("malformed_form", "A parameter comes twice.")
         # RFC 6749 §3.2: a parameter without a value counts as omitted.

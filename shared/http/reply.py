@@ -33,6 +33,7 @@ class Reply(StarletteResponse):
             _extend(headers, response.headers, defaults)
         else:
             headers.extend(defaults)
+        headers.extend((b"set-cookie", _one_line(cookie)) for cookie in response.cookies)
         if close and "Connection" not in response.headers:
             headers.append((b"connection", b"close"))
         self.status_code = response.status
