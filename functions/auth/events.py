@@ -2,7 +2,10 @@
 
 import re
 
+from functions.auth.domain.roles import PLATFORM_TENANT
 from functions.auth.invitation_mail import MailRequested
+from functions.auth.key_rings import SECRETS
+from functions.auth.key_rotation import KeyRotation
 from functions.auth.use_cases import UseCases
 from shared.audit import Actor
 from shared.envelope import Delivery
@@ -12,6 +15,7 @@ from shared.events import CloudEvent
 from shared.ids import is_id
 from shared.secrets.cached import CachedSecrets
 
+_SECRET = re.compile(r"projects/[^/]+/secrets/([A-Za-z0-9_-]{1,255})")
 _VERSION = re.compile(r"projects/[^/]+/secrets/([A-Za-z0-9_-]{1,255})/versions/([1-9][0-9]{0,8})")
 
 
@@ -31,7 +35,7 @@ def table(do: UseCases) -> dict[str, EventHandler]:
         await do.invitation_mail.send(event.subject, data_of(event, MailRequested), event.id)
 
     async def outbox_sweep(event: CloudEvent, delivery: Delivery) -> None:
-        await do.jwks_copy.refresh()
+        await do.key_rotation.sweep()
         await do.outbox.sweep()
 
     return {
@@ -47,19 +51,35 @@ def table(do: UseCases) -> dict[str, EventHandler]:
         "service_account.created": ignored,
         "service_account.updated": ignored,
         "service_account.deleted": ignored,
+        "client.created": ignored,
+        "client.updated": ignored,
+        "client.deleted": ignored,
         "api_key.created": ignored,
         "api_key.updated": ignored,
         "api_key.revoked": ignored,
+        "security.key_rotated": ignored,
         "mail.requested": mail_requested,
         "outbox.sweep": outbox_sweep,
     }
 
 
-def notifications(secrets: CachedSecrets, prefix: str) -> dict[str, NotificationHandler]:
+def notifications(
+    secrets: CachedSecrets, prefix: str, rotation: KeyRotation
+) -> dict[str, NotificationHandler]:
     """Secret Manager's `eventType` to handler. `prefix` is what the ids of our secrets begin with.
 
     A version that was disabled here and now is refused as soon as we hear of it, not when it is next fetched.
     """
+    ring_of = {prefix + secret: ring for ring, secret in SECRETS.items()}
+
+    async def rotation_due(delivery: Delivery) -> None:
+        found = _SECRET.fullmatch(delivery.attributes.get("secretId", ""))
+        if found is None:
+            raise Rejected("invalid_notification", "secretId is not the name of a secret.")
+        ring = ring_of.get(found[1])
+        if ring is not None:
+            actor = Actor("system", "secret_manager.rotate", PLATFORM_TENANT, delivery.message_id)
+            await rotation.asked_for(ring, delivery.publish_time, actor)
 
     async def version_changed(delivery: Delivery) -> None:
         found = _VERSION.fullmatch(delivery.attributes.get("versionId", ""))
@@ -72,7 +92,7 @@ def notifications(secrets: CachedSecrets, prefix: str) -> dict[str, Notification
         "SECRET_CREATE": noted,
         "SECRET_UPDATE": noted,
         "SECRET_DELETE": noted,
-        "SECRET_ROTATE": noted,
+        "SECRET_ROTATE": rotation_due,
         "SECRET_VERSION_ADD": version_changed,
         "SECRET_VERSION_ENABLE": version_changed,
         "SECRET_VERSION_DISABLE": version_changed,

@@ -1,6 +1,15 @@
 """The HTTP door of auth: one table of each subject."""
 
-from functions.auth import audit_routes, machine_routes, oauth_routes, people_routes, sign_in_routes
+from functions.auth import (
+    api_key_routes,
+    audit_routes,
+    client_routes,
+    key_routes,
+    machine_routes,
+    oauth_routes,
+    people_routes,
+    sign_in_routes,
+)
 from functions.auth.use_cases import UseCases
 from shared.http import Route
 
@@ -11,5 +20,8 @@ def table(use_cases: UseCases) -> tuple[Route, ...]:
         *sign_in_routes.table(use_cases),
         *people_routes.table(use_cases),
         *machine_routes.table(use_cases),
+        *api_key_routes.table(use_cases),
         *audit_routes.table(use_cases),
+        *client_routes.table(use_cases),
+        *key_routes.table(use_cases),
     )

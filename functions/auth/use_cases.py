@@ -4,18 +4,28 @@ import asyncio
 
 import msgspec
 
-from functions.auth.client_authentication import ClientAuthentication
+from functions.auth.api_key_exchange import ApiKeyExchange
+from functions.auth.api_keys import ApiKeys
 from functions.auth.audit_log import AuditLog
+from functions.auth.client_authentication import ClientAuthentication
+from functions.auth.factor_log import FactorLog
+from functions.auth.factor_proofs import FactorProofs
 from functions.auth.failed_sign_ins import FailedSignIns, Sleep
 from functions.auth.grants import ClientCredentialsGrant, RefreshTokenGrant
 from functions.auth.id_tokens import IdTokens
 from functions.auth.invitation_mail import InvitationMail
 from functions.auth.invitations import Invitations
 from functions.auth.jwks_copy import JwksCopy
+from functions.auth.key_rotation import KeyRotation
 from functions.auth.keys import KeyRoom
 from functions.auth.mailbox import Mailer
 from functions.auth.oauth import Grant, TokenEndpoint
+from functions.auth.oauth_client_changes import OAuthClientChanges
+from functions.auth.oauth_clients import OAuthClients
+from functions.auth.passkey_ceremonies import PasskeyCeremonies
 from functions.auth.passwords import Passwords
+from functions.auth.roles_of_tenant import Roles
+from functions.auth.second_factors import SecondFactors
 from functions.auth.service_account_changes import ServiceAccountChanges
 from functions.auth.service_accounts import ServiceAccounts
 from functions.auth.session_end import SessionEnd
@@ -32,7 +42,9 @@ from shared.store import Store
 
 
 class Ports(msgspec.Struct, frozen=True):
-    """What auth reaches the world through. `issuer` is the public address, `https://host`."""
+    """What auth reaches the world through. `issuer` is the public address, `https://host`; `environment` a
+    name like `production`, which API keys carry.
+    """
 
     store: Store
     outbox: Outbox
@@ -42,6 +54,7 @@ class Ports(msgspec.Struct, frozen=True):
     passwords: Passwords
     clock: Clock
     issuer: str
+    environment: str
     sleep: Sleep = asyncio.sleep
 
 
@@ -56,23 +69,35 @@ class UseCases:
         self.idempotency = Idempotency(store, clock)
         self.keys = KeyRoom(store, ports.secrets, clock)
         self.jwks_copy = JwksCopy(store, ports.objects)
+        self.key_rotation = KeyRotation(store, ports.outbox, ports.secrets, self.keys, self.jwks_copy, clock)
         self.access_tokens = AccessTokens(self.keys, ports.issuer, clock)
         self.id_tokens = IdTokens(self.keys, ports.issuer, clock)
+        self.roles = Roles(store, ports.outbox, clock)
         self.session_end = SessionEnd(store, ports.outbox, clock)
         self.sessions = Sessions(
-            store, self.access_tokens, self.id_tokens, self.keys, self.session_end, clock
+            store, self.access_tokens, self.id_tokens, self.keys, self.roles, self.session_end, clock
         )
+        self.oauth_clients = OAuthClients(store, ports.outbox, clock)
+        self.oauth_client_changes = OAuthClientChanges(store, ports.outbox, clock)
         self.clients = ClientAuthentication(store, ports.issuer, clock)
         failed = FailedSignIns(store, ports.outbox, clock, ports.sleep)
-        self.sign_in = SignIn(store, ports.passwords, self.sessions, self.keys, failed, clock)
+        ceremonies = PasskeyCeremonies(ports.issuer)
+        proofs = FactorProofs(self.keys, ceremonies)
+        factor_log = FactorLog(store, ports.outbox)
+        self.second_factors = SecondFactors(store, self.keys, proofs, ceremonies, factor_log, clock)
+        self.sign_in = SignIn(
+            store, ports.passwords, self.sessions, self.keys, failed, self.second_factors, clock
+        )
         self.service_accounts = ServiceAccounts(store, ports.outbox, self.access_tokens, clock)
         self.service_account_changes = ServiceAccountChanges(store, ports.outbox, clock)
+        self.api_keys = ApiKeys(store, ports.outbox, self.keys, ports.environment, clock)
+        self.api_key_exchange = ApiKeyExchange(store, self.access_tokens, self.keys, ports.environment, clock)
         grants: dict[str, Grant] = {
             "refresh_token": RefreshTokenGrant(self.sessions, ports.issuer),
             "client_credentials": ClientCredentialsGrant(self.access_tokens, ports.issuer),
         }
         self.tokens = TokenEndpoint(self.clients, grants)
-        self.invitations = Invitations(store, ports.outbox, ports.passwords, self.keys, clock)
+        self.invitations = Invitations(store, ports.outbox, ports.passwords, self.keys, self.roles, clock)
         self.invitation_mail = InvitationMail(store, self.keys, ports.mailer, clock, ports.issuer)
         self.audit_log = AuditLog(store)
         self.users = Users(store)

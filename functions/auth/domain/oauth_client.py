@@ -10,7 +10,7 @@ import msgspec
 
 from functions.auth.domain import roles
 from functions.auth.domain.credentials import ClientSecret, PublicKey
-from shared.errors import Forbidden, Invalid, OAuthError, invalid
+from shared.errors import Conflict, Forbidden, Invalid, OAuthError, invalid
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 GrantType = Literal[
@@ -99,6 +99,29 @@ def check(client: OAuthClient) -> None:
         if not _is_https(uri):
             raise invalid(f"/resources/{index}", "invalid_uri", "Give an https URI without a fragment.")
     _check_grants(client)
+
+
+def require_credentials(client: OAuthClient, scopes: Collection[str]) -> None:
+    """Raises `Conflict` `public_client` for one that can keep no secret, and `Forbidden`
+    `scope_not_grantable`: who gives a client a new secret could be that client from then on.
+    """
+    if client.kind == "public":
+        raise Conflict("public_client", "A public client has no secrets and no keys.")
+    if not set(scopes).issuperset(of_machines(client.scopes)):
+        detail = "This client may more than you. Ask somebody who has all of its scopes."
+        raise Forbidden("scope_not_grantable", detail)
+
+
+def differences(before: OAuthClient, after: OAuthClient) -> tuple[str, ...]:
+    """The fields that are not the same."""
+    names = OAuthClient.__struct_fields__
+    return tuple(name for name in names if getattr(before, name) != getattr(after, name))
+
+
+def loses(before: OAuthClient, after: OAuthClient) -> bool:
+    """Whether tokens that it got for itself say more than it may from now on."""
+    disabled = before.status == "active" and after.status != "active"
+    return disabled or not set(before.scopes) <= set(after.scopes)
 
 
 def grantable(asked: Sequence[str], own: frozenset[str], tenant_id: str) -> tuple[str, ...]:
