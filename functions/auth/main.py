@@ -52,12 +52,13 @@ async def _assembled(store: PublishingStore, bus: Bus, metrics: Metrics) -> App:
             passwords=_passwords(),
             clock=utc_now,
             issuer=CONFIG.public_url,
+            environment=CONFIG.environment,
         )
     )
     await use_cases.keys.current()
     if CONFIG.serves_events:
         await use_cases.jwks_copy.refresh()
-    notifications = events.notifications(secrets, entry.secret_prefix(CONFIG))
+    notifications = events.notifications(secrets, entry.secret_prefix(CONFIG), use_cases.key_rotation)
     set_aside = Quarantine(store, utc_now, "auth")
     metrics.watch(store, sent, set_aside, secrets)
     handlers = events.table(use_cases)

@@ -86,12 +86,12 @@ def first(key: RingKey) -> KeyRing:
     return KeyRing((_activated(key, key.created_at),))
 
 
-def is_due(ring: KeyRing, pace: Pace, now: datetime) -> bool:
-    """Whether a rotation begins by itself."""
+def rotates_at(ring: KeyRing, pace: Pace) -> datetime | None:
+    """When a rotation begins by itself; None while one is under way."""
     active = ring.active
-    if ring.pending is not None or active is None:
-        return False
-    return now >= (active.activates_at or active.created_at) + pace.active
+    if ring.pending is not None or active is None or active.activates_at is None:
+        return None
+    return active.activates_at + pace.active
 
 
 def is_asked_again(ring: KeyRing, asked_at: datetime) -> bool:
@@ -100,11 +100,22 @@ def is_asked_again(ring: KeyRing, asked_at: datetime) -> bool:
     return ring.pending is not None or (newest is not None and asked_at < newest + ONE_ROTATION)
 
 
-def begin(ring: KeyRing, key: RingKey) -> KeyRing:
+def algorithm(ring: KeyRing) -> Algorithm:
+    """What the next key is made for, unless somebody says otherwise."""
+    active = ring.active
+    return "RS256" if active is not None and active.public.get("alg") == "RS256" else "ES256"
+
+
+def check_none_pending(ring: KeyRing) -> None:
     """Raises `Conflict` `rotation_under_way`."""
     if ring.pending is not None:
         detail = f"The key {ring.pending.kid} is pending: wait until it is active, or remove it first."
         raise Conflict("rotation_under_way", detail)
+
+
+def begin(ring: KeyRing, key: RingKey) -> KeyRing:
+    """With one more key, pending. Raises `Conflict` `rotation_under_way`."""
+    check_none_pending(ring)
     return msgspec.structs.replace(ring, keys=(*ring.keys, key))
 
 
