@@ -23,6 +23,7 @@ INVITATIONS_OF_ROLE = Query("invitations_of_role", "invitations", equal=("role",
 INVITATIONS_OF_EMAIL = Query("invitations_of_email", "invitations", equal=("email",))
 ROLES = Query("roles_by_age", "roles", order="created_at")
 SERVICE_ACCOUNTS = Query("service_accounts_by_age", "service_accounts", order="created_at")
+API_KEYS = Query("api_keys_by_age", "api_keys", order="created_at")
 CLIENTS = Query("clients_by_age", "clients", order="created_at")
 SESSIONS_OF_USER = Query("sessions_of_user", "sessions", equal=("user_id",), order="created_at")
 AUDIT = Query("audit_newest", "audit", order="at", descending=True)
@@ -33,7 +34,16 @@ AUDIT_OF = {
 """By field."""
 _PEOPLE = (USERS, USERS_OF_STATUS, USERS_OF_ROLE, USERS_OF_ROLE_AND_STATUS, USERS_OF_EMAIL, ROLES)
 _INVITED = (INVITATIONS, INVITATIONS_OF_ROLE, INVITATIONS_OF_EMAIL)
-QUERIES = (*_PEOPLE, *_INVITED, SERVICE_ACCOUNTS, CLIENTS, SESSIONS_OF_USER, AUDIT, *AUDIT_OF.values())
+QUERIES = (
+    *_PEOPLE,
+    *_INVITED,
+    SERVICE_ACCOUNTS,
+    API_KEYS,
+    CLIENTS,
+    SESSIONS_OF_USER,
+    AUDIT,
+    *AUDIT_OF.values(),
+)
 
 
 class Slug(msgspec.Struct, frozen=True):
@@ -118,3 +128,7 @@ def assertion_key(store: Store, tenant_id: str, assertion_id: str) -> Key:
 
 def service_account_key(store: Store, tenant_id: str, account_id: str) -> Key:
     return store.tenant(tenant_id).key("service_accounts", account_id)
+
+
+def api_key_key(store: Store, tenant_id: str, key_id: str) -> Key:
+    return store.tenant(tenant_id).key("api_keys", key_id)

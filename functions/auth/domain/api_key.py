@@ -5,16 +5,18 @@ Text: `energent_<environment>_<tenant id>_<key id>_<secret><checksum>`, 170 char
 of all before it in six; `SCANNER` finds keys in texts, which is all that a scanner for leaked secrets needs.
 """
 
+import hmac
 import re
 from binascii import crc32
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Literal
 
 import msgspec
 
-from shared.errors import invalid
+from functions.auth.domain.sealed import SealingKeys
+from shared.errors import Conflict, Forbidden, invalid
 
 DEFAULT_LIFETIME = timedelta(days=90)
 MAX_LIFETIME = timedelta(days=365)
@@ -48,16 +50,20 @@ class Presented(msgspec.Struct, frozen=True):
         return f"{self.tenant_id}.{self.key_id}.{self.secret}".encode()
 
 
+class Digest(msgspec.Struct, frozen=True):
+    """What is kept of a secret: HMAC of `Presented.sealed`, in hex, under this version of the pepper."""
+
+    mac: str
+    pepper: int
+
+
 class ApiKey(msgspec.Struct, frozen=True):
-    """`digest`: HMAC of `Presented.sealed` under this version of the pepper, in hex. `used_at` is up to an
-    hour old. Without `ip_ranges` a key works from everywhere.
-    """
+    """`used_at` is up to an hour old. Without `ip_ranges` a key works from everywhere."""
 
     id: str
     name: str
     scopes: tuple[str, ...]
-    digest: str
-    pepper: int
+    digest: Digest
     ip_ranges: tuple[str, ...]
     created_by: str
     created_at: datetime
@@ -82,6 +88,21 @@ def read(given: str) -> Presented | None:
     if match is None or _checksum(given[:-_CHECKSUM_DIGITS]) != match[5]:
         return None
     return Presented(match[1], match[2], match[3], match[4])
+
+
+def digest(presented: Presented, peppers: SealingKeys) -> Digest:
+    """Under the newest pepper."""
+    mac = peppers.mac(peppers.current, presented.sealed)
+    if mac is None:
+        raise ValueError(f"no pepper of version {peppers.current}")
+    return Digest(mac.hex(), peppers.current)
+
+
+def is_secret(presented: Presented, key: ApiKey | None, peppers: SealingKeys) -> bool:
+    """Whether it is the secret of `key`. Takes as long for a key that is not there."""
+    known = Digest("", peppers.current) if key is None else key.digest
+    mac = peppers.mac(known.pepper, presented.sealed)
+    return mac is not None and hmac.compare_digest(mac.hex(), known.mac) and key is not None
 
 
 def status(key: ApiKey, at: datetime) -> Status:
@@ -124,9 +145,17 @@ def is_allowed(key: ApiKey, address: str) -> bool:
     return any(seen in ip_network(known) for known in key.ip_ranges)
 
 
+def require_changeable(key: ApiKey, scopes: Collection[str], at: datetime) -> None:
+    """Raises `Conflict` `api_key_expired`, and `Forbidden` `scope_not_grantable` for who may less than it."""
+    if status(key, at) == "expired":
+        raise Conflict("api_key_expired", "This key has expired. Make another one.")
+    if not set(scopes).issuperset(key.scopes):
+        raise Forbidden("scope_not_grantable", "This key may more than you. You can revoke it.")
+
+
 def is_use_due(key: ApiKey, pepper: int, at: datetime) -> bool:
     """Whether this use is worth a write: once an hour, and when the pepper has been replaced."""
-    return key.used_at is None or at >= key.used_at + USE_NOTED_EVERY or key.pepper != pepper
+    return key.used_at is None or at >= key.used_at + USE_NOTED_EVERY or key.digest.pepper != pepper
 
 
 def _network(text: str, index: int) -> IPv4Network | IPv6Network:

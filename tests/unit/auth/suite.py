@@ -21,6 +21,7 @@ from functions.auth.mailbox import MailboxFolder
 from functions.auth.operators import Operators
 from functions.auth.passwords import Passwords
 from functions.auth.service_accounts import Made
+from functions.auth.sign_in import SignedIn
 from functions.auth.tokens import Tokens
 from functions.auth.use_cases import Ports, UseCases
 from shared import outbox, revocations, tenant
@@ -148,6 +149,7 @@ class Suite:
                 passwords=self.passwords,
                 clock=self.clock,
                 issuer=ISSUER,
+                environment="test",
                 sleep=self.sleep,
             )
         )
@@ -198,7 +200,9 @@ class Suite:
         return self.links.text(OneTimeLink("invitation", tenant_id, invitation.id))
 
     async def login(self, email: str = OWNER, password: str = PASSWORD, slug: str = "acme") -> Tokens:
-        return (await self.sign_in.login(slug, email, password, SOURCE)).tokens
+        signed_in = await self.sign_in.login(slug, email, password, SOURCE)
+        assert isinstance(signed_in, SignedIn)
+        return signed_in.tokens
 
     async def refresh(self, token: str | None, scope: str | None = None, **form: str) -> Tokens:
         assert token is not None
