@@ -1,21 +1,25 @@
-"""People sign in with tenant, e-mail and password."""
+"""People sign in with tenant, e-mail and password, and with a second factor where they have one."""
 
 import msgspec
 
-from functions.auth import records, session_start, standing
+from functions.auth import factor_documents, records, session_start, standing
 from functions.auth.domain import client_id, guessing, password, people
 from functions.auth.domain import email as email_rules
 from functions.auth.domain import login as logins
 from functions.auth.domain.known_device import KnownDevice
 from functions.auth.domain.people import Login, User
+from functions.auth.factor_proofs import Answer
 from functions.auth.failed_sign_ins import FailedSignIns, Source
+from functions.auth.first_factor import FirstFactor
 from functions.auth.keys import KeyRoom
 from functions.auth.passwords import Passwords
 from functions.auth.records import Found, Slug
+from functions.auth.second_factors import Challenge, SecondFactors
 from functions.auth.session_start import Proof
 from functions.auth.sessions import Sessions
 from functions.auth.tokens import Tokens
-from shared import tenant
+from shared import audit, tenant
+from shared.audit import Actor
 from shared.errors import Unauthenticated
 from shared.ids import Clock, is_id, new_id
 from shared.store import Store, Write, until_not_stale
@@ -23,19 +27,6 @@ from shared.tenant import Tenant
 
 _NOBODY = "nobody"
 """Read in place of an unknown id, so that every sign-in asks the store the same number of times."""
-
-
-class FirstFactor(msgspec.Struct, frozen=True):
-    """Somebody knew the password. `login_write` belongs into the commit that makes something of it: it fails
-    if the login has changed since, by a guess that counted or a new password. `device` is the known one.
-    """
-
-    owner: Found[Tenant]
-    login: Found[Login]
-    user: Found[User]
-    proof: Proof
-    login_write: Write
-    device: str | None = None
 
 
 class SignedIn(msgspec.Struct, frozen=True):
@@ -63,6 +54,7 @@ class SignIn:
         sessions: Sessions,
         keys: KeyRoom,
         failed: FailedSignIns,
+        second_factors: SecondFactors,
         clock: Clock,
     ) -> None:
         self._store = store
@@ -70,15 +62,33 @@ class SignIn:
         self._sessions = sessions
         self._keys = keys
         self._failed = failed
+        self._second_factors = second_factors
         self._clock = clock
 
     async def login(
         self, slug: str, email: str, secret: str, source: Source, *, remember: bool = False
+    ) -> SignedIn | Challenge:
+        """A challenge for whoever has a second factor: nothing has begun yet. With `remember`, the device is
+        known from now on. Raises what `first_factor` does.
+        """
+
+        async def attempt() -> SignedIn | Challenge:
+            first = await self.first_factor(slug, email, secret, source)
+            required = await self._second_factors.required(first)
+            if isinstance(required, FirstFactor):
+                return await self.begin(required, source, remember=remember)
+            await self._half_way(first, source)
+            return required
+
+        return await until_not_stale(attempt)
+
+    async def finish(
+        self, challenge: str, answer: Answer, source: Source, *, remember: bool = False
     ) -> SignedIn:
-        """With `remember`, the device is known from now on. Raises what `first_factor` does."""
+        """What a challenge of `login` leads to. Raises what `SecondFactors.answer` does."""
 
         async def attempt() -> SignedIn:
-            first = await self.first_factor(slug, email, secret, source)
+            first = await self._second_factors.answer(challenge, answer, source)
             return await self.begin(first, source, remember=remember)
 
         return await until_not_stale(attempt)
@@ -115,13 +125,28 @@ class SignIn:
             client_id=client_id.APP,
             at=at,
             request_id=source.request_id,
+            scopes=first.scopes,
         )
-        await self._store.commit(*started.writes, first.login_write)
+        await factor_documents.commit(self._store, *started.writes, *first.writes)
         tokens = await self._sessions.tokens(owner.value, started.session, started.session.scopes)
         if not remember:
             return SignedIn(tokens)
         device = KnownDevice(owner.value.id, user.value.id, first.device or new_id("dev"), at)
         return SignedIn(tokens, (await self._keys.current()).devices.text(device))
+
+    async def _half_way(self, first: FirstFactor, source: Source) -> None:
+        """Somebody who goes no further knew the password all the same: that is on record."""
+        tenant_id, user_id = first.owner.value.id, first.user.value.id
+        recorded = audit.record(
+            self._store,
+            tenant_id,
+            actor=Actor("anonymous", source.ip, tenant_id, source.request_id),
+            action="sign_in.first_factor",
+            target=user_id,
+            at=first.proof.at,
+            detail={"amr": " ".join(first.proof.amr)},
+        )
+        await self._store.commit(recorded, *first.writes)
 
     async def _account(self, slug: str, address: str) -> _Account:
         known_slug = slug if is_id(slug) else _NOBODY
@@ -153,7 +178,7 @@ class SignIn:
             await self._failed.counted(owner.value.id, login, device, source)
             return None
         write = await self._login_write(login, device, secret)
-        return FirstFactor(owner, login, user, Proof(("pwd",), at), write, device)
+        return FirstFactor(owner, login, user, Proof(("pwd",), at), (write,), device)
 
     async def _login_write(self, login: Found[Login], device: str | None, secret: str) -> Write:
         after = logins.succeeded(login.value, device, self._clock())

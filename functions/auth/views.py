@@ -10,6 +10,7 @@ from msgspec import Meta
 from functions.auth.domain import people
 from functions.auth.domain.people import Invitation, User
 from functions.auth.domain.roles import Role
+from functions.auth.second_factors import Challenge
 from functions.auth.sign_in import SignedIn
 from shared.http.pagination import Listing
 from shared.identity import Principal
@@ -88,8 +89,10 @@ def me(principal: Principal) -> MeView:
     )
 
 
-def signed_in(value: SignedIn) -> dict[str, Any]:
-    """The tokens as RFC 6749 §5.1 has them, and beside them what makes the device known."""
+def signed_in(value: SignedIn | Challenge) -> dict[str, Any]:
+    """The tokens as RFC 6749 §5.1 has them, and beside them what makes the device known; or what is asked."""
+    if isinstance(value, Challenge):
+        return {"second_factor": value}
     answer: dict[str, Any] = msgspec.to_builtins(value.tokens)
     return answer if value.device_token is None else answer | {"device_token": value.device_token}
 

@@ -4,7 +4,9 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from functions.auth.domain.roles import Role
+from functions.auth.domain import client_id
+from functions.auth.domain.roles import Role, most_of
+from functions.auth.domain.security_policy import ENROL_SCOPE
 
 ABSOLUTE_LIFETIME = timedelta(days=30)
 IDLE_LIFETIME = timedelta(days=7)
@@ -16,7 +18,8 @@ class Session(msgspec.Struct, frozen=True):
     """`generation` is the newest refresh token issued; roles and scopes are those of the sign-in.
 
     `amr` (RFC 8176) and `authenticated_at` say how and when the user last proved who they are. `used_at` is
-    when the newest generation was made, `before_used_at` when the one before it was.
+    when the newest generation was made, `before_used_at` when the one before it was. `user_epoch` is that of
+    the user when it began.
     """
 
     id: str
@@ -32,6 +35,7 @@ class Session(msgspec.Struct, frozen=True):
     revoked_at: datetime | None = None
     revoked_because: str = ""
     before_used_at: datetime | None = None
+    user_epoch: int = 0
 
 
 class Rotated(msgspec.Struct, frozen=True):
@@ -85,6 +89,16 @@ def present(session: Session, generation: int, at: datetime, valid_after: dateti
     if generation == session.generation - 1 or _just_exchanged(session, generation, at):
         return Repeated(session, generation + 1)
     return Reused(revoke(session, at, "refresh_token_reused"))
+
+
+def of_user(session: Session, role: Role) -> Session:
+    """What the session may is what its user's `role` stands for now, and no more than its client was granted.
+
+    The first-party app was granted all of it, but for whoever has yet to enrol a second factor.
+    """
+    has_all = session.client_id == client_id.APP and ENROL_SCOPE not in session.scopes
+    scopes = tuple(sorted(most_of(role))) if has_all else session.scopes
+    return msgspec.structs.replace(session, roles=(role,), scopes=scopes)
 
 
 def revoke(session: Session, at: datetime, because: str) -> Session:

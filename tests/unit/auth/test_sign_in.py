@@ -12,7 +12,7 @@ from functions.auth.domain import people
 from functions.auth.domain.people import Login, User
 from functions.auth.failed_sign_ins import FailedSignIns
 from functions.auth.passwords import Passwords
-from functions.auth.sign_in import SignIn
+from functions.auth.sign_in import SignedIn, SignIn
 from shared.errors import Error, Forbidden, Invalid, Unauthenticated, Unavailable
 from shared.store import Create, Replace
 from shared.store.bodies import from_body
@@ -219,11 +219,16 @@ async def test_of_two_hundred_sign_ins_at_once_few_run_some_wait_and_the_rest_co
     await suite.add_user()
     passwords = Gated(workers=2, waiting=4)
     failed = FailedSignIns(suite.publishing, suite.outbox, suite.clock, suite.sleep)
-    sign_in = SignIn(suite.publishing, passwords, suite.sessions, suite.do.keys, failed, suite.clock)
+    do = suite.do
+    sign_in = SignIn(
+        suite.publishing, passwords, suite.sessions, do.keys, failed, do.second_factors, suite.clock
+    )
 
     async def attempt() -> str:
         try:
-            return (await sign_in.login("acme", OWNER, PASSWORD, SOURCE)).tokens.token_type
+            signed_in = await sign_in.login("acme", OWNER, PASSWORD, SOURCE)
+            assert isinstance(signed_in, SignedIn)
+            return signed_in.tokens.token_type
         except Unavailable as busy:
             return f"{busy.status} {busy.code} {busy.headers['Retry-After']}"
 
