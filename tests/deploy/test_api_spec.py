@@ -51,7 +51,9 @@ def operations() -> dict[tuple[str, str], dict[str, Any]]:
 def table(module: ModuleType) -> tuple[Route, ...]:
     wanted = module.table.__code__.co_argcount + module.table.__code__.co_kwonlyargcount
     names = module.table.__code__.co_varnames[:wanted]
-    routes: tuple[Route, ...] = module.table(**{name: Mock() for name in names})
+    routes: tuple[Route, ...] = module.table(
+        **{name: Mock(issuer="https://api.example.test") for name in names}
+    )
     return routes
 
 
