@@ -62,7 +62,8 @@ def reader(suite: Suite, door: Door) -> Reader:
 async def write(suite: Suite, target: str, tenant_id: str = ACME, **changes: Any) -> None:
     """A second later than the one before."""
     suite.clock.move(1)
-    given = {"actor": Actor("user", "usr_1", tenant_id, "req_1", "192.0.2.9"), "action": "user.update"}
+    actor = Actor("user", "usr_1", tenant_id, "req_1", "192.0.2.9")
+    given: dict[str, Any] = {"actor": actor, "action": "user.update"}
     made = audit.record(suite.store, tenant_id, target=target, at=suite.clock(), **(given | changes))
     await suite.store.commit(made)
 
