@@ -126,6 +126,14 @@ def assertion_key(store: Store, tenant_id: str, assertion_id: str) -> Key:
     return store.tenant(tenant_id).key("assertions", assertion_id)
 
 
+def authorization_code_key(store: Store, tenant_id: str, code_id: str) -> Key:
+    return store.tenant(tenant_id).key("authorization_codes", code_id)
+
+
+def device_code_key(store: Store, tenant_id: str, grant_id: str) -> Key:
+    return store.tenant(tenant_id).key("device_codes", grant_id)
+
+
 def service_account_key(store: Store, tenant_id: str, account_id: str) -> Key:
     return store.tenant(tenant_id).key("service_accounts", account_id)
 

@@ -17,7 +17,13 @@ NESTED = "json"
 """A list or a map in a body is a map with this one field, its JSON: Firestore refuses lists in lists, empty
 names and more than 20 levels, and it sorts maps after all that a query looks for."""
 
-EXPIRING = {"challenges": "expires_at", "idempotency": "expires_at", "revocations": "expires_at"}
+EXPIRING = {
+    "authorization_codes": "expires_at",
+    "challenges": "expires_at",
+    "device_codes": "expires_at",
+    "idempotency": "expires_at",
+    "revocations": "expires_at",
+}
 """By collection, the field of the body after whose time Firestore deletes a document, usually within a day.
 
 Until then it is read like any other: code that cares compares the time itself. The field holds a `stamp`.
