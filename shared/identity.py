@@ -219,8 +219,13 @@ class Verifier:
 
 
 def _is_over(principal: Principal, ended: Ended) -> bool:
-    issued_at = int(principal.issued_at.timestamp())
-    return ended.covers(issued_at, principal.subject, principal.session_id, principal.token_id)
+    return ended.covers(
+        int(principal.issued_at.timestamp()),
+        subject=principal.subject,
+        client=principal.client_id.rpartition(".")[2],
+        session_id=principal.session_id,
+        token_id=principal.token_id,
+    )
 
 
 def _principal(claims: Claims) -> Principal:

@@ -1,7 +1,7 @@
 """What ends access tokens before they expire: records below a tenant, read by everybody who verifies.
 
-A tenant as a whole has `tokens_valid_after` in its own document. A person, a session, a service account or
-an API key has a record here, written in the commit that ends it. A record matters as long as a token that
+A tenant as a whole has `tokens_valid_after` in its own document. A person, a session, a service account, an
+API key or a client has a record here, written in the commit that ends it. A record matters as long as a token that
 is older can live; after that it expires.
 """
 
@@ -26,8 +26,8 @@ PAGE = 1_000
 
 
 class Revocation(msgspec.Struct, frozen=True):
-    """Tokens of `subject` (the id of a user, service account, API key or token) issued at `at` or before are
-    refused; all those of a session, which never comes back.
+    """Tokens of `subject` (the id of a user, service account, API key, client or token) issued at `at` or
+    before are refused; all those of a session, which never comes back.
     """
 
     subject: str
@@ -45,7 +45,9 @@ class Ended(msgspec.Struct, frozen=True):
     everybody: int
     subjects: dict[str, int]
 
-    def covers(self, issued_at: int, subject: str, session_id: str | None, token_id: str) -> bool:
+    def covers(
+        self, issued_at: int, *, subject: str, client: str, session_id: str | None, token_id: str
+    ) -> bool:
         """Whether the token is refused. `iat` is rounded down: of the second of a revocation, every token."""
         ended = self.subjects
         return (
@@ -53,6 +55,7 @@ class Ended(msgspec.Struct, frozen=True):
             or session_id in ended
             or token_id in ended
             or issued_at <= ended.get(subject, -1)
+            or issued_at <= ended.get(client, -1)
         )
 
     def with_all_until(self, at: datetime | None) -> "Ended":

@@ -69,7 +69,8 @@ class World:
         ("ses_1", {}),
         ("jti_1", {}),
         ("sa_1", {"sub": "sa_1", "client_id": "tnt_acme.sa_1"}),
-        ("key_1", {"sub": "key_1"}),
+        ("key_1", {"sub": "key_1", "client_id": "tnt_acme.key_1"}),
+        ("cli_1", {"client_id": "tnt_acme.cli_1"}),
     ],
 )
 def test_r8_j30_whoever_or_whatever_was_ended_is_refused_within_the_bound(
