@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 ENTRY_POINTS = {"auth": "auth_handler", "billing": "billing_handler", "tenants": "tenant_handler"}
-DEPLOYED_SUFFIXES = frozenset({".py", ".html", ".css", ".json"})
+DEPLOYED_SUFFIXES = frozenset({".py", ".html", ".css", ".json", ".gz"})
 
 _MAIN = '''"""Generated: where the platform looks for the entry point."""
 

@@ -51,8 +51,9 @@ class Emulators(msgspec.Struct, frozen=True):
 class Config(msgspec.Struct, frozen=True):
     """`public_url` is issuer and audience of access tokens. The `events_` settings name the one who may push
     events: issuer, audience and e-mail of its identity token, and `platform` or `file:` and the path of a
-    JWKS. `public_bucket` is where auth copies its JWKS. Empty: not set, and not needed by what this process
-    serves. Without `stripe` nothing is collected.
+    JWKS. `public_bucket` is where auth copies its JWKS, `password_range_url` who is asked for breached
+    passwords. Empty: not set, and not needed by what this process serves. Without `stripe` nothing is
+    collected.
     """
 
     function: Function
@@ -68,6 +69,7 @@ class Config(msgspec.Struct, frozen=True):
     secret_manager_project: str
     storage_bucket: str
     public_bucket: str
+    password_range_url: str
     emulators: Emulators
     stripe: Stripe | None
     events_keys: str
@@ -113,6 +115,7 @@ def _read(environ: Mapping[str, str], function: Function) -> Config:
         secret_manager_project=_given(environ, "SECRET_MANAGER_PROJECT") or project,
         storage_bucket=_given(environ, "STORAGE_BUCKET"),
         public_bucket=_given(environ, "PUBLIC_BUCKET", needed=google and function == "auth"),
+        password_range_url=_optional_url(environ, "PASSWORD_RANGE_URL", deployed=deployed),
         emulators=_emulators(environ, deployed=deployed),
         stripe=_stripe(environ, deployed=deployed) if function == "billing" else None,
         events_keys=_events_keys(environ, deployed=deployed) if serves_events else "",
@@ -219,6 +222,10 @@ def _url(environ: Mapping[str, str], name: str, *, deployed: bool) -> str:
     if not good or not url.startswith(tuple(f"{scheme}://" for scheme in schemes)):
         raise _Wrong(f"{name} must be {' or '.join(schemes)}://host[:port] without path or slash at the end")
     return url
+
+
+def _optional_url(environ: Mapping[str, str], name: str, *, deployed: bool) -> str:
+    return _url(environ, name, deployed=deployed) if _given(environ, name) else ""
 
 
 def _folder(environ: Mapping[str, str], name: str) -> Path:

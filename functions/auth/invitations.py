@@ -1,24 +1,25 @@
 """Invitations: somebody is asked into a tenant by mail, and becomes a user of it by accepting."""
 
-from functions.auth import records, standing
+from functions.auth import password_policy, records, standing
 from functions.auth.domain import email as email_rules
-from functions.auth.domain import password as password_rules
-from functions.auth.domain import people, roles
+from functions.auth.domain import people
 from functions.auth.domain.one_time_link import OneTimeLink
 from functions.auth.domain.people import Invitation, Login, User
 from functions.auth.domain.roles import Role
 from functions.auth.invitation_mail import INVITATION, MailRequested
 from functions.auth.keys import KeyRoom
+from functions.auth.password_policy import PasswordPolicy
 from functions.auth.passwords import Passwords
 from functions.auth.records import Found
+from functions.auth.roles_of_tenant import Roles
 from shared import audit, tenant
 from shared.audit import Actor
-from shared.errors import Conflict, Forbidden, invalid
+from shared.errors import Conflict, NotFound, invalid
 from shared.event_door import Rejected
 from shared.http.idempotency import EACH_TIME, Once
 from shared.http.pagination import Listing
 from shared.identity import Principal
-from shared.ids import Clock, new_id
+from shared.ids import Clock, is_id, new_id
 from shared.outbox import Outbox
 from shared.store import AlreadyExists, Create, Store, until_not_stale
 from shared.tenant import Tenant
@@ -30,13 +31,17 @@ class Invitations:
         store: Store,
         outbox: Outbox,
         passwords: Passwords,
+        policy: PasswordPolicy,
         keys: KeyRoom,
+        roles: Roles,
         clock: Clock,
     ) -> None:
         self._store = store
         self._outbox = outbox
         self._passwords = passwords
+        self._policy = policy
         self._keys = keys
+        self._roles = roles
         self._clock = clock
 
     async def invite(
@@ -53,8 +58,6 @@ class Invitations:
         `standing.of_caller` raises.
         """
         address = email_rules.canonical(email)
-        if not roles.may_grant(role, principal.tenant_id, principal.roles, principal.scopes):
-            raise Forbidden("role_not_grantable", "Nobody can give a role above their own.")
 
         async def attempt() -> Invitation:
             tenant_doc, login_doc = await self._store.read(
@@ -65,11 +68,59 @@ class Invitations:
             if login_doc is not None:
                 raise _user_exists()
             invitation = people.invite(new_id("inv"), address, role, actor.id, self._clock())
+            giving = await self._roles.giving(principal, role)
             writes = self._writes(owner.value.id, invitation, actor)
-            await self._store.commit(*writes, owner.check(), *once.writes(invitation))
+            await self._store.commit(*writes, *giving, owner.check(), *once.writes(invitation))
             return invitation
 
         return await once.run(attempt)
+
+    async def get(self, tenant_id: str, invitation_id: str) -> Invitation:
+        """Raises `NotFound` `invitation_not_found`, for another tenant's as for nobody's."""
+        return (await self._known(tenant_id, invitation_id)).value
+
+    async def resend(self, principal: Principal, actor: Actor, invitation_id: str) -> Invitation:
+        """Another mail, and seven days more; the link of the mail before is dead.
+
+        Raises `NotFound`, `Forbidden` `role_not_grantable`, `Conflict` where the invitation is over.
+        """
+
+        async def attempt() -> Invitation:
+            owner = await standing.read(self._store, principal)
+            found = await self._known(principal.tenant_id, invitation_id)
+            giving = await self._roles.giving(principal, found.value.role)
+            again = people.resend(found.value, self._clock())
+            mail = MailRequested(INVITATION, again.id)
+            await self._store.commit(
+                found.replace(again),
+                *giving,
+                *self._outbox.entries("mail.requested", principal.tenant_id, mail),
+                self._recorded(principal.tenant_id, actor, "invitation.resend", again),
+                owner.check(),
+            )
+            return again
+
+        return await until_not_stale(attempt)
+
+    async def revoke(self, principal: Principal, actor: Actor, invitation_id: str) -> None:
+        """Its link is dead; again is fine. Raises `NotFound`, `Forbidden`, `Conflict` `invitation_used`."""
+
+        async def attempt() -> None:
+            owner = await standing.read(self._store, principal)
+            found = await self._known(principal.tenant_id, invitation_id)
+            await self._roles.require_over(principal, found.value.role)
+            over = people.revoke(found.value)
+            if over is found.value:
+                return
+            revoked = {"invitation_id": over.id}
+            await self._store.commit(
+                found.replace(over),
+                *self._outbox.entries("user.invitation_revoked", principal.tenant_id, revoked),
+                self._recorded(principal.tenant_id, actor, "invitation.revoke", over),
+                owner.check(),
+            )
+
+        await until_not_stale(attempt)
 
     async def page(self, tenant_id: str, limit: int, cursor: str | None) -> Listing[Invitation]:
         """Oldest first. Raises `BadRequest` `invalid_cursor`."""
@@ -93,15 +144,17 @@ class Invitations:
     async def accept(self, token: str, password: str, name: str, request_id: str) -> User:
         """Uses the invitation up, whoever is first.
 
-        Raises `Invalid` (`/token` `invalid_token` for whatever is no link of ours); `Conflict`
-        `invitation_used`, `invitation_expired`, `user_exists`; `Forbidden` `tenant_suspended`,
+        Raises `Invalid` (`/token` `invalid_token` for whatever is no link of ours, or not the newest one);
+        `Conflict` `invitation_used`, `_revoked`, `_expired`, `user_exists`; `Forbidden` `tenant_suspended`,
         `tenant_not_active`; `Unavailable` when too many passwords wait to be hashed.
         """
         link = (await self._keys.current()).links.read("invitation", token)
         if link is None:
             raise _invalid_token()
-        secret, shown_name = password_rules.new(password), people.display_name(name)
-        await self._accepted(link, shown_name)  # refused before a hash is paid for
+        shown_name = people.display_name(name)
+        owner, invitation, *_ = await self._accepted(link, shown_name)  # refused before a hash is paid for
+        words = password_policy.words_of(owner.value, invitation.value.email, shown_name)
+        secret = await self._policy.new(password, path="/password", words=words, second_factor=False)
         password_hash = await self._passwords.hash(secret)
         return await until_not_stale(lambda: self._attempt(link, password_hash, shown_name, request_id))
 
@@ -141,6 +194,8 @@ class Invitations:
         if owner is None or invitation is None:
             raise _invalid_token()
         standing.require_active(owner.value)
+        if link.issue != str(invitation.value.sent):
+            raise _invalid_token()
         accepted, user = people.accept(invitation.value, new_id("usr"), name, self._clock())
         return owner, invitation, accepted, user
 
@@ -151,16 +206,26 @@ class Invitations:
             records.create(records.invitation_key(self._store, tenant_id, invitation.id), invitation),
             *self._outbox.entries("user.invited", tenant_id, invited),
             *self._outbox.entries("mail.requested", tenant_id, mail),
-            audit.record(
-                self._store,
-                tenant_id,
-                actor=actor,
-                action="user.invite",
-                target=invitation.id,
-                at=invitation.created_at,
-                detail={"role": invitation.role},
-            ),
+            self._recorded(tenant_id, actor, "user.invite", invitation),
         ]
+
+    def _recorded(self, tenant_id: str, actor: Actor, action: str, invitation: Invitation) -> Create:
+        return audit.record(
+            self._store,
+            tenant_id,
+            actor=actor,
+            action=action,
+            target=invitation.id,
+            at=self._clock(),
+            detail={"role": invitation.role},
+        )
+
+    async def _known(self, tenant_id: str, invitation_id: str) -> Found[Invitation]:
+        key = records.invitation_key(self._store, tenant_id, invitation_id) if is_id(invitation_id) else None
+        found = records.found((await self._store.read(key))[0], Invitation) if key else None
+        if found is None:
+            raise NotFound("invitation_not_found", "There is no such invitation.")
+        return found
 
 
 def _invalid_token() -> Exception:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from functions.auth import events, records, routes
 from functions.auth.mailbox import MailboxFolder, NoTransport
+from functions.auth.password_policy import PasswordRanges
 from functions.auth.passwords import Passwords
 from functions.auth.use_cases import Ports, UseCases
 from shared import entry, logs, outbox, quarantine, revocations
@@ -52,6 +53,7 @@ async def _assembled(store: PublishingStore, bus: Bus, metrics: Metrics) -> App:
             passwords=_passwords(),
             clock=utc_now,
             issuer=CONFIG.public_url,
+            ranges=PasswordRanges(CONFIG.password_range_url) if CONFIG.password_range_url else None,
             environment=CONFIG.environment,
         )
     )

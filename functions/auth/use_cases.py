@@ -23,6 +23,7 @@ from functions.auth.oauth import Grant, TokenEndpoint
 from functions.auth.oauth_client_changes import OAuthClientChanges
 from functions.auth.oauth_clients import OAuthClients
 from functions.auth.passkey_ceremonies import PasskeyCeremonies
+from functions.auth.password_policy import PasswordPolicy, Ranges
 from functions.auth.passwords import Passwords
 from functions.auth.roles_of_tenant import Roles
 from functions.auth.second_factors import SecondFactors
@@ -32,6 +33,7 @@ from functions.auth.session_end import SessionEnd
 from functions.auth.sessions import Sessions
 from functions.auth.sign_in import SignIn
 from functions.auth.tokens import AccessTokens
+from functions.auth.user_sessions import UserSessions
 from functions.auth.users import Users
 from shared.http.idempotency import Idempotency
 from shared.ids import Clock
@@ -56,6 +58,7 @@ class Ports(msgspec.Struct, frozen=True):
     issuer: str
     environment: str
     sleep: Sleep = asyncio.sleep
+    ranges: Ranges | None = None
 
 
 class UseCases:
@@ -79,6 +82,7 @@ class UseCases:
         )
         self.oauth_clients = OAuthClients(store, ports.outbox, clock)
         self.oauth_client_changes = OAuthClientChanges(store, ports.outbox, clock)
+        self.user_sessions = UserSessions(store, self.session_end, self.roles, clock)
         self.clients = ClientAuthentication(store, ports.issuer, clock)
         failed = FailedSignIns(store, ports.outbox, clock, ports.sleep)
         ceremonies = PasskeyCeremonies(ports.issuer)
@@ -97,7 +101,10 @@ class UseCases:
             "client_credentials": ClientCredentialsGrant(self.access_tokens, ports.issuer),
         }
         self.tokens = TokenEndpoint(self.clients, grants)
-        self.invitations = Invitations(store, ports.outbox, ports.passwords, self.keys, self.roles, clock)
+        self.password_policy = PasswordPolicy(ports.ranges)
+        self.invitations = Invitations(
+            store, ports.outbox, ports.passwords, self.password_policy, self.keys, self.roles, clock
+        )
         self.invitation_mail = InvitationMail(store, self.keys, ports.mailer, clock, ports.issuer)
         self.audit_log = AuditLog(store)
         self.users = Users(store)

@@ -34,6 +34,7 @@ def test_a_whole_environment_becomes_a_config() -> None:
         secret_manager_project="p",
         storage_bucket="",
         public_bucket="",
+        password_range_url="",
         emulators=Emulators(),
         stripe=None,
         events_keys="file:/data/relay/jwks.json",
