@@ -2,6 +2,8 @@
 
 import re
 
+import msgspec
+
 from functions.auth.domain.roles import PLATFORM_TENANT
 from functions.auth.invitation_mail import MailRequested
 from functions.auth.key_rings import SECRETS
@@ -11,12 +13,24 @@ from shared.audit import Actor
 from shared.envelope import Delivery
 from shared.errors import Invalid
 from shared.event_door import EventHandler, NotificationHandler, Rejected, data_of, ignored, noted
-from shared.events import CloudEvent
+from shared.events import CloudEvent, short_name
 from shared.ids import is_id
 from shared.secrets.cached import CachedSecrets
 
 _SECRET = re.compile(r"projects/[^/]+/secrets/([A-Za-z0-9_-]{1,255})")
 _VERSION = re.compile(r"projects/[^/]+/secrets/([A-Za-z0-9_-]{1,255})/versions/([1-9][0-9]{0,8})")
+
+
+class _User(msgspec.Struct, frozen=True):
+    """Whom an event of a user is about."""
+
+    user_id: str
+
+
+class _Role(msgspec.Struct, frozen=True):
+    """Which role of the tenant an event is about."""
+
+    role: str
 
 
 def table(do: UseCases) -> dict[str, EventHandler]:
@@ -34,6 +48,14 @@ def table(do: UseCases) -> dict[str, EventHandler]:
     async def mail_requested(event: CloudEvent, delivery: Delivery) -> None:
         await do.invitation_mail.send(event.subject, data_of(event, MailRequested), event.id)
 
+    async def user_sessions_over(event: CloudEvent, delivery: Delivery) -> None:
+        about = data_of(event, _User)
+        actor = Actor("system", short_name(event.type) or "", event.subject, event.id)
+        await do.user_sessions.end_those_over(event.subject, about.user_id, actor)
+
+    async def role_updated(event: CloudEvent, delivery: Delivery) -> None:
+        await do.roles.end_access_of(event.subject, data_of(event, _Role).role)
+
     async def outbox_sweep(event: CloudEvent, delivery: Delivery) -> None:
         await do.key_rotation.sweep()
         await do.outbox.sweep()
@@ -45,6 +67,17 @@ def table(do: UseCases) -> dict[str, EventHandler]:
         "tenant.resumed": ignored,
         "user.invited": ignored,
         "user.created": ignored,
+        "user.invitation_revoked": ignored,
+        "user.updated": ignored,
+        "user.role_changed": ignored,
+        "user.disabled": user_sessions_over,
+        "user.enabled": ignored,
+        "user.deleted": user_sessions_over,
+        "user.password_changed": user_sessions_over,
+        "user.email_changed": ignored,
+        "role.created": ignored,
+        "role.updated": role_updated,
+        "role.deleted": ignored,
         "session.revoked": ignored,
         "security.refresh_token_reused": ignored,
         "security.sign_in_failures": ignored,

@@ -1,5 +1,7 @@
 """Sessions end: in one commit with what ends their access tokens, the event that says why, and the audit."""
 
+from collections.abc import Callable
+
 from functions.auth import records
 from functions.auth.domain import session as session_rules
 from functions.auth.domain.session import Session
@@ -47,9 +49,9 @@ class SessionEnd:
         return await until_not_stale(attempt)
 
     async def end_all(
-        self, tenant_id: str, user_id: str, because: str, actor: Actor, keep: str | None = None
+        self, tenant_id: str, user_id: str, because: str, actor: Actor, over: Callable[[Session], bool]
     ) -> None:
-        """Ends every session of a user but `keep`.
+        """Ends every session of a user that is `over`.
 
         To be called after the commit that changed the user: a sign-in that began before it fails at its
         check of the user, so no session is missed. Again is fine.
@@ -58,11 +60,10 @@ class SessionEnd:
         since = stamp(self._clock() - session_rules.ABSOLUTE_LIFETIME)
         while True:
             page = await self._store.tenant(tenant_id).query(
-                records.SESSIONS_OF_USER, user_id, since=since, limit=100, cursor=cursor
+                records.SESSIONS_OF_USER, equal={"user_id": user_id}, since=since, limit=100, cursor=cursor
             )
-            for doc in page.docs:
-                session = from_body(doc.body, Session)
-                if session.revoked_at is None and session.id != keep:
+            for session in (from_body(doc.body, Session) for doc in page.docs):
+                if session.revoked_at is None and over(session):
                     await self.end(tenant_id, session.id, because, actor)
             cursor = page.cursor
             if cursor is None:

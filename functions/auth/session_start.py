@@ -7,7 +7,7 @@ import msgspec
 
 from functions.auth import records
 from functions.auth.domain.people import User
-from functions.auth.domain.roles import Role, scopes_of
+from functions.auth.domain.roles import most_of
 from functions.auth.domain.session import Session
 from functions.auth.records import Found
 from shared import audit
@@ -42,18 +42,21 @@ def start(
     request_id: str,
     scopes: Sequence[str] | None = None,
 ) -> Started:
-    """`scopes`: those that the client was granted; None for all that the user's role stands for."""
+    """`scopes`: those that the client was granted; None for all that the user's role can stand for, of which
+    a token gets what it stands for.
+    """
     tenant_id, person = owner.value.id, user.value
     session = Session(
         id=new_id("ses"),
         user_id=person.id,
         client_id=client_id,
         roles=(person.role,),
-        scopes=tuple(sorted(_scopes_of(person.role) if scopes is None else scopes)),
+        scopes=tuple(sorted(most_of(person.role) if scopes is None else scopes)),
         created_at=at,
         used_at=at,
         authenticated_at=proof.at,
         amr=proof.amr,
+        user_epoch=person.epoch,
     )
     recorded = audit.record(
         store,
@@ -66,7 +69,3 @@ def start(
     )
     made = records.create(records.session_key(store, tenant_id, session.id), session)
     return Started(session, (made, owner.check(), user.check(), recorded))
-
-
-def _scopes_of(role: Role) -> frozenset[str]:
-    return scopes_of([role])

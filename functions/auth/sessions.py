@@ -7,13 +7,15 @@ import msgspec
 
 from functions.auth import records
 from functions.auth.client_authentication import AuthenticatedClient
-from functions.auth.domain import oauth_client, roles
+from functions.auth.domain import oauth_client, people, roles
 from functions.auth.domain import session as session_rules
+from functions.auth.domain.people import User
 from functions.auth.domain.refresh_token import RefreshToken
 from functions.auth.domain.session import Refused, Reused, Rotated, Session
 from functions.auth.id_tokens import IdTokens
 from functions.auth.keys import KeyRoom
 from functions.auth.records import Found
+from functions.auth.roles_of_tenant import Roles
 from functions.auth.session_end import SessionEnd
 from functions.auth.tokens import AccessTokens, Tokens
 from shared import audit, tenant
@@ -33,6 +35,7 @@ class Sessions:
         access_tokens: AccessTokens,
         id_tokens: IdTokens,
         keys: KeyRoom,
+        roles: Roles,
         ends: SessionEnd,
         clock: Clock,
     ) -> None:
@@ -40,6 +43,7 @@ class Sessions:
         self._access_tokens = access_tokens
         self._id_tokens = id_tokens
         self._keys = keys
+        self._roles = roles
         self._ends = ends
         self._clock = clock
 
@@ -61,7 +65,7 @@ class Sessions:
         token = (await self._keys.current()).refresh_tokens.read(text)
         if token is None or client.tenant_id not in ("", token.tenant_id):
             raise _invalid_grant()
-        actor = Actor("user", "", token.tenant_id, request_id)
+        actor = Actor("user", token.user_id, token.tenant_id, request_id)
         return await until_not_stale(lambda: self._attempt(client, token, actor, scope, audience))
 
     async def tokens(
@@ -75,21 +79,23 @@ class Sessions:
         audience: str | None = None,
         nonce: str | None = None,
     ) -> Tokens:
-        """An access token with `scopes`, an ID token where `openid` is one of them (with `nonce`), and unless
-        it is not `refreshable` the session's refresh token of `generation`, of the newest without one.
+        """An access token with those of `scopes` that the role stands for, an ID token where `openid` is one
+        of them (with `nonce`), and unless it is not `refreshable` the refresh token of `generation`, of the
+        newest without one.
         """
+        stands_for = await self._roles.scopes_of(owner.id, session.roles[0])
         issued = await self._access_tokens.issue(
             owner,
             session.user_id,
             session.client_id,
-            scopes=tuple(scopes),
+            scopes=roles.held(scopes, stands_for),
             roles=session.roles,
             session=session,
             audience=audience,
         )
         if refreshable:
             keys = await self._keys.current()
-            successor = RefreshToken(owner.id, session.id, generation or session.generation)
+            successor = RefreshToken(owner.id, session.user_id, session.id, generation or session.generation)
             issued = msgspec.structs.replace(issued, refresh_token=keys.refresh_tokens.text(successor))
         if "openid" in scopes:
             id_token = await self._id_tokens.issue(owner.id, session, issued.access_token, nonce)
@@ -104,33 +110,44 @@ class Sessions:
         scope: str | None,
         audience: str | None,
     ) -> Tokens:
-        session_doc, tenant_doc = await self._store.read(
+        session_doc, tenant_doc, user_doc = await self._store.read(
             records.session_key(self._store, token.tenant_id, token.session_id),
             tenant.key(self._store, token.tenant_id),
+            records.user_key(self._store, token.tenant_id, token.user_id),
         )
         session, owner = records.found(session_doc, Session), records.found(tenant_doc, Tenant)
-        if session is None or owner is None or owner.value.status != "active":
+        user = records.found(user_doc, User)
+        if session is None or owner is None or user is None or owner.value.status != "active":
             raise _invalid_grant()
         if session.value.client_id != client.client_id:
             _log.warning("a refresh token of session %s was sent by another client", session.value.id)
             raise _invalid_grant()
-        actor = msgspec.structs.replace(actor, id=session.value.user_id)
+        if not people.is_in_force(user.value, session.value):
+            raise _invalid_grant()
+        current = session_rules.of_user(session.value, user.value.role)
         now, valid_after = self._clock(), owner.value.tokens_valid_after
-        outcome = session_rules.present(session.value, token.generation, now, valid_after)
+        outcome = session_rules.present(current, token.generation, now, valid_after)
         if isinstance(outcome, Refused):
             raise _invalid_grant()
         if isinstance(outcome, Reused):
             await self._ends.commit(token.tenant_id, session, outcome.session, actor)
             raise _invalid_grant()
-        scopes = roles.narrowed(oauth_client.still_granted(client.client, session.value.scopes), scope)
+        stands_for = await self._roles.scopes_of(token.tenant_id, user.value.role)
+        granted = oauth_client.still_granted(client.client, roles.held(current.scopes, stands_for))
+        scopes = roles.narrowed(granted, scope)
         if isinstance(outcome, Rotated):
-            await self._move_on(owner, session, outcome.session, actor)
+            await self._move_on(owner, session, user, outcome.session, actor)
         return await self.tokens(
             owner.value, outcome.session, scopes, generation=token.generation + 1, audience=audience
         )
 
     async def _move_on(
-        self, owner: Found[Tenant], session: Found[Session], moved: Session, actor: Actor
+        self,
+        owner: Found[Tenant],
+        session: Found[Session],
+        user: Found[User],
+        moved: Session,
+        actor: Actor,
     ) -> None:
         await self._store.commit(
             audit.record(
@@ -142,6 +159,7 @@ class Sessions:
                 at=moved.used_at,
             ),
             session.replace(moved),
+            user.check(),
             owner.check(),
         )
 

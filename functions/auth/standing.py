@@ -4,19 +4,20 @@ import math
 
 from functions.auth import records
 from functions.auth.records import Found
+from shared import tenant
 from shared.errors import Forbidden, Unauthenticated
 from shared.identity import Principal
-from shared.store import Doc
+from shared.store import Doc, Store
 from shared.tenant import Tenant
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
-def require_active(tenant: Tenant) -> None:
+def require_active(owner: Tenant) -> None:
     """Raises `Forbidden` `tenant_suspended` or `tenant_not_active`."""
-    if tenant.status == "suspended":
+    if owner.status == "suspended":
         raise Forbidden("tenant_suspended", "This tenant is suspended. Ask its owner or the operator.")
-    if tenant.status != "active":
+    if owner.status != "active":
         raise Forbidden("tenant_not_active", "This tenant is not ready yet.")
 
 
@@ -34,6 +35,11 @@ def of_caller(tenant_doc: Doc | None, caller: Principal) -> Found[Tenant]:
     if valid_after is not None and caller.issued_at.timestamp() <= math.floor(valid_after.timestamp()):
         raise _invalid_token()
     return found
+
+
+async def read(store: Store, caller: Principal) -> Found[Tenant]:
+    """The same for a use-case that reads nothing else with it."""
+    return of_caller((await store.read(tenant.key(store, caller.tenant_id)))[0], caller)
 
 
 def _invalid_token() -> Unauthenticated:

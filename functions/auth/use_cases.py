@@ -13,6 +13,7 @@ from functions.auth.factor_proofs import FactorProofs
 from functions.auth.failed_sign_ins import FailedSignIns, Sleep
 from functions.auth.grants import ClientCredentialsGrant, RefreshTokenGrant
 from functions.auth.id_tokens import IdTokens
+from functions.auth.introspection import Introspection
 from functions.auth.invitation_mail import InvitationMail
 from functions.auth.invitations import Invitations
 from functions.auth.jwks_copy import JwksCopy
@@ -32,10 +33,13 @@ from functions.auth.service_accounts import ServiceAccounts
 from functions.auth.session_end import SessionEnd
 from functions.auth.sessions import Sessions
 from functions.auth.sign_in import SignIn
+from functions.auth.token_revocation import TokenRevocation
 from functions.auth.tokens import AccessTokens
 from functions.auth.user_sessions import UserSessions
+from functions.auth.userinfo import Userinfo
 from functions.auth.users import Users
 from shared.http.idempotency import Idempotency
+from shared.identity import Verifier
 from shared.ids import Clock
 from shared.objects import Objects
 from shared.outbox import Outbox
@@ -84,6 +88,12 @@ class UseCases:
         self.oauth_client_changes = OAuthClientChanges(store, ports.outbox, clock)
         self.user_sessions = UserSessions(store, self.session_end, self.roles, clock)
         self.clients = ClientAuthentication(store, ports.issuer, clock)
+        verifier = Verifier(store, ports.issuer, None, clock)
+        self.introspection = Introspection(store, self.clients, verifier, self.keys, clock)
+        self.token_revocation = TokenRevocation(
+            store, self.clients, verifier, self.keys, self.session_end, clock
+        )
+        self.userinfo = Userinfo(store)
         failed = FailedSignIns(store, ports.outbox, clock, ports.sleep)
         ceremonies = PasskeyCeremonies(ports.issuer)
         proofs = FactorProofs(self.keys, ceremonies)

@@ -9,19 +9,30 @@ import msgspec
 
 from functions.auth.domain.guessing import NONE, Failures
 from functions.auth.domain.roles import Role
+from functions.auth.domain.session import Session
 from shared.errors import Conflict, invalid
 
 INVITATION_LIFETIME = timedelta(days=7)
 NAME_MAX_CHARACTERS = 200
 
 
+InvitationStatus = Literal["pending", "accepted", "revoked", "expired"]
+
+
 class User(msgspec.Struct, frozen=True):
+    """A person in one tenant. The address is verified: it is one that a link was opened from.
+
+    `epoch` counts what ended all sessions: those of an earlier one are over, but for `kept_session`.
+    """
+
     id: str
     email: str
     name: str
     role: Role
     status: Literal["active", "disabled"]
     created_at: datetime
+    epoch: int = 0
+    kept_session: str = ""
 
 
 class Login(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -39,16 +50,17 @@ class Login(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Invitation(msgspec.Struct, frozen=True):
-    """`user_id` is who it became, once `status` is `accepted`."""
+    """`user_id` is who it became, once `status` is `accepted`. Of the mails `sent`, the last works."""
 
     id: str
     email: str
     role: Role
-    status: Literal["pending", "accepted"]
+    status: Literal["pending", "accepted", "revoked"]
     invited_by: str
     created_at: datetime
     expires_at: datetime
     user_id: str | None = None
+    sent: int = 1
 
 
 def login_id(email: str) -> str:
@@ -74,16 +86,31 @@ def invite(invitation_id: str, email: str, role: Role, invited_by: str, at: date
     )
 
 
-def status(invitation: Invitation, at: datetime) -> Literal["pending", "accepted", "expired"]:
+def status(invitation: Invitation, at: datetime) -> InvitationStatus:
+    """What it is now."""
     if invitation.status == "pending" and at >= invitation.expires_at:
         return "expired"
     return invitation.status
 
 
+def resend(invitation: Invitation, at: datetime) -> Invitation:
+    """Open for its full time again; only the newest link works. Raises `Conflict` where it is over."""
+    _require_open(invitation)
+    return msgspec.structs.replace(invitation, sent=invitation.sent + 1, expires_at=at + INVITATION_LIFETIME)
+
+
+def revoke(invitation: Invitation) -> Invitation:
+    """Revoking twice is the same as once. Raises `Conflict` `invitation_used` where somebody accepted."""
+    if invitation.status == "accepted":
+        _require_open(invitation)
+    if invitation.status == "revoked":
+        return invitation
+    return msgspec.structs.replace(invitation, status="revoked")
+
+
 def accept(invitation: Invitation, user_id: str, name: str, at: datetime) -> tuple[Invitation, User]:
-    """Raises `Conflict` `invitation_used` or `invitation_expired`."""
-    if invitation.status != "pending":
-        raise Conflict("invitation_used", "This invitation was accepted before. Sign in instead.")
+    """Raises `Conflict` `invitation_used`, `invitation_revoked` or `invitation_expired`."""
+    _require_open(invitation)
     if at >= invitation.expires_at:
         raise Conflict("invitation_expired", "This invitation has expired. Ask for a new one.")
     user = User(
@@ -103,6 +130,29 @@ def display_name(text: str, path: str = "/name") -> str:
     if not 1 <= len(name) <= NAME_MAX_CHARACTERS or not name.isprintable():
         raise invalid(path, "invalid_name", f"A name has 1 to {NAME_MAX_CHARACTERS} printable characters.")
     return name
+
+
+def renamed(user: User, name: str) -> User:
+    """Raises `Invalid`."""
+    return msgspec.structs.replace(user, name=display_name(name))
+
+
+def signed_out(user: User, but: str = "") -> User:
+    """All sessions of the user are over, but for the one that is named."""
+    return msgspec.structs.replace(user, epoch=user.epoch + 1, kept_session=but)
+
+
+def is_in_force(user: User, session: Session) -> bool:
+    """Whether the session goes on, as far as its user is concerned."""
+    in_epoch = session.user_epoch == user.epoch or session.id == user.kept_session
+    return user.status == "active" and in_epoch
+
+
+def _require_open(invitation: Invitation) -> None:
+    if invitation.status == "accepted":
+        raise Conflict("invitation_used", "This invitation was accepted before. Sign in instead.")
+    if invitation.status == "revoked":
+        raise Conflict("invitation_revoked", "This invitation was taken back. Ask for a new one.")
 
 
 def _digest_id(prefix: str, text: str) -> str:

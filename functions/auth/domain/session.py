@@ -72,12 +72,9 @@ def present(session: Session, generation: int, at: datetime, valid_after: dateti
     The predecessor is answered while its successor is unused, or was made less than `GRACE` ago: a token is
     the predecessor of a used one where it is two behind the newest.
     """
-    if session.revoked_at is not None:
-        return Refused("revoked")
-    if valid_after is not None and session.created_at <= valid_after:
-        return Refused("ended_by_tenant")
-    if at >= session.created_at + ABSOLUTE_LIFETIME or at >= session.used_at + IDLE_LIFETIME:
-        return Refused("expired")
+    why = _why_over(session, at, valid_after)
+    if why is not None:
+        return Refused(why)
     if not 1 <= generation <= session.generation:
         return Refused("unknown_generation")
     if generation == session.generation:
@@ -91,6 +88,11 @@ def present(session: Session, generation: int, at: datetime, valid_after: dateti
     return Reused(revoke(session, at, "refresh_token_reused"))
 
 
+def is_alive(session: Session, at: datetime, valid_after: datetime | None) -> bool:
+    """Whether it can go on, as far as it and its tenant are concerned."""
+    return _why_over(session, at, valid_after) is None
+
+
 def of_user(session: Session, role: Role) -> Session:
     """What the session may is what its user's `role` stands for now, and no more than its client was granted.
 
@@ -101,11 +103,27 @@ def of_user(session: Session, role: Role) -> Session:
     return msgspec.structs.replace(session, roles=(role,), scopes=scopes)
 
 
+def expires_at(session: Session) -> datetime:
+    """When it is over, if nothing happens until then."""
+    return min(session.created_at + ABSOLUTE_LIFETIME, session.used_at + IDLE_LIFETIME)
+
+
 def revoke(session: Session, at: datetime, because: str) -> Session:
     """The first revocation stands; a second one changes nothing."""
     if session.revoked_at is not None:
         return session
     return msgspec.structs.replace(session, revoked_at=at, revoked_because=because)
+
+
+def _why_over(session: Session, at: datetime, valid_after: datetime | None) -> str | None:
+    """None for one that is not."""
+    if session.revoked_at is not None:
+        return "revoked"
+    if valid_after is not None and session.created_at <= valid_after:
+        return "ended_by_tenant"
+    if at >= expires_at(session):
+        return "expired"
+    return None
 
 
 def _just_exchanged(session: Session, generation: int, at: datetime) -> bool:

@@ -11,7 +11,7 @@ TENANT = "tnt_1"
 
 
 def grants(role: Role, tenant_id: str = TENANT) -> set[Role]:
-    return {to for to in ROLES if may_grant(to, tenant_id, [role], scopes_of([role]))}
+    return {to for to in ROLES if may_grant(to, scopes_of([to]), tenant_id, [role], scopes_of([role]))}
 
 
 def test_nobody_hands_on_more_than_they_have() -> None:
@@ -26,13 +26,13 @@ def test_operators_are_made_in_the_platform_tenant_only() -> None:
     assert "operator" in grants("owner", PLATFORM_TENANT)
     assert "operator" in grants("operator", PLATFORM_TENANT)
     assert "operator" not in grants("admin", PLATFORM_TENANT)
-    assert not may_grant("operator", TENANT, ["operator", "owner"], SCOPES)
+    assert not may_grant("operator", scopes_of(["operator"]), TENANT, ["operator", "owner"], SCOPES)
 
 
 def test_a_machine_without_a_role_hands_on_what_its_scopes_cover() -> None:
     own = {"users:write", "tenant:read", "usage:read"}
-    assert [role for role in ROLES if may_grant(role, TENANT, [], own)] == ["member"]
-    assert not may_grant("owner", TENANT, [], SCOPES)
+    assert [role for role in ROLES if may_grant(role, scopes_of([role]), TENANT, [], own)] == ["member"]
+    assert not may_grant("owner", scopes_of(["owner"]), TENANT, [], SCOPES)
 
 
 def test_platform_scopes_belong_to_operators_alone() -> None:

@@ -1,0 +1,199 @@
+"""The roles of a tenant: those that every tenant has, and those that it makes for itself."""
+
+from collections.abc import Sequence
+
+from functions.auth import records, standing
+from functions.auth.domain import custom_role, people, roles
+from functions.auth.domain.custom_role import CustomRole
+from functions.auth.domain.people import Invitation
+from functions.auth.records import Found
+from shared import audit, revocations
+from shared.audit import Actor
+from shared.errors import Conflict, Forbidden, NotFound, invalid
+from shared.http.idempotency import EACH_TIME, Once
+from shared.http.pagination import Listing
+from shared.identity import Principal
+from shared.ids import Clock
+from shared.outbox import Outbox
+from shared.store import AlreadyExists, Create, Delete, Store, Write, until_not_stale
+from shared.store.bodies import from_body
+
+_PAGE = 100
+
+
+class Roles:
+    """A role that is given to somebody is written anew in that commit, so that nobody deletes it then."""
+
+    def __init__(self, store: Store, outbox: Outbox, clock: Clock) -> None:
+        self._store = store
+        self._outbox = outbox
+        self._clock = clock
+
+    async def scopes_of(self, tenant_id: str, role: str) -> frozenset[str]:
+        """What `role` stands for now; nothing where there is no such role. A built-in one costs no read."""
+        if role in roles.ROLES:
+            return roles.scopes_of([role])
+        found = await self._found(tenant_id, role)
+        return frozenset() if found is None else frozenset(found.value.scopes)
+
+    async def giving(self, principal: Principal, role: str) -> tuple[Write, ...]:
+        """What the commit holds that gives `role` to somebody, or takes it.
+
+        Raises `Invalid` `unknown_role`, `Forbidden` `role_not_grantable` for one above the caller's own.
+        """
+        own = None if role in roles.ROLES else await self._found(principal.tenant_id, role)
+        if own is None and role not in roles.ROLES:
+            raise invalid(
+                "/role", "unknown_role", "There is no such role. GET /v1/roles lists the tenant's own."
+            )
+        stands_for = roles.scopes_of([role]) if own is None else frozenset(own.value.scopes)
+        if not roles.may_grant(role, stands_for, principal.tenant_id, principal.roles, principal.scopes):
+            raise Forbidden("role_not_grantable", "Nobody gives or takes a role above their own.")
+        return () if own is None else (own.replace(own.value),)
+
+    async def require_over(self, principal: Principal, role: str) -> None:
+        """Whoever changes somebody has all that this one's `role` stands for. Raises `Forbidden`."""
+        stands_for = await self.scopes_of(principal.tenant_id, role)
+        if not roles.may_grant(role, stands_for, principal.tenant_id, principal.roles, principal.scopes):
+            raise Forbidden("role_not_grantable", "Nobody changes somebody whose role is above their own.")
+
+    async def create(
+        self,
+        principal: Principal,
+        actor: Actor,
+        name: str,
+        description: str,
+        scopes: Sequence[str],
+        once: Once[CustomRole] = EACH_TIME,
+    ) -> CustomRole:
+        """Raises `Invalid`, `Conflict` `role_exists`, `Forbidden` `scope_not_grantable`."""
+        at = self._clock()
+        role = CustomRole(
+            name=custom_role.new_name(name),
+            description=custom_role.description(description),
+            scopes=custom_role.grantable(scopes, principal.scopes),
+            created_by=actor.id,
+            created_at=at,
+            updated_at=at,
+        )
+
+        async def attempt() -> CustomRole:
+            key = records.role_key(self._store, principal.tenant_id, role.name)
+            owner = await standing.read(self._store, principal)
+            writes = (records.create(key, role), *self._told(principal, actor, "create", role))
+            try:
+                await self._store.commit(*writes, owner.check(), *once.writes(role))
+            except AlreadyExists as taken:
+                if taken.key != key:
+                    raise
+                raise Conflict(
+                    "role_exists", "The tenant has a role of this name. Change that one."
+                ) from None
+            return role
+
+        return await once.run(attempt)
+
+    async def page(self, tenant_id: str, limit: int, cursor: str | None) -> Listing[CustomRole]:
+        """The tenant's own, oldest first. Raises `BadRequest` `invalid_cursor`."""
+        return await records.listed(self._store, tenant_id, records.ROLES, CustomRole, limit, cursor)
+
+    async def get(self, tenant_id: str, name: str) -> CustomRole:
+        """Raises `NotFound` `role_not_found`."""
+        return (await self._known(tenant_id, name)).value
+
+    async def change(
+        self,
+        principal: Principal,
+        actor: Actor,
+        name: str,
+        description: str | None,
+        scopes: Sequence[str] | None,
+    ) -> CustomRole:
+        """None: as it is. People who have the role get its new scopes with their next access token.
+
+        Raises `NotFound`, `Invalid`, and `Forbidden` `scope_not_grantable` also where the role has more now.
+        """
+
+        async def attempt() -> CustomRole:
+            owner = await standing.read(self._store, principal)
+            found = await self._known(principal.tenant_id, name)
+            before = found.value
+            custom_role.require_within(before.scopes, principal.scopes)
+            after = custom_role.changed(before, description, scopes, principal.scopes, self._clock())
+            told = self._told(principal, actor, "update", after)
+            await self._store.commit(found.replace(after), *told, owner.check())
+            return after
+
+        return await until_not_stale(attempt)
+
+    async def delete(self, principal: Principal, actor: Actor, name: str) -> None:
+        """Raises `NotFound`, `Forbidden`, `Conflict` `role_in_use` while somebody has it or is invited to."""
+
+        async def attempt() -> None:
+            owner = await standing.read(self._store, principal)
+            found = await self._known(principal.tenant_id, name)
+            custom_role.require_within(found.value.scopes, principal.scopes)
+            if await self._is_used(principal.tenant_id, name):
+                detail = "Somebody has this role or is invited to it. Give them another one first."
+                raise Conflict("role_in_use", detail)
+            told = self._told(principal, actor, "delete", found.value)
+            await self._store.commit(Delete(found.key, found.version), *told, owner.check())
+
+        await until_not_stale(attempt)
+
+    async def end_access_of(self, tenant_id: str, name: str) -> None:
+        """Access tokens of all who have the role end, so that the next ones have its scopes of today."""
+        cursor: str | None = None
+        while True:
+            page = await self._store.tenant(tenant_id).query(
+                records.USERS_OF_ROLE, equal={"role": name}, limit=_PAGE, cursor=cursor
+            )
+            at = self._clock()
+            ended = [revocations.record(self._store, tenant_id, doc.key.id, at) for doc in page.docs]
+            if ended:
+                await self._store.commit(*ended)
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    async def _is_used(self, tenant_id: str, name: str) -> bool:
+        scope, cursor = self._store.tenant(tenant_id), None
+        if (await scope.query(records.USERS_OF_ROLE, equal={"role": name}, limit=1)).docs:
+            return True
+        while True:
+            page = await scope.query(
+                records.INVITATIONS_OF_ROLE, equal={"role": name}, limit=_PAGE, cursor=cursor
+            )
+            invited = (from_body(doc.body, Invitation) for doc in page.docs)
+            if any(people.status(invitation, self._clock()) == "pending" for invitation in invited):
+                return True
+            cursor = page.cursor
+            if cursor is None:
+                return False
+
+    async def _known(self, tenant_id: str, name: str) -> Found[CustomRole]:
+        found = await self._found(tenant_id, name)
+        if found is None:
+            raise NotFound("role_not_found", "The tenant has made no such role.")
+        return found
+
+    async def _found(self, tenant_id: str, name: str) -> Found[CustomRole] | None:
+        if not custom_role.is_name(name):
+            return None
+        key = records.role_key(self._store, tenant_id, name)
+        return records.found((await self._store.read(key))[0], CustomRole)
+
+    def _told(self, principal: Principal, actor: Actor, verb: str, role: CustomRole) -> list[Create]:
+        """Its event and its audit record."""
+        return [
+            *self._outbox.entries(f"role.{verb}d", principal.tenant_id, {"role": role.name}),
+            audit.record(
+                self._store,
+                principal.tenant_id,
+                actor=actor,
+                action=f"role.{verb}",
+                target=role.name,
+                at=self._clock(),
+                detail={"scopes": " ".join(role.scopes)},
+            ),
+        ]
