@@ -48,6 +48,7 @@ class Principal(msgspec.Struct, frozen=True):
     session_id: str | None = None
     authenticated_at: datetime | None = None
     amr: tuple[str, ...] = ()
+    audience: str = ""
 
 
 class _Key(msgspec.Struct, frozen=True):
@@ -93,12 +94,12 @@ class Verifier:
     """Holds the key ring, the tenants it met and the tokens it verified, each for a bounded time.
 
     A suspension or a revocation is seen after 25 s, a removed key after 60 s. When the store is out, what is
-    known stays good for five minutes.
+    known stays good for five minutes. `audience`: whom the tokens are for (RFC 8707); None: whomever.
     """
 
-    def __init__(self, store: Store, issuer: str, audience: str, clock: Clock) -> None:
+    def __init__(self, store: Store, issuer: str, audience: str | None, clock: Clock) -> None:
         self._store = store
-        self._issuer = issuer
+        self.issuer = issuer
         self._audience = audience
         self._clock = clock
         self._rings = Cache("key ring", self._fetch_keys, clock, KEY_LIMITS)
@@ -159,9 +160,10 @@ class Verifier:
                 key.public,
                 algorithms=[key.alg],
                 audience=self._audience,
-                issuer=self._issuer,
+                issuer=self.issuer,
                 options={
-                    "strict_aud": True,
+                    "strict_aud": self._audience is not None,
+                    "verify_aud": self._audience is not None,
                     "verify_exp": False,
                     "verify_iat": False,
                     "verify_nbf": False,
@@ -242,6 +244,7 @@ def _principal(claims: Claims) -> Principal:
         session_id=claims.sid,
         authenticated_at=None if claims.auth_time is None else datetime.fromtimestamp(claims.auth_time, UTC),
         amr=tuple(claims.amr),
+        audience=claims.aud,
     )
 
 

@@ -1,21 +1,75 @@
-"""What the token service offers (OpenID Connect Discovery 1.0 §3, RFC 8414 §2)."""
+"""What the token service offers (OpenID Connect Discovery 1.0 §3, RFC 8414 §2): what works, and no more."""
+
+from collections.abc import Collection
+from typing import Any
 
 import msgspec
 
+from functions.auth import client_assertion
+from functions.auth.client_authentication import METHODS
+from functions.auth.domain.oauth_client import DEVICE_CODE, OIDC_SCOPES
 from functions.auth.domain.roles import SCOPES
+from functions.auth.userinfo import Claims
+
+_PROVEN = [method for method in METHODS if method != "none"]
+_ALGORITHMS = sorted(client_assertion.ALGORITHMS.values())
 
 
-def metadata(issuer: str) -> bytes:
-    """As JSON."""
-    offered = {
+def metadata(issuer: str, grant_types: Collection[str]) -> bytes:
+    """As JSON. `grant_types` are those of the token endpoint."""
+    offered: dict[str, Any] = {
         "issuer": issuer,
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "token_endpoint": f"{issuer}/oauth2/token",
-        "grant_types_supported": ["refresh_token", "client_credentials"],
-        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+        "token_endpoint_auth_methods_supported": METHODS,
+        "token_endpoint_auth_signing_alg_values_supported": _ALGORITHMS,
+        "introspection_endpoint": f"{issuer}/oauth2/introspect",
+        "introspection_endpoint_auth_methods_supported": _PROVEN,
+        "introspection_endpoint_auth_signing_alg_values_supported": _ALGORITHMS,
+        "revocation_endpoint": f"{issuer}/oauth2/revoke",
+        "revocation_endpoint_auth_methods_supported": METHODS,
+        "revocation_endpoint_auth_signing_alg_values_supported": _ALGORITHMS,
+        "userinfo_endpoint": f"{issuer}/oauth2/userinfo",
+        "grant_types_supported": sorted(grant_types),
         "response_types_supported": [],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],
-        "scopes_supported": sorted(SCOPES),
+        "scopes_supported": sorted(SCOPES | OIDC_SCOPES),
+        "claims_supported": sorted({*_ID_TOKEN_CLAIMS, *Claims.__struct_fields__}),
+        "acr_values_supported": ["aal1", "aal2"],
+        "claims_parameter_supported": False,
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
     }
+    if "authorization_code" in grant_types:
+        offered |= _of_the_code_flow(issuer)
+    if DEVICE_CODE in grant_types:
+        offered["device_authorization_endpoint"] = f"{issuer}/oauth2/device_authorization"
     return msgspec.json.encode(offered)
+
+
+_ID_TOKEN_CLAIMS = (
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "iat",
+    "auth_time",
+    "nonce",
+    "acr",
+    "amr",
+    "at_hash",
+    "sid",
+    "tid",
+)
+
+
+def _of_the_code_flow(issuer: str) -> dict[str, Any]:
+    return {
+        "authorization_endpoint": f"{issuer}/oauth2/authorize",
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": True,
+        "prompt_values_supported": ["none", "login", "consent"],
+    }

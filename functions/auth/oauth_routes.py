@@ -13,14 +13,21 @@ def table(use_cases: UseCases) -> tuple[Route, ...]:
     return (
         Route("GET", "/.well-known/jwks.json", on.jwks, PUBLIC),
         Route("GET", "/.well-known/openid-configuration", on.metadata, PUBLIC),
+        Route("GET", "/.well-known/oauth-authorization-server", on.metadata, PUBLIC),
         Route("POST", "/oauth2/token", on.token, PUBLIC, oauth=True),
+        Route("POST", "/oauth2/introspect", on.introspect, PUBLIC, oauth=True),
+        Route("POST", "/oauth2/revoke", on.revoke, PUBLIC, oauth=True),
+        Route("GET", "/oauth2/userinfo", on.userinfo, "openid", oauth=True),
+        Route("POST", "/oauth2/userinfo", on.userinfo, "openid", oauth=True),
     )
 
 
 class _Handlers:
     def __init__(self, use_cases: UseCases) -> None:
         self._do = use_cases
-        self._metadata = Response(200, discovery.metadata(use_cases.issuer), headers=_FIVE_MINUTES)
+        self._metadata = Response(
+            200, discovery.metadata(use_cases.issuer, use_cases.tokens.grant_types), headers=_FIVE_MINUTES
+        )
 
     async def jwks(self, call: Call) -> Response:
         return Response(200, await self._do.keys.jwks(), headers=_FIVE_MINUTES)
@@ -32,3 +39,16 @@ class _Handlers:
         form = await call.form()
         tokens = await self._do.tokens.answer(form, authorization(call.headers), call.request_id)
         return json_response(tokens, headers=NO_STORE)
+
+    async def introspect(self, call: Call) -> Response:
+        form = await call.form()
+        authorized = authorization(call.headers)
+        return json_response(await self._do.introspection.answer(form, authorized, call.request_id))
+
+    async def revoke(self, call: Call) -> Response:
+        form = await call.form()
+        await self._do.token_revocation.revoke(form, authorization(call.headers), call.request_id)
+        return Response(200)
+
+    async def userinfo(self, call: Call) -> Response:
+        return json_response(await self._do.userinfo.of(call.principal))

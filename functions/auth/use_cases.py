@@ -7,11 +7,18 @@ import msgspec
 from functions.auth.api_key_exchange import ApiKeyExchange
 from functions.auth.api_keys import ApiKeys
 from functions.auth.audit_log import AuditLog
+from functions.auth.authorization_codes import AuthorizationCodes
+from functions.auth.authorize import Authorize
+from functions.auth.browser_sessions import BrowserSessions
 from functions.auth.client_authentication import ClientAuthentication
+from functions.auth.client_sessions import ClientSessions
+from functions.auth.device_grants import DeviceGrants
+from functions.auth.domain.oauth_client import DEVICE_CODE
 from functions.auth.factor_log import FactorLog
 from functions.auth.factor_proofs import FactorProofs
 from functions.auth.failed_sign_ins import FailedSignIns, Sleep
 from functions.auth.grants import ClientCredentialsGrant, RefreshTokenGrant
+from functions.auth.hosted_sign_in import HostedSignIn
 from functions.auth.id_tokens import IdTokens
 from functions.auth.introspection import Introspection
 from functions.auth.invitation_mail import InvitationMail
@@ -106,7 +113,30 @@ class UseCases:
         self.service_account_changes = ServiceAccountChanges(store, ports.outbox, clock)
         self.api_keys = ApiKeys(store, ports.outbox, self.keys, ports.environment, clock)
         self.api_key_exchange = ApiKeyExchange(store, self.access_tokens, self.keys, ports.environment, clock)
+        self.browser_sessions = BrowserSessions(store, self.session_end, self.keys, clock)
+        self.hosted_sign_in = HostedSignIn(
+            self.sign_in, self.second_factors, self.browser_sessions, self.keys, clock
+        )
+        client_sessions = ClientSessions(store, self.sessions, self.session_end, self.roles, clock)
+        codes = AuthorizationCodes(
+            store, self.keys, self.roles, self.browser_sessions, client_sessions, ports.issuer, clock
+        )
+        self.authorize = Authorize(
+            store, self.oauth_clients, self.browser_sessions, codes, ports.issuer, clock
+        )
+        self.device_grants = DeviceGrants(
+            store,
+            self.keys,
+            self.oauth_clients,
+            self.roles,
+            self.browser_sessions,
+            client_sessions,
+            ports.issuer,
+            clock,
+        )
         grants: dict[str, Grant] = {
+            "authorization_code": codes,
+            DEVICE_CODE: self.device_grants,
             "refresh_token": RefreshTokenGrant(self.sessions, ports.issuer),
             "client_credentials": ClientCredentialsGrant(self.access_tokens, ports.issuer),
         }

@@ -21,6 +21,8 @@ _OAUTH_ERRORS = {
     429: "slow_down",
     503: "temporarily_unavailable",
 }
+_BEARER_ERRORS = ("invalid_token", "insufficient_scope")
+"""Of RFC 6750 §3.1, where an access token is asked for."""
 
 
 class _Field(msgspec.Struct, frozen=True):
@@ -62,7 +64,8 @@ def problem(error: Error, request_id: str) -> Response:
 def oauth_problem(error: Error) -> Response:
     """Any refusal in the vocabulary of RFC 6749; a wrong field is an `invalid_request`, which is 400."""
     status = 400 if isinstance(error, Invalid) else error.status
-    code = error.code if isinstance(error, OAuthError) else _OAUTH_ERRORS.get(status, "invalid_request")
+    named = isinstance(error, OAuthError) or error.code in _BEARER_ERRORS
+    code = error.code if named else _OAUTH_ERRORS.get(status, "invalid_request")
     if status == 500:
         code = "server_error"
     body = msgspec.json.encode(_OAuthProblem(code, error.detail))

@@ -4,9 +4,14 @@ import msgspec
 
 from functions.auth.domain.sealed import Seal, SealingKeys
 
+PREFIX = "rt1_"
+
 
 class RefreshToken(msgspec.Struct, frozen=True):
+    """Names all that is read to answer it, so that it is read at once."""
+
     tenant_id: str
+    user_id: str
     session_id: str
     generation: int
 
@@ -15,11 +20,14 @@ class RefreshTokens:
     """`rt1_…` ↔ `RefreshToken`. A generation has one token, so every racer is given the same successor."""
 
     def __init__(self, keys: SealingKeys) -> None:
-        self._seal = Seal("rt1_", 3, keys)
+        self._seal = Seal(PREFIX, 4, keys)
 
     def text(self, token: RefreshToken) -> str:
         return self._seal.seal(
-            token.tenant_id.encode(), token.session_id.encode(), token.generation.to_bytes(4)
+            token.tenant_id.encode(),
+            token.user_id.encode(),
+            token.session_id.encode(),
+            token.generation.to_bytes(4),
         )
 
     def read(self, text: str) -> RefreshToken | None:
@@ -27,5 +35,7 @@ class RefreshTokens:
         fields = self._seal.open(text)
         if fields is None:
             return None
-        tenant_id, session_id, generation = fields
-        return RefreshToken(tenant_id.decode(), session_id.decode(), int.from_bytes(generation))
+        tenant_id, user_id, session_id, generation = fields
+        return RefreshToken(
+            tenant_id.decode(), user_id.decode(), session_id.decode(), int.from_bytes(generation)
+        )

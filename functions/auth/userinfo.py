@@ -1,0 +1,43 @@
+"""Userinfo (OpenID Connect Core §5.3): who the person behind an access token is, as far as it may tell."""
+
+import msgspec
+
+from functions.auth import records
+from functions.auth.domain.people import User
+from shared.errors import Unauthenticated
+from shared.identity import Principal
+from shared.store import Store
+
+_CHALLENGE = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+
+
+class Claims(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`email` and `email_verified` come with the scope `email`; `name`, `roles` and `tier` with `profile`."""
+
+    sub: str
+    tid: str
+    email: str | None = None
+    email_verified: bool | None = None
+    name: str | None = None
+    roles: tuple[str, ...] = ()
+    tier: str | None = None
+
+
+class Userinfo:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def of(self, principal: Principal) -> Claims:
+        """`principal` has the scope `openid`. Raises `Unauthenticated` for who is no active user any more."""
+        key = records.user_key(self._store, principal.tenant_id, principal.subject)
+        found = records.found((await self._store.read(key))[0], User)
+        if found is None or found.value.status != "active":
+            detail = "The access token is not valid. Sign in again."
+            raise Unauthenticated("invalid_token", detail, headers=_CHALLENGE)
+        user = found.value
+        told = Claims(user.id, principal.tenant_id)
+        if "email" in principal.scopes:
+            told = msgspec.structs.replace(told, email=user.email, email_verified=True)
+        if "profile" in principal.scopes:
+            told = msgspec.structs.replace(told, name=user.name, roles=(user.role,), tier=principal.tier)
+        return told
