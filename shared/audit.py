@@ -1,5 +1,6 @@
 """Audit records: who did what to which thing; part of the commit that does it."""
 
+import hashlib
 from datetime import datetime
 from typing import Literal
 
@@ -52,8 +53,14 @@ def record(
     at: datetime,
     detail: dict[str, str] | None = None,
     result: Result = "ok",
+    once: str = "",
 ) -> Create:
-    """The write that records `action` (`tenant.suspend`) on `target` (an id) in the tenant's audit log."""
+    """The write that records `action` (`tenant.suspend`) on `target` (an id) in the tenant's audit log.
+
+    `once`: whatever names the one thing that this records (the source and id of an event); a second commit
+    for it fails with `AlreadyExists`.
+    """
+    record_id = f"aud_{hashlib.sha256(once.encode()).hexdigest()[:32]}" if once else new_id("aud")
     actor_id = actor.id[:MAX_ACTOR_CHARS]
-    entry = AuditRecord(new_id("aud"), at, actor, action, target, detail or {}, result, actor_id)
+    entry = AuditRecord(record_id, at, actor, action, target, detail or {}, result, actor_id)
     return Create(store.tenant(tenant_id).key("audit", entry.id), to_body(entry))

@@ -1,8 +1,8 @@
 """What ends access tokens before they expire: records below a tenant, read by everybody who verifies.
 
 A tenant as a whole has `tokens_valid_after` in its own document. A person, a session, a service account, an
-API key or a client has a record here, written in the commit that ends it. A record matters as long as a token that
-is older can live; after that it expires.
+API key or a client has a record here, written in the commit that ends it. A record matters as long as a
+token that is older can live; after that it expires.
 """
 
 import math

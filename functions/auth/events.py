@@ -8,6 +8,7 @@ from functions.auth.domain.roles import PLATFORM_TENANT
 from functions.auth.invitation_mail import MailRequested
 from functions.auth.key_rings import SECRETS
 from functions.auth.key_rotation import KeyRotation
+from functions.auth.session_kills import RevokeRequested
 from functions.auth.use_cases import UseCases
 from shared.audit import Actor
 from shared.envelope import Delivery
@@ -56,6 +57,10 @@ def table(do: UseCases) -> dict[str, EventHandler]:
     async def role_updated(event: CloudEvent, delivery: Delivery) -> None:
         await do.roles.end_access_of(event.subject, data_of(event, _Role).role)
 
+    async def session_revoke_requested(event: CloudEvent, delivery: Delivery) -> None:
+        actor = Actor("system", event.source, event.subject, event.id)
+        await do.session_kills.revoke(event.subject, data_of(event, RevokeRequested), actor)
+
     async def outbox_sweep(event: CloudEvent, delivery: Delivery) -> None:
         await do.key_rotation.sweep()
         await do.outbox.sweep()
@@ -78,6 +83,7 @@ def table(do: UseCases) -> dict[str, EventHandler]:
         "role.created": ignored,
         "role.updated": role_updated,
         "role.deleted": ignored,
+        "session.revoke.requested": session_revoke_requested,
         "session.revoked": ignored,
         "security.refresh_token_reused": ignored,
         "security.sign_in_failures": ignored,
@@ -93,6 +99,7 @@ def table(do: UseCases) -> dict[str, EventHandler]:
         "security.key_rotated": ignored,
         "user.factor_added": ignored,
         "user.factor_removed": ignored,
+        "user.factor_renamed": ignored,
         "user.factors_reset": ignored,
         "user.recovery_codes_replaced": ignored,
         "user.recovery_code_used": ignored,

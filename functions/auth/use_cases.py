@@ -38,9 +38,11 @@ from functions.auth.second_factors import SecondFactors
 from functions.auth.service_account_changes import ServiceAccountChanges
 from functions.auth.service_accounts import ServiceAccounts
 from functions.auth.session_end import SessionEnd
+from functions.auth.session_kills import SessionKills
 from functions.auth.sessions import Sessions
 from functions.auth.sign_in import SignIn
 from functions.auth.token_revocation import TokenRevocation
+from functions.auth.throttle import Throttle
 from functions.auth.tokens import AccessTokens
 from functions.auth.user_sessions import UserSessions
 from functions.auth.userinfo import Userinfo
@@ -88,6 +90,7 @@ class UseCases:
         self.id_tokens = IdTokens(self.keys, ports.issuer, clock)
         self.roles = Roles(store, ports.outbox, clock)
         self.session_end = SessionEnd(store, ports.outbox, clock)
+        self.session_kills = SessionKills(store, self.session_end, clock)
         self.sessions = Sessions(
             store, self.access_tokens, self.id_tokens, self.keys, self.roles, self.session_end, clock
         )
@@ -102,12 +105,13 @@ class UseCases:
         )
         self.userinfo = Userinfo(store)
         failed = FailedSignIns(store, ports.outbox, clock, ports.sleep)
+        throttle = Throttle(clock, failed.flooded)
         ceremonies = PasskeyCeremonies(ports.issuer)
         proofs = FactorProofs(self.keys, ceremonies)
         factor_log = FactorLog(store, ports.outbox)
         self.second_factors = SecondFactors(store, self.keys, proofs, ceremonies, factor_log, clock)
         self.sign_in = SignIn(
-            store, ports.passwords, self.sessions, self.keys, failed, self.second_factors, clock
+            store, ports.passwords, self.sessions, self.keys, failed, throttle, self.second_factors, clock
         )
         self.service_accounts = ServiceAccounts(store, ports.outbox, self.access_tokens, clock)
         self.service_account_changes = ServiceAccountChanges(store, ports.outbox, clock)

@@ -74,7 +74,7 @@ class World:
     ],
 )
 def test_r8_j30_whoever_or_whatever_was_ended_is_refused_within_the_bound(
-    subject: str, claims: dict[str, str]
+    subject: str, claims: dict[str, Any]
 ) -> None:
     """Also where the token was verified before."""
     world = World()
