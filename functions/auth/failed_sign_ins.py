@@ -10,11 +10,11 @@ from functions.auth import records
 from functions.auth.domain import guessing
 from functions.auth.domain import login as logins
 from functions.auth.domain.people import Login
-from functions.auth.records import Found
+from functions.auth.records import Found, Slug
 from shared import audit
 from shared.audit import Actor
 from shared.errors import Unavailable
-from shared.ids import Clock
+from shared.ids import Clock, is_id
 from shared.outbox import Outbox
 from shared.store import Store, until_not_stale
 
@@ -55,6 +55,30 @@ class FailedSignIns:
         """One more at `login`, with its audit record; the one with which delays begin is an event, too."""
         await asyncio.gather(self._sleep(PAUSE_SECONDS), self._count(tenant_id, login, device, source))
 
+    async def flooded(self, slug: str, source: Source) -> None:
+        """So much fails in a tenant that sign-ins are turned away unseen: one record, one event."""
+        try:
+            slug_doc = await self._store.platform().get("slugs", slug) if is_id(slug) else None
+            found = records.found(slug_doc, Slug)
+            if found is None:
+                return
+            tenant_id = found.value.tenant_id
+            recorded = audit.record(
+                self._store,
+                tenant_id,
+                actor=_actor(tenant_id, source),
+                action="sign_in.throttle",
+                target=tenant_id,
+                at=self._clock(),
+                result="refused",
+            )
+            told = {"about": "tenant"}
+            await self._store.commit(
+                recorded, *self._outbox.entries("security.sign_in_failures", tenant_id, told)
+            )
+        except Unavailable as outage:
+            _log.warning("many failed sign-ins in a tenant are not recorded: %s", outage)
+
     async def _count(self, tenant_id: str, login: Found[Login], device: str | None, source: Source) -> None:
         newest: Found[Login] | None = login
 
@@ -80,7 +104,7 @@ class FailedSignIns:
     ) -> None:
         now = logins.failures(after, device)
         user_id = after.user_id
-        told = {"user_id": user_id, "failures": now.count}
+        told = {"about": "user", "user_id": user_id, "failures": now.count}
         events = (
             self._outbox.entries("security.sign_in_failures", tenant_id, told)
             if guessing.begins_to_delay(now)
@@ -88,17 +112,21 @@ class FailedSignIns:
         )
         detail = {
             "failures": str(now.count),
-            "ip": source.ip,
             "known_device": device or "",
             "user_agent": source.user_agent[:_USER_AGENT_CHARACTERS],
         }
         recorded = audit.record(
             self._store,
             tenant_id,
-            actor=Actor("anonymous", source.ip, tenant_id, source.request_id),
+            actor=_actor(tenant_id, source),
             action="sign_in.refuse",
             target=user_id,
             at=self._clock(),
             detail=detail,
+            result="refused",
         )
         await self._store.commit(login.replace(after), recorded, *events)
+
+
+def _actor(tenant_id: str, source: Source) -> Actor:
+    return Actor("anonymous", source.ip, tenant_id, source.request_id, source.ip)

@@ -17,6 +17,7 @@ from functions.auth.records import Found, Slug
 from functions.auth.second_factors import Challenge, SecondFactors
 from functions.auth.session_start import Proof
 from functions.auth.sessions import Sessions
+from functions.auth.throttle import Throttle
 from functions.auth.tokens import Tokens
 from shared import audit, tenant
 from shared.audit import Actor
@@ -54,6 +55,7 @@ class SignIn:
         sessions: Sessions,
         keys: KeyRoom,
         failed: FailedSignIns,
+        throttle: Throttle,
         second_factors: SecondFactors,
         clock: Clock,
     ) -> None:
@@ -62,6 +64,7 @@ class SignIn:
         self._sessions = sessions
         self._keys = keys
         self._failed = failed
+        self._throttle = throttle
         self._second_factors = second_factors
         self._clock = clock
 
@@ -95,12 +98,19 @@ class SignIn:
 
     async def first_factor(self, slug: str, email: str, secret: str, source: Source) -> FirstFactor:
         """Raises `Unauthenticated` `invalid_credentials`; `Forbidden` `tenant_suspended` or
-        `tenant_not_active` with the right password only; `Invalid`; `Unavailable` when too many wait.
+        `tenant_not_active` with the right password only; `TooManyRequests` `too_many_sign_ins`; `Invalid`;
+        `Unavailable` when too many wait.
         """
         address = email_rules.canonical(email)
         secret = password.normal(secret)
-        account = await self._account(slug, address)
         seen = (await self._keys.current()).devices.read(source.device, self._clock())
+        async with self._throttle.trying(slug, source, seen):
+            return await self._proved(slug, address, secret, source, seen)
+
+    async def _proved(
+        self, slug: str, address: str, secret: str, source: Source, seen: KnownDevice | None
+    ) -> FirstFactor:
+        account = await self._account(slug, address)
         known = account.login.value.password_hash if account.login else None
         matches = await self._passwords.verify(known, secret)
         first = await self._judged(account, seen, source, secret if matches else None)

@@ -41,8 +41,8 @@ from functions.auth.session_end import SessionEnd
 from functions.auth.session_kills import SessionKills
 from functions.auth.sessions import Sessions
 from functions.auth.sign_in import SignIn
-from functions.auth.token_revocation import TokenRevocation
 from functions.auth.throttle import Throttle
+from functions.auth.token_revocation import TokenRevocation
 from functions.auth.tokens import AccessTokens
 from functions.auth.user_sessions import UserSessions
 from functions.auth.userinfo import Userinfo
