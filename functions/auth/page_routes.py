@@ -10,7 +10,7 @@ from functions.auth.page_forms import EXPIRED, PageForms, Sent
 from functions.auth.pages import SignInForm
 from functions.auth.second_factors import Challenge
 from functions.auth.use_cases import UseCases
-from shared.errors import Forbidden, Invalid, Unauthenticated, Unavailable
+from shared.errors import Forbidden, Invalid, TooManyRequests, Unauthenticated, Unavailable
 from shared.http import PUBLIC, Call, Response, Route
 
 _NO_MATCH = "These do not belong together, or not now. Check them, or wait a while, and try again."
@@ -60,7 +60,7 @@ class _Handlers:
             done = await self._do.hosted_sign_in.first(page.slug, email, password, self.forms.source(call))
         except (Unauthenticated, Invalid):
             return await self._again(call, sent.pending, page, _NO_MATCH, 400)
-        except (Forbidden, Unavailable) as refusal:
+        except (Forbidden, TooManyRequests, Unavailable) as refusal:
             return await self._again(
                 call, sent.pending, page, refusal.detail, refusal.status, refusal.headers
             )
@@ -81,7 +81,7 @@ class _Handlers:
             done = await self._do.hosted_sign_in.second(sent.pending.challenge, code, source)
         except (Unauthenticated, Invalid):
             return await self._code_again(call, sent.pending, _NO_CODE, 400)
-        except Unavailable as refusal:
+        except (Forbidden, TooManyRequests, Unavailable) as refusal:
             return await self._code_again(call, sent.pending, refusal.detail, refusal.status)
         return await self._signed_in(call, sent.pending, done)
 

@@ -4,9 +4,11 @@ from functions.auth import (
     api_key_routes,
     audit_routes,
     client_routes,
+    device_routes,
     key_routes,
     machine_routes,
     oauth_routes,
+    page_routes,
     people_routes,
     sign_in_routes,
 )
@@ -17,6 +19,8 @@ from shared.http import Route
 def table(use_cases: UseCases) -> tuple[Route, ...]:
     return (
         *oauth_routes.table(use_cases),
+        *page_routes.table(use_cases),
+        *device_routes.table(use_cases),
         *sign_in_routes.table(use_cases),
         *people_routes.table(use_cases),
         *machine_routes.table(use_cases),
