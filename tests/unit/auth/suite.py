@@ -71,20 +71,27 @@ class RecordingBus:
 
 
 class WatchedStore(Store):
-    """Passes everything on; counts, and runs `before_commit` once ahead of the next commit."""
+    """Passes everything on; counts, runs `before_commit` once ahead of the next commit, `after_read` once
+    behind the next read.
+    """
 
     def __init__(self, inner: Store) -> None:
         self.inner = inner
         self.reads: list[tuple[str, ...]] = []
         self.commits: list[tuple[Write, ...]] = []
         self.before_commit: Any = None
+        self.after_read: Any = None
         self.down = False
 
     async def read(self, *keys: Key) -> list[Doc | None]:
         self.reads.append(tuple(key.path for key in keys))
         if self.down:
             raise Unavailable("store_unavailable", "The store did not answer. Try again.")
-        return await self.inner.read(*keys)
+        docs = await self.inner.read(*keys)
+        hook, self.after_read = self.after_read, None
+        if hook is not None:
+            await hook()
+        return docs
 
     async def run(self, *arguments: Any) -> Page:
         return await self.inner.run(*arguments)

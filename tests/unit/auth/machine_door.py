@@ -1,0 +1,56 @@
+"""Auth's HTTP door as a machine of a tenant reaches it."""
+
+from typing import Any
+
+import httpx
+from starlette.requests import Request
+
+from shared.audit import Actor
+from shared.http.app import App
+from shared.logs import Access
+from tests.unit.auth.suite import ACME, Suite
+
+ADMIN = ("service_accounts:read", "service_accounts:write", "api_keys:read", "api_keys:write", "usage:read")
+ACTOR = Actor("user", "usr_test", ACME)
+
+
+class MachineDoor:
+    """Asks with one access token, or none; keeps the lines that are logged."""
+
+    def __init__(self, suite: Suite, token: str = "") -> None:
+        self.logged: list[Access] = []
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._app = App(
+            suite.routes,
+            verifier=suite.verifier,
+            event_door=None,
+            serves_http=True,
+            version="test",
+            access_log=self.logged.append,
+        )
+
+    async def ask(
+        self, method: str, path: str, body: Any = None, *, address: str = "192.0.2.7", **headers: str
+    ) -> httpx.Response:
+        """Header names with `_` for `-`."""
+        given = self._headers | {"X-Forwarded-For": address}
+        given |= {name.replace("_", "-"): value for name, value in headers.items()}
+        transport = httpx.ASGITransport(self._serve)
+        async with httpx.AsyncClient(transport=transport, base_url="https://api.example.test") as client:
+            return await client.request(method, path, headers=given, json=body)
+
+    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
+        await (await self._app(Request(scope, receive)))(scope, receive, send)
+
+
+async def admin(suite: Suite, *scopes: str, tenant_id: str = ACME) -> MachineDoor:
+    """A machine that may manage machines, or has just these scopes."""
+    return MachineDoor(
+        suite, await signed_in(suite, *await suite.add_machine(*(scopes or ADMIN), tenant_id=tenant_id))
+    )
+
+
+async def signed_in(suite: Suite, client: str, secret: str) -> str:
+    """An access token by client credentials."""
+    form = {"grant_type": "client_credentials", "client_id": client, "client_secret": secret}
+    return (await suite.endpoint.answer(form, None, "req_1")).access_token
