@@ -5,9 +5,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NoReturn
-from urllib.parse import urlsplit
 
 import msgspec
+
+from shared import settings
 
 Backend = Literal["embedded", "gcp"]
 Function = Literal["auth", "billing", "tenants"]
@@ -16,6 +17,8 @@ PLATFORM_KEYS = "platform"
 """`events_keys`: Cloud Run has checked the signature and removed it."""
 GOOGLE = "https://accounts.google.com"
 """`events_issuer` of what is deployed."""
+_HOPS_DEPLOYED = 2
+"""Before API Gateway the client is noted, before Cloud Run the gateway; here it is the gateway alone."""
 _FILE = "file:"
 _SECRET = re.compile(r"([A-Za-z0-9_-]{1,200})/([1-9][0-9]{0,8})")
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,29}")
@@ -52,8 +55,8 @@ class Config(msgspec.Struct, frozen=True):
     """`public_url` is issuer and audience of access tokens. The `events_` settings name the one who may push
     events: issuer, audience and e-mail of its identity token, and `platform` or `file:` and the path of a
     JWKS. `public_bucket` is where auth copies its JWKS, `password_range_url` who is asked for breached
-    passwords. Empty: not set, and not needed by what this process serves. Without `stripe` nothing is
-    collected.
+    passwords, `trusted_hops` which of `X-Forwarded-For`, from its end, is the client. Empty: not set, and not
+    needed by what this process serves. Without `stripe` nothing is collected.
     """
 
     function: Function
@@ -70,6 +73,7 @@ class Config(msgspec.Struct, frozen=True):
     storage_bucket: str
     public_bucket: str
     password_range_url: str
+    trusted_hops: int
     emulators: Emulators
     stripe: Stripe | None
     events_keys: str
@@ -80,15 +84,11 @@ class Config(msgspec.Struct, frozen=True):
     version: str
 
 
-class _Wrong(Exception):
-    """A setting that is missing or malformed: `NAME why`."""
-
-
 def load(environ: Mapping[str, str], function: Function) -> Config:
     """Ends the process with status 1 and one line on stderr that names the setting where one is wrong."""
     try:
         return _read(environ, function)
-    except _Wrong as wrong:
+    except settings.Wrong as wrong:
         _stop(f"{function}: {wrong}")
 
 
@@ -97,10 +97,10 @@ def _read(environ: Mapping[str, str], function: Function) -> Config:
     backend = _backend(environ, deployed=deployed)
     serves_http, serves_events = _doors(environ, deployed=deployed)
     google = backend == "gcp"
-    environment = _required(environ, "ENVIRONMENT")
+    environment = settings.required(environ, "ENVIRONMENT")
     if not _ENVIRONMENT.fullmatch(environment):
-        raise _Wrong("ENVIRONMENT must be a short name in lower case: it becomes part of others")
-    project = _given(environ, "FIRESTORE_PROJECT", needed=google)
+        raise settings.Wrong("ENVIRONMENT must be a short name in lower case: it becomes part of others")
+    project = settings.given(environ, "FIRESTORE_PROJECT", needed=google)
     return Config(
         function=function,
         backend=backend,
@@ -108,40 +108,44 @@ def _read(environ: Mapping[str, str], function: Function) -> Config:
         serves_http=serves_http,
         serves_events=serves_events,
         environment=environment,
-        public_url=_url(environ, "PUBLIC_URL", deployed=deployed),
-        data_dir=Path() if deployed else _folder(environ, "DATA_DIR"),
+        public_url=settings.url(environ, "PUBLIC_URL", deployed=deployed),
+        data_dir=Path() if deployed else settings.folder(environ, "DATA_DIR"),
         firestore_project=project,
-        firestore_database=_given(environ, "FIRESTORE_DATABASE") or f"energent-metadata-{environment}",
-        secret_manager_project=_given(environ, "SECRET_MANAGER_PROJECT") or project,
-        storage_bucket=_given(environ, "STORAGE_BUCKET"),
-        public_bucket=_given(environ, "PUBLIC_BUCKET", needed=google and function == "auth"),
-        password_range_url=_optional_url(environ, "PASSWORD_RANGE_URL", deployed=deployed),
+        firestore_database=settings.given(environ, "FIRESTORE_DATABASE")
+        or f"energent-metadata-{environment}",
+        secret_manager_project=settings.given(environ, "SECRET_MANAGER_PROJECT") or project,
+        storage_bucket=settings.given(environ, "STORAGE_BUCKET"),
+        public_bucket=settings.given(environ, "PUBLIC_BUCKET", needed=google and function == "auth"),
+        password_range_url=settings.optional_url(environ, "PASSWORD_RANGE_URL", deployed=deployed),
+        trusted_hops=settings.whole_number(environ, "TRUSTED_HOPS", _HOPS_DEPLOYED if deployed else 1),
         emulators=_emulators(environ, deployed=deployed),
         stripe=_stripe(environ, deployed=deployed) if function == "billing" else None,
         events_keys=_events_keys(environ, deployed=deployed) if serves_events else "",
         events_issuer=_events_issuer(environ, deployed=deployed) if serves_events else "",
-        events_audience=_given(environ, "EVENTS_AUDIENCE", needed=serves_events),
-        events_caller=_given(environ, "EVENTS_CALLER", needed=serves_events),
+        events_audience=settings.given(environ, "EVENTS_AUDIENCE", needed=serves_events),
+        events_caller=settings.given(environ, "EVENTS_CALLER", needed=serves_events),
         service=environ.get("K_SERVICE") or f"energent-{function}",
         version=environ.get("K_REVISION") or "local",
     )
 
 
 def _backend(environ: Mapping[str, str], *, deployed: bool) -> Backend:
-    backend = _required(environ, "BACKEND")
+    backend = settings.required(environ, "BACKEND")
     if backend not in ("embedded", "gcp"):
-        raise _Wrong("BACKEND must be embedded or gcp")
+        raise settings.Wrong("BACKEND must be embedded or gcp")
     if deployed and backend != "gcp":
-        raise _Wrong("BACKEND must be gcp where K_SERVICE is set: what is deployed keeps nothing on disk")
+        raise settings.Wrong(
+            "BACKEND must be gcp where K_SERVICE is set: what is deployed keeps nothing on disk"
+        )
     return "gcp" if backend == "gcp" else "embedded"
 
 
 def _doors(environ: Mapping[str, str], *, deployed: bool) -> tuple[bool, bool]:
-    doors = _required(environ, "DOORS")
+    doors = settings.required(environ, "DOORS")
     if doors not in ("http", "events", "both"):
-        raise _Wrong("DOORS must be http, events or both")
+        raise settings.Wrong("DOORS must be http, events or both")
     if doors == "both" and deployed:
-        raise _Wrong("DOORS must be http or events: a deployed function serves one")
+        raise settings.Wrong("DOORS must be http or events: a deployed function serves one")
     return doors != "events", doors != "http"
 
 
@@ -152,100 +156,63 @@ def _emulators(environ: Mapping[str, str], *, deployed: bool) -> Emulators:
         firestore=_host(environ, "FIRESTORE_EMULATOR_HOST", deployed=deployed),
         pubsub=_host(environ, "PUBSUB_EMULATOR_HOST", deployed=deployed),
         secret_manager=_host(environ, "SECRET_MANAGER_EMULATOR_HOST", deployed=deployed),
-        storage=_url(environ, "STORAGE_EMULATOR_HOST", deployed=False) if storage else "",
+        storage=settings.url(environ, "STORAGE_EMULATOR_HOST", deployed=False) if storage else "",
     )
 
 
 def _host(environ: Mapping[str, str], name: str, *, deployed: bool) -> str:
     host = _local(environ, name, deployed=deployed)
     if host and not _HOST_AND_PORT.fullmatch(host):
-        raise _Wrong(f"{name} must be host:port")
+        raise settings.Wrong(f"{name} must be host:port")
     return host
 
 
 def _local(environ: Mapping[str, str], name: str, *, deployed: bool) -> str:
-    value = _given(environ, name)
+    value = settings.given(environ, name)
     if value and deployed:
-        raise _Wrong(f"{name} must not be set where K_SERVICE is")
+        raise settings.Wrong(f"{name} must not be set where K_SERVICE is")
     return value
 
 
 def _stripe(environ: Mapping[str, str], *, deployed: bool) -> Stripe | None:
     base = _local(environ, "STRIPE_API_BASE", deployed=deployed)
-    api_key = _given(environ, "STRIPE_API_KEY_SECRET")
-    webhooks = _given(environ, "STRIPE_WEBHOOK_SECRETS")
+    api_key = settings.given(environ, "STRIPE_API_KEY_SECRET")
+    webhooks = settings.given(environ, "STRIPE_WEBHOOK_SECRETS")
     if not api_key and not webhooks:
         return None
     for name, value in (("STRIPE_API_KEY_SECRET", api_key), ("STRIPE_WEBHOOK_SECRETS", webhooks)):
         if not value:
-            raise _Wrong(f"{name} is not set; Stripe needs both of its secrets")
+            raise settings.Wrong(f"{name} is not set; Stripe needs both of its secrets")
     return Stripe(
         api_key=_secret("STRIPE_API_KEY_SECRET", api_key),
         webhook_secrets=tuple(_secret("STRIPE_WEBHOOK_SECRETS", one.strip()) for one in webhooks.split(",")),
-        api_base=_url(environ, "STRIPE_API_BASE", deployed=False) if base else "",
+        api_base=settings.url(environ, "STRIPE_API_BASE", deployed=False) if base else "",
     )
 
 
 def _secret(setting: str, text: str) -> SecretRef:
     found = _SECRET.fullmatch(text)
     if found is None:
-        raise _Wrong(f"{setting} must name a secret and the number of its version, like name/3")
+        raise settings.Wrong(f"{setting} must name a secret and the number of its version, like name/3")
     return SecretRef(found[1], int(found[2]))
 
 
 def _events_keys(environ: Mapping[str, str], *, deployed: bool) -> str:
-    keys = _required(environ, "EVENTS_KEYS")
+    keys = settings.required(environ, "EVENTS_KEYS")
     if deployed and keys != PLATFORM_KEYS:
-        raise _Wrong("EVENTS_KEYS must be platform where K_SERVICE is set: Cloud Run checks signatures")
+        raise settings.Wrong(
+            "EVENTS_KEYS must be platform where K_SERVICE is set: Cloud Run checks signatures"
+        )
     if not deployed and not (keys.startswith(_FILE) and Path(keys.removeprefix(_FILE)).is_absolute()):
-        raise _Wrong("EVENTS_KEYS must be file:/path/jwks.json: no platform checks signatures here")
+        raise settings.Wrong("EVENTS_KEYS must be file:/path/jwks.json: no platform checks signatures here")
     return keys
 
 
 def _events_issuer(environ: Mapping[str, str], *, deployed: bool) -> str:
-    issuer = _required(environ, "EVENTS_ISSUER")
+    issuer = settings.required(environ, "EVENTS_ISSUER")
     if deployed and issuer != GOOGLE:
-        raise _Wrong(f"EVENTS_ISSUER must be {GOOGLE} where K_SERVICE is set")
+        raise settings.Wrong(f"EVENTS_ISSUER must be {GOOGLE} where K_SERVICE is set")
     return issuer
-
-
-def _url(environ: Mapping[str, str], name: str, *, deployed: bool) -> str:
-    """An origin: tokens carry it letter for letter, so it has one spelling."""
-    url = _required(environ, name)
-    try:
-        parts = urlsplit(url)
-        good = bool(parts.hostname) and parts.username is None and f"{parts.scheme}://{parts.netloc}" == url
-        _ = parts.port  # raises ValueError
-    except ValueError:
-        good = False
-    schemes = ("https",) if deployed else ("http", "https")
-    if not good or not url.startswith(tuple(f"{scheme}://" for scheme in schemes)):
-        raise _Wrong(f"{name} must be {' or '.join(schemes)}://host[:port] without path or slash at the end")
-    return url
-
-
-def _optional_url(environ: Mapping[str, str], name: str, *, deployed: bool) -> str:
-    return _url(environ, name, deployed=deployed) if _given(environ, name) else ""
-
-
-def _folder(environ: Mapping[str, str], name: str) -> Path:
-    folder = Path(_required(environ, name))
-    if not folder.is_absolute():
-        raise _Wrong(f"{name} must be an absolute path")
-    return folder
-
-
-def _given(environ: Mapping[str, str], name: str, *, needed: bool = False) -> str:
-    return _required(environ, name) if needed else environ.get(name, "").strip()
-
-
-def _required(environ: Mapping[str, str], name: str) -> str:
-    value = environ.get(name, "").strip()
-    if not value:
-        raise _Wrong(f"{name} is not set")
-    if not value.isprintable():
-        raise _Wrong(f"{name} holds a character that cannot be printed")
-    return value
 
 
 def _stop(line: str) -> NoReturn:

@@ -15,6 +15,7 @@ from shared.errors import Unavailable
 from shared.event_door import EventDoor, EventHandler, NotificationHandler
 from shared.http import Route
 from shared.http.app import App
+from shared.http.limits import Limits
 from shared.http.problem import problem
 from shared.http.reply import Reply
 from shared.identity import Verifier
@@ -174,6 +175,7 @@ def make_app(
         serves_http=config.serves_http,
         version=config.version,
         access_log=AccessLog(clock, config.firestore_project),
+        limits=Limits(trusted_hops=config.trusted_hops),
         metrics=metrics,
     )
 

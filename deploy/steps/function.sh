@@ -25,6 +25,10 @@ case $function in
   tenants) entry=tenant_handler label=tenants ;;
 esac
 
+for name_of in TRUSTED_HOPS PASSWORD_RANGE_URL; do
+  if [[ -n ${!name_of:-} ]]; then settings+=("$name_of=${!name_of}"); fi
+done
+
 if [[ $door == events ]]; then
   # Before the first deployment nobody knows the audience; until it is set, messages are refused and come again.
   { subscription=$(subscription_of "$service") && audience=$(audience_of "$subscription"); } 2>/dev/null || audience=

@@ -6,7 +6,8 @@ import msgspec
 class Limits(msgspec.Struct, frozen=True):
     """`running` requests at once, `waiting` for their turn, `receiving` for their bodies; the rest is shed.
 
-    `trusted_hops`: proxies of ours that each append the address they saw to `X-Forwarded-For`.
+    `trusted_hops`: proxies of ours, each of which appends the address it saw to `X-Forwarded-For`. With none,
+    or where there are fewer addresses, the client is whoever is connected.
     """
 
     max_headers: int = 100

@@ -35,6 +35,7 @@ def test_a_whole_environment_becomes_a_config() -> None:
         storage_bucket="",
         public_bucket="",
         password_range_url="",
+        trusted_hops=1,
         emulators=Emulators(),
         stripe=None,
         events_keys="file:/data/relay/jwks.json",
@@ -75,6 +76,11 @@ def test_the_http_door_alone_needs_nothing_of_events() -> None:
         ({"STORAGE_EMULATOR_HOST": "127.0.0.1:9"}, "STORAGE_EMULATOR_HOST must be http"),
         ({"DOORS": "all"}, "DOORS"),
         ({"PUBLIC_URL": "127.0.0.1:8080"}, "PUBLIC_URL"),
+        ({"TRUSTED_HOPS": "two"}, "TRUSTED_HOPS"),
+        ({"TRUSTED_HOPS": "-1"}, "TRUSTED_HOPS"),
+        ({"TRUSTED_HOPS": "12"}, "TRUSTED_HOPS"),
+        ({"TRUSTED_HOPS": "\u0663"}, "TRUSTED_HOPS"),
+        ({"PASSWORD_RANGE_URL": "https://ranges.example/range"}, "PASSWORD_RANGE_URL"),
         ({"PUBLIC_URL": "http://127.0.0.1:8080/"}, "PUBLIC_URL"),
         ({"PUBLIC_URL": "http://127.0.0.1:8080/api"}, "PUBLIC_URL"),
         ({"PUBLIC_URL": "http://127.0.0.1:port"}, "PUBLIC_URL"),
@@ -123,6 +129,7 @@ def test_a_deployed_function_keeps_nothing_on_disk_and_takes_the_defaults_of_its
     assert config.firestore_database == "energent-metadata-production"
     assert config.secret_manager_project == "p"
     assert config.stripe is None
+    assert config.trusted_hops == 2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,60 @@
+"""Single settings, as an environment has them and as a process can use them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+class Wrong(Exception):
+    """A setting that is missing or malformed: `NAME why`."""
+
+
+def given(environ: Mapping[str, str], name: str, *, needed: bool = False) -> str:
+    """Empty where it is not set. Raises `Wrong`, as all of these do."""
+    return required(environ, name) if needed else environ.get(name, "").strip()
+
+
+def required(environ: Mapping[str, str], name: str) -> str:
+    """A text that can be printed, without blanks round it."""
+    value = environ.get(name, "").strip()
+    if not value:
+        raise Wrong(f"{name} is not set")
+    if not value.isprintable():
+        raise Wrong(f"{name} holds a character that cannot be printed")
+    return value
+
+
+def whole_number(environ: Mapping[str, str], name: str, default: int) -> int:
+    """From 0 to 9."""
+    value = given(environ, name) or str(default)
+    if len(value) != 1 or value not in "0123456789":
+        raise Wrong(f"{name} must be a whole number from 0 to 9")
+    return int(value)
+
+
+def url(environ: Mapping[str, str], name: str, *, deployed: bool) -> str:
+    """An origin: tokens carry it letter for letter, so it has one spelling."""
+    value = required(environ, name)
+    try:
+        parts = urlsplit(value)
+        good = bool(parts.hostname) and parts.username is None and f"{parts.scheme}://{parts.netloc}" == value
+        _ = parts.port  # raises ValueError
+    except ValueError:
+        good = False
+    schemes = ("https",) if deployed else ("http", "https")
+    if not good or not value.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+        raise Wrong(f"{name} must be {' or '.join(schemes)}://host[:port] without path or slash at the end")
+    return value
+
+
+def optional_url(environ: Mapping[str, str], name: str, *, deployed: bool) -> str:
+    """The same; empty where it is not set."""
+    return url(environ, name, deployed=deployed) if given(environ, name) else ""
+
+
+def folder(environ: Mapping[str, str], name: str) -> Path:
+    """An absolute path, whether there is anything or not."""
+    path = Path(required(environ, name))
+    if not path.is_absolute():
+        raise Wrong(f"{name} must be an absolute path")
+    return path
