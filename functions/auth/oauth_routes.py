@@ -1,6 +1,5 @@
 """The HTTP door to OAuth 2 and OpenID Connect: a request becomes a use-case, its result an answer."""
 
-from functions.auth import discovery
 from functions.auth.use_cases import UseCases
 from shared.http import NO_STORE, PUBLIC, Call, Response, Route, json_response
 from shared.identity import authorization
@@ -25,15 +24,12 @@ def table(use_cases: UseCases) -> tuple[Route, ...]:
 class _Handlers:
     def __init__(self, use_cases: UseCases) -> None:
         self._do = use_cases
-        self._metadata = Response(
-            200, discovery.metadata(use_cases.issuer, use_cases.tokens.grant_types), headers=_FIVE_MINUTES
-        )
 
     async def jwks(self, call: Call) -> Response:
         return Response(200, await self._do.keys.jwks(), headers=_FIVE_MINUTES)
 
     async def metadata(self, call: Call) -> Response:
-        return self._metadata
+        return Response(200, self._do.metadata, headers=_FIVE_MINUTES)
 
     async def token(self, call: Call) -> Response:
         form = await call.form()

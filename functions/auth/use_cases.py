@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 
+from functions.auth import discovery
 from functions.auth.api_key_exchange import ApiKeyExchange
 from functions.auth.api_keys import ApiKeys
 from functions.auth.audit_log import AuditLog
@@ -16,6 +17,7 @@ from functions.auth.device_grants import DeviceGrants
 from functions.auth.domain.oauth_client import DEVICE_CODE
 from functions.auth.factor_log import FactorLog
 from functions.auth.factor_proofs import FactorProofs
+from functions.auth.factor_reset import FactorReset
 from functions.auth.failed_sign_ins import FailedSignIns, Sleep
 from functions.auth.grants import ClientCredentialsGrant, RefreshTokenGrant
 from functions.auth.hosted_sign_in import HostedSignIn
@@ -31,8 +33,11 @@ from functions.auth.oauth import Grant, TokenEndpoint
 from functions.auth.oauth_client_changes import OAuthClientChanges
 from functions.auth.oauth_clients import OAuthClients
 from functions.auth.passkey_ceremonies import PasskeyCeremonies
+from functions.auth.passkey_sign_in import PasskeySignIn
+from functions.auth.passkeys import OwnPasskeys
 from functions.auth.password_policy import PasswordPolicy, Ranges
 from functions.auth.passwords import Passwords
+from functions.auth.recovery_codes import OwnRecoveryCodes
 from functions.auth.roles_of_tenant import Roles
 from functions.auth.second_factors import SecondFactors
 from functions.auth.service_account_changes import ServiceAccountChanges
@@ -41,9 +46,12 @@ from functions.auth.session_end import SessionEnd
 from functions.auth.session_kills import SessionKills
 from functions.auth.sessions import Sessions
 from functions.auth.sign_in import SignIn
+from functions.auth.step_up import StepUp
+from functions.auth.tenant_security import TenantSecurity
 from functions.auth.throttle import Throttle
 from functions.auth.token_revocation import TokenRevocation
 from functions.auth.tokens import AccessTokens
+from functions.auth.totp import TotpEnrolment
 from functions.auth.user_sessions import UserSessions
 from functions.auth.userinfo import Userinfo
 from functions.auth.users import Users
@@ -113,6 +121,17 @@ class UseCases:
         self.sign_in = SignIn(
             store, ports.passwords, self.sessions, self.keys, failed, throttle, self.second_factors, clock
         )
+        self.passkey_sign_in = PasskeySignIn(
+            store, self.keys, proofs, ceremonies, factor_log, self.sign_in, clock
+        )
+        self.step_up = StepUp(
+            store, self.keys, proofs, ceremonies, factor_log, self.sign_in, self.sessions, clock
+        )
+        self.totp = TotpEnrolment(store, self.keys, factor_log, clock)
+        self.recovery_codes = OwnRecoveryCodes(store, self.keys, factor_log, clock)
+        self.passkeys = OwnPasskeys(store, self.keys, ceremonies, factor_log, clock)
+        self.factor_reset = FactorReset(store, self.roles, factor_log, clock)
+        self.tenant_security = TenantSecurity(store, ports.outbox, clock)
         self.service_accounts = ServiceAccounts(store, ports.outbox, self.access_tokens, clock)
         self.service_account_changes = ServiceAccountChanges(store, ports.outbox, clock)
         self.api_keys = ApiKeys(store, ports.outbox, self.keys, ports.environment, clock)
@@ -145,6 +164,7 @@ class UseCases:
             "client_credentials": ClientCredentialsGrant(self.access_tokens, ports.issuer),
         }
         self.tokens = TokenEndpoint(self.clients, grants)
+        self.metadata = discovery.metadata(ports.issuer, self.tokens.grant_types)
         self.password_policy = PasswordPolicy(ports.ranges)
         self.invitations = Invitations(
             store, ports.outbox, ports.passwords, self.password_policy, self.keys, self.roles, clock
