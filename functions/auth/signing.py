@@ -29,7 +29,7 @@ class Signer:
     """Makes compact JWS (RFC 7515 §3.1) with one key, by the one algorithm of its kind."""
 
     def __init__(self, kid: str, key: PrivateKey) -> None:
-        self._kid = kid
+        self.kid = kid
         self._alg, self._signature = (
             _es256(key) if isinstance(key, ec.EllipticCurvePrivateKey) else _rs256(key)
         )
@@ -39,7 +39,7 @@ class Signer:
         """`typ` is one of the program's own few: each has its header kept."""
         start = self._starts.get(typ)
         if start is None:
-            header = msgspec.json.encode({"alg": self._alg, "kid": self._kid, "typ": typ})
+            header = msgspec.json.encode({"alg": self._alg, "kid": self.kid, "typ": typ})
             start = self._starts[typ] = _base64url(header) + b"."
         signed = start + _base64url(payload)
         return (signed + b"." + _base64url(self._signature(signed))).decode()

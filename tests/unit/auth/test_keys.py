@@ -53,7 +53,7 @@ async def test_the_first_key_is_made_once_by_many_at_once(tmp_path: Path) -> Non
     for store in stores:
         await store.close()
     assert len({keys.jwks for keys in found}) == 1
-    texts = {keys.refresh_tokens.text(RefreshToken("t", "s", 1)) for keys in found}
+    texts = {keys.refresh_tokens.text(RefreshToken("t", "u", "s", 1)) for keys in found}
     assert len(texts) == 1
     for name in RINGS:
         states = [version.state for version in await secrets.versions(name)]

@@ -9,8 +9,15 @@ import msgspec
 import pytest
 
 from functions.auth import events
+from functions.auth.domain.key_ring import State
+from functions.auth.jwks_copy import JwksCopy
+from functions.auth.key_rings import SECRETS
+from functions.auth.key_rotation import KeyRotation
+from functions.auth.keys import KeyRoom
 from shared import quarantine
 from shared.event_door import EventDoor
+from shared.objects.files import FileObjects
+from shared.outbox import Outbox
 from shared.quarantine import Quarantine, Quarantined
 from shared.secrets import SecretUnusable
 from shared.secrets.cached import CachedSecrets
@@ -18,6 +25,7 @@ from shared.secrets.files import FileSecrets
 from shared.store.sqlite import SqliteStore
 from tests.shelf import shelved
 from tests.tokens import Time
+from tests.unit.auth.suite import RecordingBus
 from tests.unit.events.deliveries import BINARY, encoded, event_bytes, push
 from tests.unit.events.senders import bearer, check, signed
 
@@ -69,12 +77,18 @@ class World:
         self.distant = FileSecrets(folder / "secrets", clock)
         self.secrets = CachedSecrets(self.distant, clock)
         self.store = SqliteStore(folder / "store.db", quarantine.QUERIES)
+        self.bus = RecordingBus()
+        self.clock = clock
+        copy = JwksCopy(self.store, FileObjects(folder / "objects"))
+        self.room = KeyRoom(self.store, self.secrets, clock)
+        outbox = Outbox(self.store, self.bus, clock, "auth")
+        self.rotation = KeyRotation(self.store, outbox, self.secrets, self.room, copy, clock)
         self.door = EventDoor(
             {},
-            check(folder / "jwks.json", clock),
+            check(folder / "jwks.json", Time()),
             Quarantine(self.store, clock, "auth"),
             log=logging.getLogger("door"),
-            notifications=events.notifications(self.secrets, "energent-test-"),
+            notifications=events.notifications(self.secrets, "energent-test-", self.rotation),
         )
 
     async def send(self, shape: Shape, attributes: dict[str, str], data: bytes | None = None) -> int:
@@ -192,3 +206,76 @@ async def test_data_that_names_no_secret_is_no_notification(world: World, kind: 
     assert await world.send(_bare, {"eventType": kind}, b"{}") == 204
     (kept,) = await world.kept()
     assert kept.reason == "event_bad_field"
+
+
+async def begun(world: World) -> dict[str, list[State]]:
+    """The states of the keys of each ring that has more than one."""
+    found = {each.name: [key.state for key in each.ring.keys] for each in await world.rotation.rings()}
+    return {name: states for name, states in found.items() if len(states) > 1}
+
+
+@pytest.mark.parametrize("ring", SECRETS)
+async def test_a_notification_begins_the_rotation_of_the_ring_that_it_names(world: World, ring: str) -> None:
+    """S3, P5: redelivered a hundred times, a minute and a week later, in every shape, it is that one."""
+    await world.room.ensure()
+    world.clock.move(90 * 86_400)
+    attributes = {
+        "eventType": "SECRET_ROTATE",
+        "secretId": f"projects/1/secrets/energent-test-{SECRETS[ring]}",
+    }
+    published = world.clock.now.isoformat()
+    for _ in range(100):
+        assert await world.send(_bare, attributes, b"{}") == 204
+    assert await begun(world) == {}, "published before the ring's key was made"
+    headers = {"content-type": "application/json"}
+
+    async def send() -> None:
+        body = push(data=..., attributes=attributes, publishTime=published)
+
+        async def read(limit: int) -> bytes:
+            return body
+
+        assert (await world.door.handle({**headers, **bearer(signed())}, read)).status == 204
+
+    await send()
+    assert await begun(world) == {ring: ["active", "pending"]}
+    for seconds in (60, 900, 900, 7 * 86_400):
+        await send()
+        world.clock.move(seconds)
+        await world.rotation.sweep()
+    await send()
+    rings = {each.name: each.ring for each in await world.rotation.rings()}
+    assert [key.state for key in rings[ring].keys if key.state != "retiring"] == ["active"]
+    assert await world.kept() == []
+
+
+async def test_a_notification_that_does_not_say_when_is_of_now(world: World) -> None:
+    await world.room.ensure()
+    world.clock.move(90 * 86_400)
+    attributes = {"eventType": "SECRET_ROTATE", "secretId": "projects/1/secrets/energent-test-auth-link-key"}
+    for _ in range(2):
+        assert await world.send(_unwrapped, attributes) == 204
+    assert await begun(world) == {"link": ["active", "pending"]}
+
+
+@pytest.mark.parametrize(
+    "secret", ["energent-prod-auth-link-key", "auth-link-key", "energent-test-stripe-api-key"]
+)
+async def test_the_rotation_of_a_secret_that_is_no_ring_of_ours_begins_nothing(
+    world: World, secret: str
+) -> None:
+    await world.room.ensure()
+    world.clock.move(90 * 86_400)
+    attributes = {"eventType": "SECRET_ROTATE", "secretId": f"projects/1/secrets/{secret}"}
+    assert await world.send(_unwrapped, attributes) == 204
+    assert await begun(world) == {}
+    assert await world.kept() == []
+
+
+@pytest.mark.parametrize(
+    "secret", ["auth-link-key", "projects/1/secrets/", f"{SECRET}/versions/1", "x" * 2000]
+)
+async def test_a_rotation_without_the_name_of_a_secret_is_quarantined(world: World, secret: str) -> None:
+    assert await world.send(_bare, {"eventType": "SECRET_ROTATE", "secretId": secret}, RESOURCE) == 204
+    (kept,) = await world.kept()
+    assert kept.reason == "invalid_notification"
