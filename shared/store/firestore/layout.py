@@ -18,6 +18,7 @@ NESTED = "json"
 names and more than 20 levels, and it sorts maps after all that a query looks for."""
 
 EXPIRING = {
+    "assertions": "expires_at",
     "authorization_codes": "expires_at",
     "challenges": "expires_at",
     "device_codes": "expires_at",
