@@ -21,6 +21,8 @@ GIVEN = {
     "_STORAGE_BUCKET": "",
     "_STRIPE_API_KEY_SECRET": "",
     "_STRIPE_WEBHOOK_SECRETS": "",
+    "_TRUSTED_HOPS": "2",
+    "_PASSWORD_RANGE_URL": "",
 }
 """Every substitution: whoever deploys writes other defaults into the file, and the pipeline tests itself."""
 EVENT_SERVICES = {
