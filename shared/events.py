@@ -47,6 +47,7 @@ DESTINATIONS: dict[str, tuple[str, ...]] = {
     "user.factor_removed": (AUTH_EVENTS,),
     "user.factor_renamed": (AUTH_EVENTS,),
     "user.factors_reset": (AUTH_EVENTS,),
+    "session.stepped_up": (AUTH_EVENTS,),
     "user.recovery_codes_replaced": (AUTH_EVENTS,),
     "user.recovery_code_used": (AUTH_EVENTS,),
     "security.policy_changed": (AUTH_EVENTS,),

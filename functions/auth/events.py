@@ -101,6 +101,7 @@ def table(do: UseCases) -> dict[str, EventHandler]:
         "user.factor_removed": ignored,
         "user.factor_renamed": ignored,
         "user.factors_reset": ignored,
+        "session.stepped_up": ignored,
         "user.recovery_codes_replaced": ignored,
         "user.recovery_code_used": ignored,
         "security.policy_changed": ignored,

@@ -1,8 +1,10 @@
 """Whether somebody has proven who they are recently enough for what must not be done with a stolen token."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from functions.auth.domain.assurance import Acr, acr_of
+from functions.auth.domain.session import Session
 from shared.errors import Forbidden
 from shared.identity import Principal
 
@@ -13,13 +15,21 @@ def require_recent(principal: Principal, at: datetime, acr: Acr = "aal1") -> Non
     """Raises `Forbidden` `step_up_required` for a person whose last proof is over ten minutes old, or below
     `acr`, and for a machine, which can give none. The challenge is that of RFC 9470 §3.
     """
-    proven_at = principal.authenticated_at
-    if proven_at is None or principal.session_id is None:
+    if principal.authenticated_at is None or principal.session_id is None:
         raise _refusal("This is for a person who has just signed in; a machine cannot do it.", acr)
+    _require(principal.authenticated_at, principal.amr, at, acr)
+
+
+def require_recent_session(session: Session, at: datetime, acr: Acr = "aal1") -> None:
+    """The same where the session was read: a proof counts at once, before a token tells of it."""
+    _require(session.authenticated_at, session.amr, at, acr)
+
+
+def _require(proven_at: datetime, amr: Collection[str], at: datetime, acr: Acr) -> None:
+    if acr == "aal2" and acr_of(amr) != "aal2":
+        raise _refusal("Prove a second factor: POST /v1/auth/step-up, then repeat this request.", acr)
     if at >= proven_at + MAX_AGE:
         raise _refusal("Prove again who you are: POST /v1/auth/step-up, then repeat this request.", acr)
-    if acr == "aal2" and acr_of(principal.amr) != "aal2":
-        raise _refusal("Prove a second factor: POST /v1/auth/step-up, then repeat this request.", acr)
 
 
 def _refusal(detail: str, acr: Acr) -> Forbidden:

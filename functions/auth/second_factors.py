@@ -82,7 +82,7 @@ class SecondFactors:
         factors, must_enrol = await self._standing(owner.id, user.id)
         methods = factor_rules.usable(factors.value)
         if not methods:
-            return _limited(first, must_enrol)
+            return limited(first, must_enrol)
         at = self._clock()
         asked = SecondFactorChallenge(
             id=f"chl_{os.urandom(_ID_BYTES).hex()}",
@@ -119,7 +119,7 @@ class SecondFactors:
             raise _refusal()
         actor = Actor("user", asked.user_id, asked.tenant_id, source.request_id)
         seen = (await self._keys.current()).devices.read(source.device, at)
-        limited = FirstFactor(
+        both = FirstFactor(
             account.owner,
             account.login,
             account.user,
@@ -132,7 +132,7 @@ class SecondFactors:
             ),
             logins.device_id(account.login.value, asked.tenant_id, seen, at),
         )
-        return _limited(limited, account.must_enrol)
+        return limited(both, account.must_enrol)
 
     async def _account(self, asked: SecondFactorChallenge) -> _Account:
         """Raises the refusal wherever it is not, or no longer, as it was when the challenge was made."""
@@ -201,7 +201,8 @@ class SecondFactors:
         )
 
 
-def _limited(first: FirstFactor, must_enrol: bool) -> FirstFactor:
+def limited(first: FirstFactor, must_enrol: bool) -> FirstFactor:
+    """What may begin: a session that can do nothing but enrol, for whoever lacks what the tenant requires."""
     if not must_enrol:
         return first
     return msgspec.structs.replace(first, scopes=(security_policy.ENROL_SCOPE,))

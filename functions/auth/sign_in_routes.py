@@ -10,7 +10,7 @@ def table(use_cases: UseCases) -> tuple[Route, ...]:
     on = _Handlers(use_cases)
     return (
         Route("POST", "/v1/auth/login", on.login, PUBLIC),
-        Route("POST", "/v1/auth/logout", on.logout, SIGNED_IN),
+        Route("POST", "/v1/auth/logout", on.logout, SIGNED_IN, enrolling=True),
     )
 
 

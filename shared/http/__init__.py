@@ -14,6 +14,8 @@ PUBLIC = "public"
 """`Route.requires`: no token is looked at."""
 SIGNED_IN = "signed_in"
 """`Route.requires`: any valid access token."""
+ENROLLING = "factors:enrol"
+"""The scope of a token that may do nothing but enrol a second factor, which its tenant requires."""
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 """The headers of an answer that holds a secret (RFC 6749 §5.1)."""
 
@@ -95,3 +97,5 @@ class Route(msgspec.Struct, frozen=True):
     max_body_bytes: int = 65_536
     oauth: bool = False
     """Errors as RFC 6749 §5.2 (`error`, `error_description`) instead of problem+json."""
+    enrolling: bool = False
+    """Whether a token with the scope `ENROLLING` is let in (403 `second_factor_required` elsewhere)."""

@@ -7,8 +7,16 @@ from typing import Protocol
 
 from starlette.requests import Request
 
-from shared.errors import Error, MethodNotAllowed, NotFound, Unauthenticated, Unavailable, UriTooLong
-from shared.http import PUBLIC, SIGNED_IN, Call, Response, Route, json_response
+from shared.errors import (
+    Error,
+    Forbidden,
+    MethodNotAllowed,
+    NotFound,
+    Unauthenticated,
+    Unavailable,
+    UriTooLong,
+)
+from shared.http import ENROLLING, PUBLIC, SIGNED_IN, Call, Response, Route, json_response
 from shared.http import headers as request_headers
 from shared.http.call import Disconnected, HttpCall
 from shared.http.deadlines import Deadlines, TimedOut
@@ -169,6 +177,8 @@ class App:
             principal = await self._verifier.verify(token)
             call.admit(principal)
             log_under(principal.tenant_id)
+            if ENROLLING in principal.scopes and not route.enrolling:
+                raise _must_enrol()
             if route.requires != SIGNED_IN:
                 require_scope(principal, route.requires)
         return await route.handler(call)
@@ -194,6 +204,11 @@ def _refused(call: HttpCall, error: Error, found: Found | None) -> Response:
         basic = oauth and (authorization(call.headers) or "").lower().startswith("basic")
         response.headers["WWW-Authenticate"] = 'Basic realm="token"' if basic else "Bearer"
     return response
+
+
+def _must_enrol() -> Forbidden:
+    detail = "Your tenant requires a second factor. Enrol one under /v1/me/factors, then refresh your tokens."
+    return Forbidden("second_factor_required", detail)
 
 
 def _not_ready() -> Unavailable:

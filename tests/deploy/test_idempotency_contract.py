@@ -9,7 +9,10 @@ from tests.deploy.test_api_spec import SPEC, operations
 KEY = {"$ref": "#/components/parameters/idempotency_key"}
 REPLAYED = {"$ref": "#/components/headers/idempotency_replayed"}
 
-SINGLE_USE = {("POST", "/v1/auth/invitations/accept"): "its link is used up by it, and it has no caller yet"}
+SINGLE_USE = {
+    ("POST", "/v1/auth/invitations/accept"): "its link is used up by it, and it has no caller yet",
+    ("POST", "/v1/me/factors/passkeys"): "its challenge is used up by it",
+}
 """What creates without a key, and why."""
 
 CREATING = {

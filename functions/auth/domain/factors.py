@@ -43,9 +43,9 @@ class Factors(msgspec.Struct, frozen=True, omit_defaults=True):
     recovery_code_failures: Failures = NONE
 
 
-def enrolled(factors: Factors) -> tuple[Method, ...]:
+def enrolled(factors: Factors) -> tuple[Literal["totp", "passkey"], ...]:
     """Factors that stand by themselves; recovery codes only stand in for one of them."""
-    found: list[Method] = []
+    found: list[Literal["totp", "passkey"]] = []
     if factors.passkeys:
         found.append("passkey")
     if factors.totp is not None:
