@@ -42,6 +42,10 @@ def test_an_operation_with_a_key_documents_what_comes_of_it(key: tuple[str, str]
 
 def test_a_secret_that_is_not_replayed_is_not_promised() -> None:
     answers = SPEC["components"]["schemas"]
-    created = answers["ServiceAccountCreated"]
-    assert "client_secret" in created["properties"]
-    assert "client_secret" not in created["required"]
+    for created, secret in (
+        ("ServiceAccountCreated", "client_secret"),
+        ("ClientSecretCreated", "client_secret"),
+        ("ApiKeyCreated", "api_key"),
+    ):
+        assert secret in answers[created]["properties"]
+        assert secret not in answers[created]["required"]
