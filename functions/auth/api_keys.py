@@ -65,7 +65,7 @@ class ApiKeys:
             ip_ranges=api_key.ip_ranges(ip_ranges),
             created_by=actor.id,
             created_at=at,
-            not_before=not_before,
+            not_before=api_key.start(not_before, at),
             expires_at=api_key.lifetime(at, not_before, expires_at, at),
         )
         made = MadeKey(key, api_key.text(presented))

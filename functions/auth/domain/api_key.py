@@ -112,6 +112,11 @@ def status(key: ApiKey, at: datetime) -> Status:
     return "active" if key.not_before is None or at >= key.not_before else "not_yet"
 
 
+def start(not_before: datetime | None, at: datetime) -> datetime | None:
+    """None where the key may be used as soon as it is made."""
+    return None if not_before is None or not_before <= at else not_before
+
+
 def lifetime(
     created_at: datetime, not_before: datetime | None, expires_at: datetime | None, at: datetime
 ) -> datetime:

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from shared.errors import Conflict, NotFound, invalid
 
 MAX_OF_A_KIND = 5
+MAX_LIFETIME = timedelta(days=3650)
 
 
 class ClientSecret(msgspec.Struct, frozen=True):
@@ -40,12 +41,12 @@ C = TypeVar("C", bound=ClientSecret | PublicKey)
 
 
 def hashed(secret_id: str, secret: str, at: datetime, expires_at: datetime | None = None) -> ClientSecret:
-    """Raises `Invalid` for an `expires_at` that is not after `at`."""
+    """Raises `Invalid` for an `expires_at` that is not after `at`, or is ten years away."""
     return ClientSecret(secret_id, _sha256(secret), at, _deadline(expires_at, at))
 
 
 def public_key(kid: str, jwk: dict[str, str], at: datetime, expires_at: datetime | None = None) -> PublicKey:
-    """`jwk` has been checked. Raises `Invalid` for an `expires_at` that is not after `at`."""
+    """`jwk` has been checked. Raises as `hashed` does."""
     return PublicKey(kid, jwk, at, _deadline(expires_at, at))
 
 
@@ -86,8 +87,8 @@ def expiring(
 ) -> tuple[C, ...]:
     """The same, one of them with a deadline from now on.
 
-    Raises `NotFound` for an id that is not there, or that does not work any more, and `Invalid` for a
-    deadline that is not after `at`.
+    Raises `NotFound` for an id that is not there, or that does not work any more, and `Invalid` as
+    `hashed` does.
     """
     found = _found(credentials, credential_id, at)
     deadline = _deadline(expires_at, at)
@@ -109,8 +110,8 @@ def _found(credentials: Sequence[C], credential_id: str, at: datetime) -> C:
 
 
 def _deadline(expires_at: datetime | None, at: datetime) -> datetime | None:
-    if expires_at is not None and expires_at <= at:
-        raise invalid("/expires_at", "not_in_the_future", "Give a time in the future.")
+    if expires_at is not None and not at < expires_at <= at + MAX_LIFETIME:
+        raise invalid("/expires_at", "invalid_expiry", "Give a time in the future, within ten years.")
     return expires_at
 
 

@@ -380,6 +380,14 @@ async def test_a_wrong_field_is_named(suite: Suite, changed: dict[str, object], 
     assert [error["path"] for error in answer.json()["errors"]] == [path]
 
 
+@pytest.mark.parametrize("start", ["2026-03-04T12:00:00Z", "0001-01-01T00:00:00+14:00"])
+async def test_a_start_that_has_passed_is_none(suite: Suite, start: str) -> None:
+    door = await admin(suite)
+    made = (await door.ask("POST", "/v1/api-keys", REQUEST | {"not_before": start})).json()
+    assert made["not_before"] is None
+    assert (await use(suite, made["api_key"])).access_token
+
+
 async def test_a_caller_whose_tenant_was_suspended_just_now_makes_and_changes_no_key(suite: Suite) -> None:
     """T10: the door may still let him in."""
     made = await make(suite)

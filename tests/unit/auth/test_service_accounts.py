@@ -1,6 +1,6 @@
 """Service accounts change, are disabled and deleted, and have several secrets and keys at once."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -112,6 +112,8 @@ async def test_a_deadline_lies_ahead(suite: Suite) -> None:
     for attempt in (
         do.expire(OWNER, ACTOR, account, "secrets", first.id, suite.clock()),
         do.add_secret(OWNER, ACTOR, account, suite.clock() - timedelta(days=1)),
+        do.add_secret(OWNER, ACTOR, account, datetime.max.replace(tzinfo=timezone(-timedelta(hours=14)))),
+        do.add_secret(OWNER, ACTOR, account, datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))),
         do.add_key(OWNER, ACTOR, account, ED25519, suite.clock()),
     ):
         with pytest.raises(Invalid) as refused:
