@@ -8,15 +8,23 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from functions.auth import records
+from functions.auth.domain.people import User
 from functions.auth.domain.refresh_token import RefreshToken
 from functions.auth.domain.session import ABSOLUTE_LIFETIME
+from functions.auth.oauth_client_changes import ClientChange
 from functions.auth.tokens import Tokens
 from shared.audit import Actor
-from shared.errors import Error, OAuthError, Unavailable
+from shared.errors import Error, OAuthError, Unauthenticated, Unavailable
+from shared.identity import TENANT_LIMITS
+from shared.store import Create
 from shared.tenant import Status
+from tests.unit.auth import applications
 from tests.unit.auth.suite import ACME, Suite, principal, running
 
 pytestmark = pytest.mark.anyio
+
+ACTOR = Actor("user", "usr_test", ACME)
 
 
 @pytest.fixture
@@ -48,10 +56,12 @@ async def test_the_newest_token_is_answered_with_its_successor(suite: Suite, fir
     assert verified.session_id == (await suite.only_session()).id
 
 
-async def test_a_refresh_is_one_read_and_one_commit_of_three_writes(suite: Suite, first: Tokens) -> None:
+async def test_a_refresh_is_one_read_and_one_commit(suite: Suite, first: Tokens) -> None:
+    """Session, tenant and user at once; the session and its record, and that tenant and user are the same."""
     await suite.refresh(first.refresh_token)
-    assert [len(keys) for keys in suite.store.reads] == [2]
-    assert [len(writes) for writes in suite.store.commits] == [3]
+    assert [len(keys) for keys in suite.store.reads] == [3]
+    (writes,) = suite.store.commits
+    assert sorted(type(write).__name__ for write in writes) == ["Check", "Check", "Create", "Replace"]
 
 
 async def test_an_old_token_ends_the_session_and_says_so_once(suite: Suite, first: Tokens) -> None:
@@ -130,7 +140,9 @@ async def test_signing_out_twice_is_one_revocation(suite: Suite, first: Tokens) 
 
 async def test_a_machine_is_told_that_it_has_no_session(suite: Suite) -> None:
     with pytest.raises(Error) as refusal:
-        await suite.do.session_end.logout(principal("owner", session_id=None), Actor("service_account", "sa_1"))
+        await suite.do.session_end.logout(
+            principal("owner", session_id=None), Actor("service_account", "sa_1")
+        )
     assert (refusal.value.status, refusal.value.code) == (403, "no_session")
 
 
@@ -166,6 +178,7 @@ async def test_a_rotated_token_is_refused_after_a_restart(tmp_path: Path) -> Non
         second = await before.refresh(first.refresh_token)
         await before.refresh(second.refresh_token)
     async with running(tmp_path, with_tenant=False) as after:
+        after.clock.move(60)
         assert await refused(after, first.refresh_token) == "invalid_grant"
         assert await refused(after, second.refresh_token) == "invalid_grant"
 
@@ -174,18 +187,118 @@ async def test_another_client_cannot_use_the_token_and_its_owner_still_can(
     suite: Suite, first: Tokens
 ) -> None:
     """R10"""
-    client, secret = await suite.add_machine("usage:read")
-    assert await refused(suite, first.refresh_token, client_id=client) == "invalid_grant"
-    with pytest.raises(OAuthError):
-        await suite.refresh(first.refresh_token, client_id=client, client_secret=secret)
-    with pytest.raises(OAuthError):
-        await suite.refresh(first.refresh_token, client_id="energent-app", client_secret="guess")
-    assert (await suite.refresh(first.refresh_token, client_id="energent-app")).refresh_token
+    account, secret = await suite.add_machine("usage:read")
+    token = first.refresh_token
+    by_account = {"client_id": account, "client_secret": secret}
+    assert await refused(suite, token, client_id=account) == "invalid_client"
+    assert await refused(suite, token, **by_account) == "unauthorized_client"
+    guess = {"client_id": "energent-app", "client_secret": "guess"}
+    assert await refused(suite, token, **guess) == "invalid_client"
+    other = await applications.register(suite)
+    assert await refused(suite, token, client_id=other.id, client_secret=other.secret) == "invalid_grant"
+    public = await applications.register(suite, kind="public")
+    assert await refused(suite, token, client_id=public.id) == "invalid_grant"
+    assert (await suite.refresh(token, client_id="energent-app")).refresh_token
+
+
+async def test_a_client_refreshes_its_own_sessions_only(suite: Suite) -> None:
+    """R10: another client's attempt, the app's too, uses up and ends nothing."""
+    user = await suite.add_user()
+    mine, other = await applications.register(suite), await applications.register(suite)
+    tokens = await applications.given(suite, mine, user)
+    with pytest.raises(OAuthError) as refusal:
+        await applications.refresh(suite, other, tokens.refresh_token)
+    assert refusal.value.code == "invalid_grant"
+    assert await refused(suite, tokens.refresh_token) == "invalid_grant"
+    second = await applications.refresh(suite, mine, tokens.refresh_token)
+    assert (second.scope, second.id_token is not None) == ("email openid usage:read", True)
+    assert (await applications.refresh(suite, mine, second.refresh_token)).refresh_token
+
+
+async def test_a_client_of_another_tenant_cannot_use_the_token(suite: Suite) -> None:
+    """R10, T2: no session is read for it."""
+    user = await suite.add_user()
+    await suite.add_tenant("tnt_globex", "globex")
+    tokens = await applications.given(suite, await applications.register(suite), user)
+    foreign = await applications.register(suite, tenant_id="tnt_globex")
+    suite.store.reads.clear()
+    with pytest.raises(OAuthError) as refusal:
+        await applications.refresh(suite, foreign, tokens.refresh_token)
+    assert refusal.value.code == "invalid_grant"
+    assert not any("sessions" in path for paths in suite.store.reads for path in paths)
+
+
+async def test_what_a_client_may_no_more_leaves_its_sessions(suite: Suite) -> None:
+    user = await suite.add_user()
+    client = await applications.register(suite)
+    tokens = await applications.given(suite, client, user)
+    await suite.do.oauth_client_changes.update(
+        principal("owner"), ACTOR, client.client.id, ClientChange(scopes=("openid",))
+    )
+    assert (await applications.refresh(suite, client, tokens.refresh_token)).scope == "openid"
+    disabled = ClientChange(status="disabled")
+    await suite.do.oauth_client_changes.update(principal("owner"), ACTOR, client.client.id, disabled)
+    with pytest.raises(OAuthError) as refusal:
+        await applications.refresh(suite, client, tokens.refresh_token)
+    assert refusal.value.code == "invalid_client"
+
+
+async def test_a_token_that_was_just_exchanged_is_answered_again_even_if_its_successor_was_used(
+    suite: Suite, first: Tokens
+) -> None:
+    """R4, R5: two tabs, one of which is quick. Both go on, with the same tokens."""
+    second = await suite.refresh(first.refresh_token)
+    third = await suite.refresh(second.refresh_token)
+    suite.clock.move(29)
+    late = await suite.refresh(first.refresh_token)
+    assert late.refresh_token == second.refresh_token
+    assert (await suite.refresh(late.refresh_token)).refresh_token == third.refresh_token
+    assert len(suite.store.commits) == 2
+    suite.clock.move(1)
+    assert await refused(suite, first.refresh_token) == "invalid_grant"
+    assert (await suite.only_session()).revoked_because == "refresh_token_reused"
+
+
+async def test_an_explicit_end_beats_the_grace(suite: Suite, first: Tokens) -> None:
+    second = await suite.refresh(first.refresh_token)
+    who = await suite.verifier.verify(second.access_token)
+    await suite.do.session_end.logout(who, ACTOR)
+    for token in (first, second):
+        assert await refused(suite, token.refresh_token) == "invalid_grant"
+
+
+async def test_a_session_that_ends_takes_its_access_tokens_along(suite: Suite, first: Tokens) -> None:
+    """R2, R7: within the time that a verifier remembers a tenant."""
+    second = await suite.refresh(first.refresh_token)
+    await suite.do.session_end.logout(await suite.verifier.verify(second.access_token), ACTOR)
+    suite.clock.move(TENANT_LIMITS.ttl.total_seconds())
+    for token in (first, second):
+        with pytest.raises(Unauthenticated):
+            await suite.verifier.verify(token.access_token)
+
+
+async def test_a_user_who_is_disabled_in_the_middle_of_a_refresh_gets_nothing(
+    suite: Suite, first: Tokens
+) -> None:
+    """R8"""
+    who = await suite.verifier.verify(first.access_token)
+
+    async def disable() -> None:
+        (doc,) = await suite.store.inner.read(records.user_key(suite.store, ACME, who.subject))
+        user = records.found(doc, User)
+        assert user is not None
+        marker = Create(suite.store.tenant(ACME).key("audit", "aud_test"), {})
+        disabled = msgspec.structs.replace(user.value, status="disabled")
+        await suite.store.inner.commit(marker, user.replace(disabled))
+
+    suite.store.before_commit = disable
+    assert await refused(suite, first.refresh_token) == "invalid_grant"
+    assert (await suite.only_session()).generation == 1
 
 
 async def test_another_tenants_id_in_a_token_is_a_forgery(suite: Suite, first: Tokens) -> None:
     """R10, R13: no store is asked."""
-    forged = RefreshToken("tnt_other", (await suite.only_session()).id, 1)
+    forged = RefreshToken("tnt_other", "usr_1", (await suite.only_session()).id, 1)
     text = suite.refresh_tokens.text(forged)
     suite.store.reads.clear()
     assert first.refresh_token
@@ -224,8 +337,8 @@ async def test_junk_is_refused_without_asking_the_store(suite: Suite, junk: str)
 
 
 async def test_a_token_of_a_session_that_is_gone_is_refused(suite: Suite) -> None:
-    unknown = suite.refresh_tokens.text(RefreshToken(ACME, "ses_none", 1))
-    foreign = suite.refresh_tokens.text(RefreshToken("tnt_none", "ses_none", 1))
+    unknown = suite.refresh_tokens.text(RefreshToken(ACME, "usr_none", "ses_none", 1))
+    foreign = suite.refresh_tokens.text(RefreshToken("tnt_none", "usr_none", "ses_none", 1))
     assert [await refused(suite, token) for token in (unknown, foreign)] == ["invalid_grant"] * 2
 
 

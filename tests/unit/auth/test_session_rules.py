@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from functions.auth.domain.session import (
     ABSOLUTE_LIFETIME,
+    GRACE,
     IDLE_LIFETIME,
     Refused,
     Repeated,
@@ -45,15 +46,33 @@ def test_the_newest_token_moves_the_session_on_by_one() -> None:
 def test_the_predecessor_is_answered_while_its_successor_is_unused() -> None:
     """R4"""
     moved = rotated(begun(), 1)
-    assert present(moved, 1, START + timedelta(hours=1), None) == Repeated(moved)
+    assert present(moved, 1, START + timedelta(hours=1), None) == Repeated(moved, 2)
 
 
-@pytest.mark.parametrize("generation", [1, 2])
-def test_an_older_token_ends_the_session(generation: int) -> None:
-    """R2, R5, R6: within the same instant too."""
-    outcome = present(rotated(begun(), 3), generation, START, None)
+def test_the_predecessor_of_a_used_token_is_answered_for_thirty_seconds() -> None:
+    """R4, R5: counted from its own exchange, not from that of its successor."""
+    first = present(begun(), 1, START, None)
+    assert isinstance(first, Rotated)
+    second = present(first.session, 2, START + 29 * SECOND, None)
+    assert isinstance(second, Rotated)
+    last = START + GRACE - timedelta(microseconds=1)
+    assert present(second.session, 1, last, None) == Repeated(second.session, 2)
+    assert isinstance(present(second.session, 1, START + GRACE, None), Reused)
+
+
+def test_the_grace_is_one_token_deep() -> None:
+    """R6: three rotations within the same instant, then the first again."""
+    assert isinstance(present(rotated(begun(), 3), 1, START, None), Reused)
+    assert present(rotated(begun(), 3), 2, START, None) == Repeated(rotated(begun(), 3), 3)
+
+
+@pytest.mark.parametrize(("generation", "after"), [(1, timedelta(0)), (1, GRACE), (2, GRACE)])
+def test_an_older_token_ends_the_session(generation: int, after: timedelta) -> None:
+    """R2, R5"""
+    at = START + after
+    outcome = present(rotated(begun(), 3), generation, at, None)
     assert isinstance(outcome, Reused)
-    assert (outcome.session.revoked_at, outcome.session.revoked_because) == (START, "refresh_token_reused")
+    assert (outcome.session.revoked_at, outcome.session.revoked_because) == (at, "refresh_token_reused")
 
 
 @pytest.mark.parametrize("generation", [0, 1, 2, 3, 4, 5])
@@ -107,27 +126,35 @@ class Life(RuleBasedStateMachine):
         self.at = START
         self.floor: datetime | None = None
         self.handed_out = {1}
+        self.exchanged_at: dict[int, datetime] = {}
         self.ended = False
 
     @rule(generation=st.integers(0, 12))
     def a_token_is_presented(self, generation: int) -> None:
         before = self.session
         outcome = present(before, generation, self.at, self.floor)
+        newest = max(self.handed_out)
         if isinstance(outcome, Rotated):
-            assert generation == max(self.handed_out)
+            assert generation == newest
             assert not self.ended
             self.handed_out.add(outcome.session.generation)
+            self.exchanged_at[generation] = self.at
         if isinstance(outcome, Repeated):
-            assert generation == max(self.handed_out) - 1
+            unused = generation == newest - 1
+            assert unused or (generation == newest - 2 and self._is_fresh(generation))
+            assert outcome.generation == generation + 1
             assert outcome.session == before
             assert not self.ended
         if isinstance(outcome, Reused):
-            assert generation < max(self.handed_out) - 1
+            assert generation < newest - 2 or (generation == newest - 2 and not self._is_fresh(generation))
             self.ended = True
         if not isinstance(outcome, Refused):
             self.session = outcome.session
 
-    @rule(seconds=st.integers(1, 3 * 86_400))
+    def _is_fresh(self, generation: int) -> bool:
+        return self.at < self.exchanged_at[generation] + GRACE
+
+    @rule(seconds=st.one_of(st.integers(0, 40), st.integers(1, 3 * 86_400)))
     def time_passes(self, seconds: int) -> None:
         self.at += timedelta(seconds=seconds)
 

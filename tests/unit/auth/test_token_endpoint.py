@@ -76,7 +76,7 @@ async def test_an_unknown_id_a_foreign_one_and_a_wrong_secret_are_one_answer(sui
         for client, secret in tried
         for refused in [await refusal(suite, MACHINE_GRANT, basic(client, secret))]
     }
-    assert answers == {(401, "invalid_client", "Client id and secret do not belong together.", ())}
+    assert answers == {(401, "invalid_client", "The client could not be authenticated.", ())}
 
 
 @pytest.mark.parametrize(
