@@ -11,7 +11,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from functions.auth import records, session_start
 from functions.auth.client_assertion import TYPE
 from functions.auth.domain import client_id
-from functions.auth.domain.oauth_client import OAuthClient
+from functions.auth.domain.oauth_client import GrantType, OAuthClient
 from functions.auth.domain.people import User
 from functions.auth.domain.session import Session
 from functions.auth.oauth_clients import Wanted
@@ -25,8 +25,8 @@ from tests.tokens import ISSUER
 from tests.unit.auth.suite import ACME, Suite, principal
 
 CALLBACK = "https://app.acme.test/callback"
-BY_CODE = ("authorization_code", "refresh_token")
-SIGNING_KEYS = {
+BY_CODE: tuple[GrantType, ...] = ("authorization_code", "refresh_token")
+SIGNING_KEYS: dict[str, Any] = {
     "ES256": ec.generate_private_key(ec.SECP256R1()),
     "RS256": rsa.generate_private_key(public_exponent=65_537, key_size=2048),
     "EdDSA": ed25519.Ed25519PrivateKey.generate(),
@@ -125,8 +125,8 @@ def assertion(
     said = {"iss": client, "sub": client, "aud": ISSUER, "iat": now, "exp": now + 60, "jti": "jti_1"} | claims
     said.pop(without, None)
     headers = {"kid": algorithm.lower()} | (header or {})
-    key: Any = SIGNING_KEYS[algorithm]
-    text = jwt.encode(said, key, algorithm=algorithm, headers=headers)
+    headers = {name: value for name, value in headers.items() if value is not None}
+    text = jwt.encode(said, SIGNING_KEYS[algorithm], algorithm=algorithm, headers=headers)
     return {"client_assertion_type": TYPE, "client_assertion": text}
 
 
