@@ -6,16 +6,18 @@ from datetime import datetime
 import msgspec
 
 from functions.auth import records, standing
+from functions.auth.buckets import Buckets
 from functions.auth.domain import api_key, roles
 from functions.auth.domain import client_id as client_ids
 from functions.auth.domain.api_key import ApiKey, Presented
 from functions.auth.domain.sealed import SealingKeys
 from functions.auth.keys import KeyRoom
 from functions.auth.records import Found
+from functions.auth.throttle import PER_ADDRESS, prefix
 from functions.auth.tokens import AccessTokens, Tokens
 from shared import audit, tenant
 from shared.audit import Actor
-from shared.errors import Unauthenticated, Unavailable
+from shared.errors import TooManyRequests, Unauthenticated, Unavailable
 from shared.ids import Clock
 from shared.store import Stale, Store
 from shared.tenant import Tenant
@@ -34,26 +36,20 @@ class ApiKeyExchange:
         self._keys = keys
         self._environment = environment
         self._clock = clock
+        self._wrong = Buckets(PER_ADDRESS, clock)
 
     async def token(self, text: str, address: str, scope: str | None, request_id: str) -> Tokens:
         """One read of two documents; once an hour a write, of which nothing depends.
 
         Raises `Unauthenticated` `invalid_api_key`, the same for whatever is wrong with the key, with its time
-        or the caller's address; `Forbidden` `tenant_suspended`, `tenant_not_active` where the key is good;
-        `OAuthError` `invalid_scope`.
+        or the caller's address; `TooManyRequests` where too many were wrong from there; `Forbidden`
+        `tenant_suspended`, `tenant_not_active` where the key is good; `OAuthError` `invalid_scope`.
         """
         presented = api_key.read(text)
         if presented is None or presented.environment != self._environment:
             raise _refused()
-        key_doc, tenant_doc = await self._store.read(
-            records.api_key_key(self._store, presented.tenant_id, presented.key_id),
-            tenant.key(self._store, presented.tenant_id),
-        )
-        key, owner = records.found(key_doc, ApiKey), records.found(tenant_doc, Tenant)
         peppers = (await self._keys.current()).peppers
-        is_secret = api_key.is_secret(presented, None if key is None else key.value, peppers)
-        if key is None or owner is None or not is_secret:
-            raise _refused()
+        key, owner = await self._counted(presented, peppers, prefix(address))
         at = self._clock()
         self._require_in_force(key.value, address, at)
         standing.require_active(owner.value)
@@ -68,6 +64,37 @@ class ApiKeyExchange:
         if api_key.is_use_due(key.value, peppers.current, at):
             await self._note_use(presented, key, peppers, at, request_id)
         return tokens
+
+    async def _counted(
+        self, presented: Presented, peppers: SealingKeys, place: str
+    ) -> tuple[Found[ApiKey], Found[Tenant]]:
+        """A secret that is wrong counts against the place it comes from; a right one that has expired, which
+        many machines behind one address may have, does not.
+        """
+        wait = self._wrong.take(place)
+        if wait:
+            raise _too_many(wait)
+        try:
+            known = await self._known(presented, peppers)
+        except BaseException:
+            self._wrong.give_back(place)
+            raise
+        if known is None:
+            raise _refused()
+        self._wrong.give_back(place)
+        return known
+
+    async def _known(
+        self, presented: Presented, peppers: SealingKeys
+    ) -> tuple[Found[ApiKey], Found[Tenant]] | None:
+        """The key and its tenant, where the secret is that of the key."""
+        key_doc, tenant_doc = await self._store.read(
+            records.api_key_key(self._store, presented.tenant_id, presented.key_id),
+            tenant.key(self._store, presented.tenant_id),
+        )
+        key, owner = records.found(key_doc, ApiKey), records.found(tenant_doc, Tenant)
+        is_secret = api_key.is_secret(presented, None if key is None else key.value, peppers)
+        return None if key is None or owner is None or not is_secret else (key, owner)
 
     def _require_in_force(self, key: ApiKey, address: str, at: datetime) -> None:
         """Whoever holds the secret is told no more than others; why is in the log."""
@@ -106,3 +133,11 @@ def _refused() -> Unauthenticated:
         " from this address."
     )
     return Unauthenticated("invalid_api_key", detail)
+
+
+def _too_many(wait: int) -> TooManyRequests:
+    return TooManyRequests(
+        "too_many_api_keys",
+        "Too many wrong API keys came from this address. Wait a little, then try again.",
+        headers={"Retry-After": str(wait)},
+    )

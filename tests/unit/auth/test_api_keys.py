@@ -9,6 +9,7 @@ from functions.auth.api_key_exchange import LIFETIME_SECONDS
 from functions.auth.api_keys import MadeKey
 from functions.auth.domain import api_key
 from functions.auth.domain.api_key import Presented
+from functions.auth.throttle import PER_ADDRESS
 from functions.auth.tokens import Tokens
 from shared.errors import Conflict, Error, Forbidden, Invalid, NotFound, OAuthError, Unauthenticated
 from shared.identity import Verifier
@@ -150,14 +151,33 @@ async def test_unknown_foreign_wrong_expired_early_and_misplaced_keys_are_one_an
     assert (await use(suite, good.text)).access_token
 
 
-async def test_many_wrong_secrets_leave_the_right_one_alone(suite: Suite) -> None:
-    """K2: 128 bits need no lock, so nobody can lock anybody out; a wrong one writes nothing."""
+async def test_wrong_secrets_are_limited_where_they_come_from_and_lock_nobody_out(suite: Suite) -> None:
+    """K2: nor does a wrong one write anything, or an outage count."""
     made = await make(suite)
     suite.store.commits.clear()
-    for number in range(200):
-        wrong = forged(made.text, secret=api_key.secret_of(number.to_bytes(16)))
-        assert (await refused(suite, wrong)).code == "invalid_api_key"
+    suite.store.down = True
+    for _ in range(PER_ADDRESS.burst + 1):
+        assert (await refused(suite, made.text, "2001:db8::1")).status == 503
+    suite.store.down = False
+    wrong = [
+        await refused(suite, forged(made.text, secret=api_key.secret_of(n.to_bytes(16))), f"2001:db8::{n:x}")
+        for n in range(PER_ADDRESS.burst + 1)
+    ]
+    assert [answer.status for answer in wrong] == [401] * PER_ADDRESS.burst + [429]
+    assert int(wrong[-1].headers["Retry-After"]) == PER_ADDRESS.seconds
+    assert (await refused(suite, made.text, "2001:db8:0:ff::1")).status == 429, "the same prefix of 56 bits"
     assert suite.store.commits == []
+    assert (await use(suite, made.text)).access_token
+    suite.clock.move(PER_ADDRESS.seconds)
+    assert (await use(suite, made.text, "2001:db8::1")).access_token
+
+
+async def test_a_right_secret_that_is_over_counts_against_nobody(suite: Suite) -> None:
+    over = await make(suite, expires_at=suite.clock() + timedelta(seconds=1))
+    made = await make(suite)
+    suite.clock.move(1)
+    for _ in range(PER_ADDRESS.burst + 1):
+        assert (await refused(suite, over.text)).code == "invalid_api_key"
     assert (await use(suite, made.text)).access_token
 
 
