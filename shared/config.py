@@ -8,7 +8,9 @@ from typing import Literal, NoReturn
 
 import msgspec
 
-from shared import settings
+from shared import settings, smtp_settings
+from shared.settings import SecretRef
+from shared.smtp_settings import Smtp
 
 Backend = Literal["embedded", "gcp"]
 Function = Literal["auth", "billing", "tenants"]
@@ -20,16 +22,8 @@ GOOGLE = "https://accounts.google.com"
 _HOPS_DEPLOYED = 2
 """Before API Gateway the client is noted, before Cloud Run the gateway; here it is the gateway alone."""
 _FILE = "file:"
-_SECRET = re.compile(r"([A-Za-z0-9_-]{1,200})/([1-9][0-9]{0,8})")
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,29}")
 _HOST_AND_PORT = re.compile(r"[A-Za-z0-9.-]+:[0-9]{1,5}")
-
-
-class SecretRef(msgspec.Struct, frozen=True):
-    """One version of a secret, written `name/3`: never `latest`, so that a new one is taken on purpose."""
-
-    name: str
-    version: int
 
 
 class Stripe(msgspec.Struct, frozen=True):
@@ -56,7 +50,7 @@ class Config(msgspec.Struct, frozen=True):
     events: issuer, audience and e-mail of its identity token, and `platform` or `file:` and the path of a
     JWKS. `public_bucket` is where auth copies its JWKS, `password_range_url` who is asked for breached
     passwords, `trusted_hops` which of `X-Forwarded-For`, from its end, is the client. Empty: not set, and not
-    needed by what this process serves. Without `stripe` nothing is collected.
+    needed by what this process serves. Without `stripe` nothing is collected, without `smtp` no mail leaves.
     """
 
     function: Function
@@ -76,6 +70,7 @@ class Config(msgspec.Struct, frozen=True):
     trusted_hops: int
     emulators: Emulators
     stripe: Stripe | None
+    smtp: Smtp | None
     events_keys: str
     events_issuer: str
     events_audience: str
@@ -120,6 +115,7 @@ def _read(environ: Mapping[str, str], function: Function) -> Config:
         trusted_hops=settings.whole_number(environ, "TRUSTED_HOPS", _HOPS_DEPLOYED if deployed else 1),
         emulators=_emulators(environ, deployed=deployed),
         stripe=_stripe(environ, deployed=deployed) if function == "billing" else None,
+        smtp=smtp_settings.read(environ) if function == "auth" and serves_events else None,
         events_keys=_events_keys(environ, deployed=deployed) if serves_events else "",
         events_issuer=_events_issuer(environ, deployed=deployed) if serves_events else "",
         events_audience=settings.given(environ, "EVENTS_AUDIENCE", needed=serves_events),
@@ -184,17 +180,12 @@ def _stripe(environ: Mapping[str, str], *, deployed: bool) -> Stripe | None:
         if not value:
             raise settings.Wrong(f"{name} is not set; Stripe needs both of its secrets")
     return Stripe(
-        api_key=_secret("STRIPE_API_KEY_SECRET", api_key),
-        webhook_secrets=tuple(_secret("STRIPE_WEBHOOK_SECRETS", one.strip()) for one in webhooks.split(",")),
+        api_key=settings.secret("STRIPE_API_KEY_SECRET", api_key),
+        webhook_secrets=tuple(
+            settings.secret("STRIPE_WEBHOOK_SECRETS", one.strip()) for one in webhooks.split(",")
+        ),
         api_base=settings.url(environ, "STRIPE_API_BASE", deployed=False) if base else "",
     )
-
-
-def _secret(setting: str, text: str) -> SecretRef:
-    found = _SECRET.fullmatch(text)
-    if found is None:
-        raise settings.Wrong(f"{setting} must name a secret and the number of its version, like name/3")
-    return SecretRef(found[1], int(found[2]))
 
 
 def _events_keys(environ: Mapping[str, str], *, deployed: bool) -> str:

@@ -1,8 +1,20 @@
 """Single settings, as an environment has them and as a process can use them."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import msgspec
+
+_SECRET = re.compile(r"([A-Za-z0-9_-]{1,200})/([1-9][0-9]{0,8})")
+
+
+class SecretRef(msgspec.Struct, frozen=True):
+    """One version of a secret, written `name/3`: never `latest`, so that a new one is taken on purpose."""
+
+    name: str
+    version: int
 
 
 class Wrong(Exception):
@@ -22,6 +34,14 @@ def required(environ: Mapping[str, str], name: str) -> str:
     if not value.isprintable():
         raise Wrong(f"{name} holds a character that cannot be printed")
     return value
+
+
+def secret(name: str, text: str) -> SecretRef:
+    """What the text of the setting `name` refers to."""
+    found = _SECRET.fullmatch(text)
+    if found is None:
+        raise Wrong(f"{name} must name a secret and the number of its version, like name/3")
+    return SecretRef(found[1], int(found[2]))
 
 
 def whole_number(environ: Mapping[str, str], name: str, default: int) -> int:

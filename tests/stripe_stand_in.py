@@ -9,8 +9,8 @@ from functions.billing.stripe_api import StripeApi
 from functions.billing.stripe_secrets import StripeSecrets
 from local.stripe.faults import Fault
 from shared import config
-from shared.config import SecretRef
 from shared.secrets import Secrets, SecretUnusable, SecretVersion, State
+from shared.settings import SecretRef
 
 API_KEY = "sk_test_" + "4" * 24
 WEBHOOK_SECRET = "whsec_" + "5" * 24

@@ -5,9 +5,9 @@ import re
 import msgspec
 
 from functions.auth.domain.roles import PLATFORM_TENANT
-from functions.auth.invitation_mail import MailRequested
 from functions.auth.key_rings import SECRETS
 from functions.auth.key_rotation import KeyRotation
+from functions.auth.mails import MailRequested
 from functions.auth.session_kills import RevokeRequested
 from functions.auth.use_cases import UseCases
 from shared.audit import Actor
@@ -47,7 +47,8 @@ def table(do: UseCases) -> dict[str, EventHandler]:
             raise Rejected("invalid_owner_email", wrong.detail) from None
 
     async def mail_requested(event: CloudEvent, delivery: Delivery) -> None:
-        await do.invitation_mail.send(event.subject, data_of(event, MailRequested), event.id)
+        asked = data_of(event, MailRequested)
+        await do.mails.send(event.subject, asked, event.id, event.time)
 
     async def user_sessions_over(event: CloudEvent, delivery: Delivery) -> None:
         about = data_of(event, _User)

@@ -6,8 +6,8 @@ from functions.auth.domain import people
 from functions.auth.domain.one_time_link import OneTimeLink
 from functions.auth.domain.people import Invitation, Login, User
 from functions.auth.domain.roles import Role
-from functions.auth.invitation_mail import INVITATION, MailRequested
 from functions.auth.keys import KeyRoom
+from functions.auth.mails import MailRequested
 from functions.auth.password_policy import PasswordPolicy
 from functions.auth.passwords import Passwords
 from functions.auth.records import Found
@@ -21,7 +21,7 @@ from shared.http.pagination import Listing
 from shared.identity import Principal
 from shared.ids import Clock, is_id, new_id
 from shared.outbox import Outbox
-from shared.store import AlreadyExists, Create, Store, until_not_stale
+from shared.store import AlreadyExists, Create, Delete, Store, until_not_stale
 from shared.tenant import Tenant
 
 
@@ -90,7 +90,7 @@ class Invitations:
             found = await self._known(principal.tenant_id, invitation_id)
             giving = await self._roles.giving(principal, found.value.role)
             again = people.resend(found.value, self._clock())
-            mail = MailRequested(INVITATION, again.id)
+            mail = MailRequested("invitation", again.id)
             await self._store.commit(
                 found.replace(again),
                 *giving,
@@ -200,7 +200,7 @@ class Invitations:
         return owner, invitation, accepted, user
 
     def _writes(self, tenant_id: str, invitation: Invitation, actor: Actor) -> list[Create]:
-        mail = MailRequested(INVITATION, invitation.id)
+        mail = MailRequested("invitation", invitation.id)
         invited = {"invitation_id": invitation.id, "role": invitation.role}
         return [
             records.create(records.invitation_key(self._store, tenant_id, invitation.id), invitation),
@@ -226,6 +226,12 @@ class Invitations:
         if found is None:
             raise NotFound("invitation_not_found", "There is no such invitation.")
         return found
+
+
+async def gone(store: Store, tenant_id: str, email: str) -> list[Delete]:
+    """The writes that delete the invitations of an address, open or not: 100 of them at most."""
+    query = store.tenant(tenant_id).query(records.INVITATIONS_OF_EMAIL, equal={"email": email}, limit=100)
+    return [Delete(doc.key) for doc in (await query).docs]
 
 
 def _invalid_token() -> Exception:

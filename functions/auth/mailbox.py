@@ -4,22 +4,34 @@ import asyncio
 import hashlib
 import os
 import tempfile
+from email.headerregistry import Address
 from pathlib import Path
 from typing import Protocol
 
 from shared.event_door import Rejected
 from shared.ids import is_id
 
+LOCAL_SENDER = Address("Energent", "no-reply", "energent.example.com")
+"""Who writes where nothing leaves the machine."""
+
 
 class Mailer(Protocol):
-    async def send(self, mail_id: str, message: bytes) -> None:
-        """Hands over one message (RFC 5322). The same `mail_id` again is the same mail, not a second one."""
+    sender: Address
+    """What `From` says."""
+
+    async def send(self, mail_id: str, recipient: str, message: bytes) -> None:
+        """Hands over one message (RFC 5322). The same `mail_id` again is the same mail.
+
+        Raises `Rejected` for one that is refused for good, `Unavailable` for one to be sent again.
+        """
 
 
 class NoTransport:
     """Where nothing sends mail: each is set aside, to be replayed by an operator once something does."""
 
-    async def send(self, mail_id: str, message: bytes) -> None:
+    sender = LOCAL_SENDER
+
+    async def send(self, mail_id: str, recipient: str, message: bytes) -> None:
         raise Rejected(
             "no_mail_transport", "Nothing sends mail in this deployment. Replay this when it does."
         )
@@ -28,10 +40,12 @@ class NoTransport:
 class MailboxFolder:
     """`{folder}/{mail_id}.eml`, whole or not at all."""
 
+    sender = LOCAL_SENDER
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    async def send(self, mail_id: str, message: bytes) -> None:
+    async def send(self, mail_id: str, recipient: str, message: bytes) -> None:
         await asyncio.to_thread(self._write, mail_id, message)
 
     def _write(self, mail_id: str, message: bytes) -> None:

@@ -1,5 +1,6 @@
 """The documents of auth: where they are, and how they become values."""
 
+from collections.abc import Mapping
 from typing import Generic, TypeVar
 
 import msgspec
@@ -68,11 +69,17 @@ class Found(msgspec.Struct, Generic[T], frozen=True, gc=False):
 
 
 async def listed(
-    store: Store, tenant_id: str, query: Query, kind: type[T], limit: int, cursor: str | None
+    store: Store,
+    tenant_id: str,
+    query: Query,
+    kind: type[T],
+    limit: int,
+    cursor: str | None,
+    equal: Mapping[str, str] | None = None,
 ) -> Listing[T]:
     """Raises `BadRequest` `invalid_cursor` for one of another list, another tenant, or none of ours."""
     with pagination.checked(cursor):
-        page = await store.tenant(tenant_id).query(query, limit=limit, cursor=cursor)
+        page = await store.tenant(tenant_id).query(query, equal=equal, limit=limit, cursor=cursor)
     return Listing([from_body(doc.body, kind) for doc in page.docs], page.cursor)
 
 

@@ -15,6 +15,7 @@ from functions.auth.client_authentication import ClientAuthentication
 from functions.auth.client_sessions import ClientSessions
 from functions.auth.device_grants import DeviceGrants
 from functions.auth.domain.oauth_client import DEVICE_CODE
+from functions.auth.email_changes import EmailChanges
 from functions.auth.factor_log import FactorLog
 from functions.auth.factor_proofs import FactorProofs
 from functions.auth.factor_reset import FactorReset
@@ -23,20 +24,23 @@ from functions.auth.grants import ClientCredentialsGrant, RefreshTokenGrant
 from functions.auth.hosted_sign_in import HostedSignIn
 from functions.auth.id_tokens import IdTokens
 from functions.auth.introspection import Introspection
-from functions.auth.invitation_mail import InvitationMail
 from functions.auth.invitations import Invitations
 from functions.auth.jwks_copy import JwksCopy
 from functions.auth.key_rotation import KeyRotation
 from functions.auth.keys import KeyRoom
 from functions.auth.mailbox import Mailer
+from functions.auth.mails import Mails
 from functions.auth.oauth import Grant, TokenEndpoint
 from functions.auth.oauth_client_changes import OAuthClientChanges
 from functions.auth.oauth_clients import OAuthClients
+from functions.auth.own_password import OwnPassword
 from functions.auth.passkey_ceremonies import PasskeyCeremonies
 from functions.auth.passkey_sign_in import PasskeySignIn
 from functions.auth.passkeys import OwnPasskeys
+from functions.auth.password_changes import PasswordChanges
 from functions.auth.password_policy import PasswordPolicy, Ranges
 from functions.auth.passwords import Passwords
+from functions.auth.profile import Profile
 from functions.auth.recovery_codes import OwnRecoveryCodes
 from functions.auth.roles_of_tenant import Roles
 from functions.auth.second_factors import SecondFactors
@@ -52,6 +56,7 @@ from functions.auth.throttle import Throttle
 from functions.auth.token_revocation import TokenRevocation
 from functions.auth.tokens import AccessTokens
 from functions.auth.totp import TotpEnrolment
+from functions.auth.user_changes import UserChanges
 from functions.auth.user_sessions import UserSessions
 from functions.auth.userinfo import Userinfo
 from functions.auth.users import Users
@@ -132,7 +137,7 @@ class UseCases:
         self.passkeys = OwnPasskeys(store, self.keys, ceremonies, factor_log, clock)
         self.factor_reset = FactorReset(store, self.roles, factor_log, clock)
         self.tenant_security = TenantSecurity(store, ports.outbox, clock)
-        self.service_accounts = ServiceAccounts(store, ports.outbox, self.access_tokens, clock)
+        self.service_accounts = ServiceAccounts(store, ports.outbox, clock)
         self.service_account_changes = ServiceAccountChanges(store, ports.outbox, clock)
         self.api_keys = ApiKeys(store, ports.outbox, self.keys, ports.environment, clock)
         self.api_key_exchange = ApiKeyExchange(store, self.access_tokens, self.keys, ports.environment, clock)
@@ -169,6 +174,20 @@ class UseCases:
         self.invitations = Invitations(
             store, ports.outbox, ports.passwords, self.password_policy, self.keys, self.roles, clock
         )
-        self.invitation_mail = InvitationMail(store, self.keys, ports.mailer, clock, ports.issuer)
+        self.mails = Mails(store, self.keys, ports.mailer, clock, ports.issuer)
+        self.user_changes = UserChanges(store, ports.outbox, self.roles, self.user_sessions, clock)
+        self.profile = Profile(store, ports.outbox, clock)
+        own_password = OwnPassword(store, self.sign_in)
+        self.email_changes = EmailChanges(store, ports.outbox, self.keys, own_password, clock)
+        self.password_changes = PasswordChanges(
+            store,
+            ports.outbox,
+            ports.passwords,
+            self.password_policy,
+            self.keys,
+            own_password,
+            self.user_sessions,
+            clock,
+        )
         self.audit_log = AuditLog(store)
         self.users = Users(store)

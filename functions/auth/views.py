@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from functions.auth.domain import people
-from functions.auth.domain.people import Invitation, User
+from functions.auth.domain.people import Invitation, InvitationStatus, User
 from functions.auth.domain.roles import Role
 from functions.auth.second_factors import Challenge
 from functions.auth.sign_in import SignedIn
@@ -67,7 +67,7 @@ class InvitationView(msgspec.Struct, frozen=True):
     id: str
     email: str
     role: Role
-    status: Literal["pending", "accepted", "expired"]
+    status: InvitationStatus
     created_at: datetime
     expires_at: datetime
 

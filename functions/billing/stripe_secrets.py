@@ -4,9 +4,9 @@ import logging
 import re
 
 from shared import config
-from shared.config import SecretRef
 from shared.errors import Unavailable
 from shared.secrets import Secrets, SecretUnusable
+from shared.settings import SecretRef
 
 _MODES = {"sk_live_": True, "rk_live_": True, "sk_test_": False, "rk_test_": False}
 _VISIBLE = re.compile(r"[!-~]+")

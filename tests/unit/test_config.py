@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.config import Config, Emulators, SecretRef, Stripe, load
+from shared.config import Config, Emulators, Stripe, load
+from shared.settings import SecretRef
 
 GOOD = {
     "BACKEND": "embedded",
@@ -38,6 +39,7 @@ def test_a_whole_environment_becomes_a_config() -> None:
         trusted_hops=1,
         emulators=Emulators(),
         stripe=None,
+        smtp=None,
         events_keys="file:/data/relay/jwks.json",
         events_issuer="http://127.0.0.1/local-relay",
         events_audience="http://127.0.0.1:9001",

@@ -137,6 +137,11 @@ def renamed(user: User, name: str) -> User:
     return msgspec.structs.replace(user, name=display_name(name))
 
 
+def with_email(user: User, email: str) -> User:
+    """`email` is canonical, and a link was opened from it."""
+    return msgspec.structs.replace(user, email=email)
+
+
 def signed_out(user: User, but: str = "") -> User:
     """All sessions of the user are over, but for the one that is named."""
     return msgspec.structs.replace(user, epoch=user.epoch + 1, kept_session=but)

@@ -3,21 +3,19 @@
 from email import message_from_bytes
 from email.policy import SMTPUTF8
 
-import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from functions.auth.domain import people
 from functions.auth.domain.email import canonical
-from functions.auth.invitation_mail import render
+from functions.auth.mail_rendering import Letter, render
+from functions.auth.mailbox import LOCAL_SENDER
 from shared.errors import Invalid
 from shared.event_door import Rejected
-from tests import tokens
 from tests.tokens import NOW
 
 LINK = "https://api.example.test/invitation#token=inv1_x"
-NAMES = ["Subject", "From", "To", "Date", "Message-ID", "MIME-Version", "Content-Type"]
+NAMES = ["Subject", "From", "To", "Date", "Message-ID", "MIME-Version", "Content-Type", "Auto-Submitted"]
 BCC_WORD = "=?utf-8?q?a=0d=0abcc=3ae=40x.cc?="
 BODY_WORD = "=?utf-8?q?a=0d=0a=0d=0ahello?="
 
@@ -51,7 +49,7 @@ WHAT_NAMES_ADD = [
     "\x85",
     "\u2028",
     "\r\n\r\n",
-    "--==inv_1",
+    "--==evt_1",
     "Bcc: e@x.cc",
     "<b>",
 ]
@@ -64,8 +62,8 @@ names = st.lists(st.sampled_from(PIECES + WHAT_NAMES_ADD), max_size=8).map("".jo
 
 
 def rendered(email: str, name: str = "Acme") -> bytes:
-    owner = msgspec.structs.replace(tokens.tenant(), name=name)
-    return render(owner, people.invite("inv_1", email, "member", "usr_1", NOW), LINK, LINK)
+    words = {"tenant": name, "role": "member", "link": LINK, "action": LINK, "expires": "soon"}
+    return render(Letter("invitation", email, NOW, words), "evt_1", LOCAL_SENDER)
 
 
 def lines(mail: bytes) -> list[bytes]:

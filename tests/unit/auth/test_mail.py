@@ -5,8 +5,8 @@ from email.message import EmailMessage
 import pytest
 
 from functions.auth.domain.email import canonical
-from functions.auth.invitation_mail import MailRequested
 from functions.auth.mailbox import MailboxFolder, NoTransport
+from functions.auth.mails import MailRequested
 from shared.audit import Actor
 from shared.event_door import Rejected
 from tests.unit.auth.suite import ACME, PASSWORD, Suite, principal
@@ -86,13 +86,13 @@ async def test_a_suspended_tenants_mail_is_sent(suite: Suite) -> None:
 @pytest.mark.parametrize(
     ("data", "tenant_id", "reason"),
     [
-        ({"template": "invitation", "invitation_id": "inv_none"}, ACME, "unknown_invitation"),
-        ({"template": "invitation", "invitation_id": "../x"}, ACME, "unknown_invitation"),
-        ({"template": "invitation", "invitation_id": "inv_none"}, "tnt_none", "unknown_invitation"),
-        ({"template": "invitation", "invitation_id": "inv_none"}, "", "unknown_invitation"),
-        ({"template": "lottery", "invitation_id": "inv_none"}, ACME, "unknown_template"),
+        ({"template": "invitation", "document_id": "inv_none"}, ACME, "unknown_invitation"),
+        ({"template": "invitation", "document_id": "../x"}, ACME, "unknown_document"),
+        ({"template": "invitation", "document_id": "inv_none"}, "tnt_none", "unknown_tenant"),
+        ({"template": "invitation", "document_id": "inv_none"}, "", "unknown_document"),
+        ({"template": "lottery", "document_id": "inv_none"}, ACME, "invalid_data"),
         ({"template": "invitation"}, ACME, "invalid_data"),
-        ({"template": "invitation", "invitation_id": 7}, ACME, "invalid_data"),
+        ({"template": "invitation", "document_id": 7}, ACME, "invalid_data"),
         (None, ACME, "invalid_data"),
         ([], ACME, "invalid_data"),
     ],
@@ -111,7 +111,7 @@ async def test_a_mail_is_whole_or_not_there(suite: Suite, monkeypatch: pytest.Mo
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="no space"):
-        await MailboxFolder(suite.mailbox).send("evt_1", b"x")
+        await MailboxFolder(suite.mailbox).send("evt_1", "bob@acme.test", b"x")
     assert list(suite.mailbox.iterdir()) == []
 
 
@@ -144,5 +144,5 @@ async def test_a_sweep_publishes_what_a_silent_bus_left_over(suite: Suite) -> No
 
 async def test_where_nothing_sends_mail_a_request_is_kept_to_be_replayed() -> None:
     with pytest.raises(Rejected) as kept:
-        await NoTransport().send("evt_1", b"mail")
+        await NoTransport().send("evt_1", "bob@acme.test", b"mail")
     assert kept.value.reason == "no_mail_transport"

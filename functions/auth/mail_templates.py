@@ -1,0 +1,101 @@
+"""The words of every mail, as text and as a page. What stands in braces is filled in when it is sent."""
+
+from typing import Literal
+
+import msgspec
+
+TemplateName = Literal[
+    "invitation", "password_reset", "password_changed", "email_verification", "email_change_requested"
+]
+
+
+class Template(msgspec.Struct, frozen=True):
+    """`page` is what stands in the body of the HTML half."""
+
+    subject: str
+    text: str
+    page: str
+
+
+TEMPLATES: dict[TemplateName, Template] = {
+    "invitation": Template(
+        "You are invited",
+        """\
+You are invited to join {tenant} as {role}.
+
+Open this link, choose a password and you are in:
+
+{link}
+
+The link works once, until {expires}. Programs send its token with POST {action}
+If you did not expect this mail, do nothing.
+""",
+        """\
+<p>You are invited to join <b>{tenant}</b> as {role}.</p>
+<p><a href="{link}">Choose a password</a> and you are in.</p>
+<p>The link works once, until {expires}. If you did not expect this mail, do nothing.</p>
+""",
+    ),
+    "password_reset": Template(
+        "Choose a new password",
+        """\
+Somebody asked for a new password for this address at {tenant}.
+
+Open this link to choose one:
+
+{link}
+
+The link works once, until {expires}. Programs send its token with POST {action}
+If it was not you, do nothing: your password stays what it is.
+""",
+        """\
+<p>Somebody asked for a new password for this address at <b>{tenant}</b>.</p>
+<p><a href="{link}">Choose a new password</a></p>
+<p>The link works once, until {expires}. If it was not you, do nothing: your password stays what it is.</p>
+""",
+    ),
+    "password_changed": Template(
+        "Your password was changed",
+        """\
+Your password at {tenant} was changed.
+
+If it was not you, ask for a new password on the sign-in page now and tell the owner of {tenant}.
+""",
+        """\
+<p>Your password at <b>{tenant}</b> was changed.</p>
+<p>If it was not you, ask for a new password on the sign-in page now and tell the owner of {tenant}.</p>
+""",
+    ),
+    "email_verification": Template(
+        "Confirm your new address",
+        """\
+Somebody at {tenant} wants to sign in with this address from now on.
+
+If it is you, open this link and confirm:
+
+{link}
+
+The link works once, until {expires}. Programs send its token with POST {action}
+If it is not you, do nothing.
+""",
+        """\
+<p>Somebody at <b>{tenant}</b> wants to sign in with this address from now on.</p>
+<p>If it is you, <a href="{link}">confirm this address</a>.</p>
+<p>The link works once, until {expires}. If it is not you, do nothing.</p>
+""",
+    ),
+    "email_change_requested": Template(
+        "Your address is about to change",
+        """\
+Somebody who knows your password asked to change your address at {tenant} to {new_email}.
+
+It changes once the link that was sent there is opened. If it was not you, ask for a new password on the
+sign-in page now: that stops the change.
+""",
+        """\
+<p>Somebody who knows your password asked to change your address at <b>{tenant}</b> to {new_email}.</p>
+<p>It changes once the link that was sent there is opened. If it was not you, ask for a new password on the
+sign-in page now: that stops the change.</p>
+""",
+    ),
+}

@@ -1,0 +1,79 @@
+"""Mail by SMTP (RFC 5321): one connection for each message, in a thread, always encrypted and verified."""
+
+import asyncio
+import re
+import smtplib
+import ssl
+from email.headerregistry import Address
+
+from shared.errors import Unavailable
+from shared.event_door import Rejected
+from shared.secrets import Secrets
+from shared.smtp_settings import Smtp
+
+TIMEOUT_SECONDS = 6.0
+"""For each answer of the server; `DEADLINE_SECONDS` for all of them, less than an event's handler has."""
+DEADLINE_SECONDS = 20.0
+
+_PLAIN = re.compile(r"[^\x00-\x20\x7f<>]+")
+
+
+class SmtpMailer:
+    """Hands over at least once: a server that took a message and whose answer was lost is given it again,
+    with the same `Message-ID`, by which most drop the second.
+    """
+
+    def __init__(self, settings: Smtp, secrets: Secrets, trusted: ssl.SSLContext | None = None) -> None:
+        """`trusted`: which servers are; None for those that the system trusts."""
+        self.sender = Address("Energent", addr_spec=settings.sender)
+        self._settings = settings
+        self._secrets = secrets
+        self._trusted = trusted
+
+    async def send(self, mail_id: str, recipient: str, message: bytes) -> None:
+        """Raises `Rejected` `mail_refused` for a 5xx to recipient or message, `Unavailable` for all else."""
+        if not _PLAIN.fullmatch(recipient):
+            raise Rejected("unsafe_mail", "The recipient would say something else to the server.")
+        login = self._settings.password
+        password = await self._secrets.access(login.name, login.version) if login else b""
+        try:
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                await asyncio.to_thread(self._hand_over, recipient, message, password.decode().strip())
+        except smtplib.SMTPRecipientsRefused as refused:
+            raise _refusal(next(iter(refused.recipients.values()))[0]) from None
+        except smtplib.SMTPDataError as refused:
+            raise _refusal(refused.smtp_code) from None
+        except (smtplib.SMTPException, OSError) as outage:
+            raise _unavailable(type(outage).__name__) from None
+
+    def _hand_over(self, recipient: str, message: bytes, password: str) -> None:
+        settings = self._settings
+        trusted = self._trusted or ssl.create_default_context()
+        with _connection(settings, trusted) as server:
+            if settings.tls == "starttls":
+                server.starttls(context=trusted)
+            if settings.user:
+                server.login(settings.user, password)
+            server.ehlo_or_helo_if_needed()
+            if not recipient.isascii() and not server.has_extn("smtputf8"):
+                raise Rejected("mail_refused", "The mail server takes no address beyond ASCII.")
+            options = ["BODY=8BITMIME"] if server.has_extn("8bitmime") else []
+            options += [] if recipient.isascii() else ["SMTPUTF8"]
+            server.sendmail(settings.sender, [recipient], message, mail_options=options)
+
+
+def _connection(settings: Smtp, trusted: ssl.SSLContext) -> smtplib.SMTP:
+    if settings.tls == "implicit":
+        return smtplib.SMTP_SSL(settings.host, settings.port, timeout=TIMEOUT_SECONDS, context=trusted)
+    return smtplib.SMTP(settings.host, settings.port, timeout=TIMEOUT_SECONDS)
+
+
+def _refusal(code: int) -> Exception:
+    """What is refused for good, or for now (RFC 5321 §4.2.1)."""
+    if 500 <= code < 600:
+        return Rejected("mail_refused", f"The mail server refused it with {code}.")
+    return _unavailable(str(code))
+
+
+def _unavailable(why: str) -> Unavailable:
+    return Unavailable("mail_unavailable", f"The mail server did not take it: {why}.", retry_after_seconds=10)
