@@ -6,20 +6,17 @@ import os
 import msgspec
 
 from functions.auth import records, standing
-from functions.auth.domain import client_id as client_ids
 from functions.auth.domain import credentials, machines, people, roles
 from functions.auth.domain.machines import ServiceAccount
-from functions.auth.tokens import AccessTokens, Tokens
 from shared import audit, tenant
 from shared.audit import Actor
-from shared.errors import NotFound, OAuthError
+from shared.errors import NotFound
 from shared.http.idempotency import EACH_TIME, Once
 from shared.http.pagination import Listing
 from shared.identity import Principal
 from shared.ids import Clock, is_id, new_id
 from shared.outbox import Outbox
 from shared.store import Store, Write
-from shared.tenant import Tenant
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -31,10 +28,9 @@ class Made(msgspec.Struct, frozen=True):
 
 
 class ServiceAccounts:
-    def __init__(self, store: Store, outbox: Outbox, access_tokens: AccessTokens, clock: Clock) -> None:
+    def __init__(self, store: Store, outbox: Outbox, clock: Clock) -> None:
         self._store = store
         self._outbox = outbox
-        self._access_tokens = access_tokens
         self._clock = clock
 
     async def create(
@@ -81,33 +77,6 @@ class ServiceAccounts:
             raise not_found()
         return found.value
 
-    async def token(self, client_id: str, secret: str, scope: str | None) -> Tokens:
-        """Client credentials (RFC 6749 §4.4): one read, no write.
-
-        Raises `OAuthError`: `invalid_client`, the same for an unknown id and a wrong secret;
-        `unauthorized_client` where the secret is right and the tenant is not active; `invalid_scope`.
-        """
-        ids = client_ids.parse(client_id)
-        if ids is None:
-            raise invalid_client()
-        tenant_id, account_id = ids
-        account_doc, tenant_doc = await self._store.read(
-            records.service_account_key(self._store, tenant_id, account_id),
-            tenant.key(self._store, tenant_id),
-        )
-        account, owner = records.found(account_doc, ServiceAccount), records.found(tenant_doc, Tenant)
-        if account is None or owner is None or not machines.holds(account.value, secret, self._clock()):
-            raise invalid_client()
-        if owner.value.status != "active":
-            raise OAuthError(400, "unauthorized_client", "The tenant of this client is not active.")
-        return await self._access_tokens.issue(
-            owner.value,
-            account_id,
-            client_id,
-            scopes=roles.narrowed(account.value.scopes, scope),
-            roles=account.value.roles,
-        )
-
 
 def make(
     store: Store,
@@ -145,10 +114,6 @@ def make(
 def new_secret() -> str:
     """256 random bits, with a prefix that a scanner for leaked secrets knows."""
     return "sk_" + base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("=")
-
-
-def invalid_client() -> OAuthError:
-    return OAuthError(401, "invalid_client", "Client id and secret do not belong together.")
 
 
 def not_found() -> NotFound:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from functions.auth.domain import credentials, roles
+from functions.auth.domain import roles
 from functions.auth.domain.credentials import ClientSecret, PublicKey
 from functions.auth.domain.roles import Role
 from shared.errors import Forbidden, invalid
@@ -52,11 +52,6 @@ def changed(before: ServiceAccount, after: ServiceAccount, at: datetime) -> Chan
     if "status" in what and after.status == "disabled":
         return Changed(after, what, at + STILL_ISSUING)
     return Changed(after, what, None if set(after.scopes) >= set(before.scopes) else at)
-
-
-def holds(account: ServiceAccount, secret: str, at: datetime) -> bool:
-    """Whether it signs in with `secret` at `at`."""
-    return credentials.holds(account.secrets, secret, at) and account.status == "active"
 
 
 def grantable(asked: Sequence[str], own: Collection[str], tenant_id: str) -> tuple[str, ...]:

@@ -45,12 +45,5 @@ class MachineDoor:
 
 async def admin(suite: Suite, *scopes: str, tenant_id: str = ACME) -> MachineDoor:
     """A machine that may manage machines, or has just these scopes."""
-    return MachineDoor(
-        suite, await signed_in(suite, *await suite.add_machine(*(scopes or ADMIN), tenant_id=tenant_id))
-    )
-
-
-async def signed_in(suite: Suite, client: str, secret: str) -> str:
-    """An access token by client credentials."""
-    form = {"grant_type": "client_credentials", "client_id": client, "client_secret": secret}
-    return (await suite.endpoint.answer(form, None, "req_1")).access_token
+    client, secret = await suite.add_machine(*(scopes or ADMIN), tenant_id=tenant_id)
+    return MachineDoor(suite, await suite.machine_token(client, secret))

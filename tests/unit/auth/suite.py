@@ -128,9 +128,9 @@ class WatchedPasswords(Passwords):
 class Suite:
     """Every use-case, one file of documents, one clock that tests move."""
 
-    def __init__(self, folder: Path, store: Store) -> None:
+    def __init__(self, folder: Path, store: Store, clock: Time | None = None) -> None:
         self.folder = folder
-        self.clock = Time()
+        self.clock = clock or Time()
         self.bus = RecordingBus()
         self.store = WatchedStore(store)
         self.publishing = PublishingStore(self.store, self.bus)
@@ -228,6 +228,11 @@ class Suite:
         )
         return client_id.of(tenant_id, made.account.id), made.secret
 
+    async def machine_token(self, client: str, secret: str) -> str:
+        """Its access token, by client credentials."""
+        form = {"grant_type": "client_credentials", "client_id": client, "client_secret": secret}
+        return (await self.endpoint.answer(form, None, "req_1")).access_token
+
     async def deliver(self, name: str, data: Any, tenant_id: str = ACME, event_id: str = "evt_1") -> None:
         event = make(
             name, event_id=event_id, source="//test", subject=tenant_id, time=self.clock(), data=data
@@ -268,11 +273,13 @@ def principal(role: Role, tenant_id: str = ACME, session_id: str | None = "ses_1
 
 
 @asynccontextmanager
-async def running(folder: Path, *, with_tenant: bool = True) -> AsyncIterator[Suite]:
+async def running(
+    folder: Path, *, with_tenant: bool = True, clock: Time | None = None
+) -> AsyncIterator[Suite]:
     store = SqliteStore(
         folder / "store.db", (*records.QUERIES, *outbox.QUERIES, *revocations.QUERIES, AUDIT, SESSIONS)
     )
-    suite = Suite(folder, store)
+    suite = Suite(folder, store, clock)
     try:
         await suite.assemble()
         if with_tenant:

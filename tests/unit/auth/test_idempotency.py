@@ -71,7 +71,7 @@ async def test_a_repeated_request_makes_no_second_account_and_shows_no_secret(
     assert "make another account" in repeated.pop("notice")
     secret = made.pop("client_secret")
     assert repeated == made
-    assert (await suite.service_accounts.token(made["client_id"], secret, None)).access_token
+    assert await suite.machine_token(made["client_id"], secret)
     assert [account["id"] for account in await client.listed("/v1/service-accounts")] == [made["id"]]
     assert (await suite.audit()).count("service_account.create") == 1
 

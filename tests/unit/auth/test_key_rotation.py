@@ -75,7 +75,7 @@ def instance(suite: Suite) -> KeyRotation:
 
 async def token(suite: Suite) -> str:
     client, secret = await suite.add_machine("usage:read")
-    return (await suite.service_accounts.token(client, secret, None)).access_token
+    return await suite.machine_token(client, secret)
 
 
 async def test_without_any_notification_every_ring_rotates_by_itself(suite: Suite) -> None:

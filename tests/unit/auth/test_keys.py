@@ -63,14 +63,14 @@ async def test_the_first_key_is_made_once_by_many_at_once(tmp_path: Path) -> Non
 
 async def test_a_token_verifies_with_what_is_published(suite: Suite) -> None:
     client, secret = await suite.add_machine("usage:read")
-    tokens = await suite.service_accounts.token(client, secret, None)
+    token = await suite.machine_token(client, secret)
     (jwk,) = json.loads(suite.jwks)["keys"]
     assert set(jwk) == {"kty", "crv", "x", "y", "kid", "alg", "use"}
     assert (jwk["kid"], jwk["alg"], jwk["use"]) == (keyring.thumbprint(jwk), "ES256", "sig")
-    header = jwt.get_unverified_header(tokens.access_token)
+    header = jwt.get_unverified_header(token)
     assert header == {"alg": "ES256", "kid": jwk["kid"], "typ": "at+jwt"}
     claims = jwt.decode(
-        tokens.access_token,
+        token,
         jwt.PyJWK(jwk).key,
         algorithms=["ES256"],
         audience="https://api.example.test",

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from functions.auth.key_rings import LINK_SECRET, REFRESH_SECRET, SIGNING_SECRET
+from shared.audit import Actor
 from shared.errors import Error
-from tests.unit.auth.suite import OWNER, PASSWORD, Suite
+from tests.unit.auth.suite import ACME, OWNER, PASSWORD, Suite, principal
 
 pytestmark = pytest.mark.anyio
 
@@ -35,10 +36,16 @@ async def live(suite: Suite) -> tuple[list[bytes], list[str]]:
     third = await suite.refresh(second.refresh_token)
     await refused(suite.refresh(first.refresh_token))
     client, secret = await suite.add_machine("usage:read")
-    machine = await suite.service_accounts.token(client, secret, None)
-    await refused(suite.service_accounts.token(client, secret + "x", None))
+    machine = await suite.machine_token(client, secret)
+    await refused(suite.machine_token(client, secret + "x"))
+    owner, actor = principal("owner"), Actor("user", "usr_test", ACME)
+    added = await suite.do.service_account_changes.add_secret(owner, actor, client.partition(".")[2], None)
+    made = await suite.do.api_keys.create(owner, actor, "nightly export", ["usage:read"])
+    exchanged = await suite.do.api_key_exchange.token(made.text, "192.0.2.7", None, "req_1")
+    await refused(suite.do.api_key_exchange.token(made.text[:-1], "192.0.2.7", None, "req_1"))
     _, operator_secret = await suite.operators.bootstrap()
-    texts = [PASSWORD, "wrong horse battery staple", token, secret, operator_secret, machine.access_token]
+    texts = [PASSWORD, "wrong horse battery staple", token, secret, operator_secret, machine]
+    texts += [added.text, made.text, made.text[-28:-6], exchanged.access_token]
     for each in (first, second, third):
         assert each.refresh_token
         texts += [each.access_token, each.refresh_token]
@@ -70,7 +77,7 @@ async def test_no_secret_and_no_address_is_in_an_event_a_log_line_or_a_refusal(
     attributes = "".join(str(message.attributes) for _, message in suite.bus.messages)
     seen = events + (caplog.text + attributes + "".join(refusals)).encode()
     assert b"security.refresh_token_reused" in seen
-    assert len(refusals) == 5
+    assert len(refusals) == 6
     assert [secret for secret in secrets if usable(secret) in seen] == []
     assert OWNER.encode() not in seen
     assert b"@acme" not in seen

@@ -12,7 +12,7 @@ from shared.identity import Verifier
 from shared.keyring import public_jwk
 from shared.store.bodies import from_body
 from tests.tokens import ISSUER
-from tests.unit.auth.machine_door import ACTOR, admin, signed_in
+from tests.unit.auth.machine_door import ACTOR, admin
 from tests.unit.auth.suite import ACME, AUDIT, Suite, principal
 
 pytestmark = pytest.mark.anyio
@@ -29,7 +29,7 @@ async def made(suite: Suite, *scopes: str) -> tuple[str, str, str]:
 
 async def is_refused(suite: Suite, client: str, secret: str) -> bool:
     try:
-        await signed_in(suite, client, secret)
+        await suite.machine_token(client, secret)
     except OAuthError as refused:
         return (refused.status, refused.code) == (401, "invalid_client")
     return False
@@ -125,7 +125,7 @@ async def test_a_disabled_account_gets_no_token_and_its_tokens_end_within_30_s(s
     """K6 for accounts"""
     do = suite.do.service_account_changes
     account, client, secret = await made(suite)
-    token = await signed_in(suite, client, secret)
+    token = await suite.machine_token(client, secret)
     await suite.verifier.verify(token)
     await do.update(OWNER, ACTOR, account, status="disabled")
     assert await is_refused(suite, client, secret)
@@ -136,7 +136,7 @@ async def test_a_disabled_account_gets_no_token_and_its_tokens_end_within_30_s(s
 
     await do.update(OWNER, ACTOR, account, status="active")
     suite.clock.move(machines.STILL_ISSUING.total_seconds())
-    assert not await is_over(suite, await signed_in(suite, client, secret))
+    assert not await is_over(suite, await suite.machine_token(client, secret))
     assert await is_over(suite, token), "what was ended stays over"
 
 
@@ -149,14 +149,14 @@ async def test_a_token_that_was_being_made_while_its_account_ended_is_over_too(s
         suite.clock.move(20)
 
     suite.store.after_read = deleted_meanwhile
-    token = await signed_in(suite, client, secret)
+    token = await suite.machine_token(client, secret)
     assert await is_over(suite, token)
 
 
 async def test_a_deleted_account_is_unknown_from_then_on(suite: Suite) -> None:
     do = suite.do.service_account_changes
     account, client, secret = await made(suite)
-    token = await signed_in(suite, client, secret)
+    token = await suite.machine_token(client, secret)
     await do.delete(OWNER, ACTOR, account)
     assert await is_refused(suite, client, secret)
     assert await is_over(suite, token)
@@ -226,7 +226,7 @@ async def test_an_account_with_a_role_gets_secrets_from_that_role_only(suite: Su
 
 async def test_fewer_scopes_end_the_tokens_that_have_more(suite: Suite) -> None:
     account, client, secret = await made(suite, "usage:read", "tenant:read")
-    before = await signed_in(suite, client, secret)
+    before = await suite.machine_token(client, secret)
     suite.clock.move(2)
     do = suite.do.service_account_changes
     await do.update(OWNER, ACTOR, account, scopes=["usage:read", "tenant:read", "users:read"])
@@ -234,7 +234,7 @@ async def test_fewer_scopes_end_the_tokens_that_have_more(suite: Suite) -> None:
     await do.update(OWNER, ACTOR, account, scopes=["usage:read"])
     suite.clock.move(1)
     assert await is_over(suite, before)
-    who = await suite.verifier.verify(await signed_in(suite, client, secret))
+    who = await suite.verifier.verify(await suite.machine_token(client, secret))
     assert who.scopes == {"usage:read"}
 
 
