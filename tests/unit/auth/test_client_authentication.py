@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import jwt
 import pytest
 
+from functions.auth.client_assertion import TYPE
 from functions.auth.client_authentication import AuthenticatedClient
 from functions.auth.oauth_client_changes import ClientChange
 from shared.audit import Actor
@@ -140,18 +142,18 @@ async def test_an_assertion_without_a_private_key_is_refused(
 ) -> None:
     """J1, J3 for clients: unsigned, or signed with what everybody knows."""
     body = assertion(suite, client.id)["client_assertion"].split(".")[1]
-    other = applications.jwt.encode(
-        {}, "x" * 32 if algorithm == "HS256" else None, algorithm=algorithm, headers={"kid": "es256"}
+    other = jwt.encode(
+        {}, "x" * 32 if algorithm == "HS256" else "", algorithm=algorithm, headers={"kid": "es256"}
     )
     text = f"{other.split('.')[0]}.{body}.{other.split('.')[2]}"
-    form = {"client_assertion_type": applications.TYPE, "client_assertion": text}
+    form = {"client_assertion_type": TYPE, "client_assertion": text}
     assert (await refusal(suite, GRANT | form)).code == "invalid_client"
 
 
 @pytest.mark.parametrize("text", ["x", "a.b.c", "e30.e30.e30", "é.e.e", "a" * 5000, "..", "e30.W10.x"])
 async def test_junk_in_place_of_an_assertion_reads_nothing(suite: Suite, text: str) -> None:
     suite.store.reads.clear()
-    form = {"client_assertion_type": applications.TYPE, "client_assertion": text}
+    form = {"client_assertion_type": TYPE, "client_assertion": text}
     assert (await refusal(suite, GRANT | form)).code == "invalid_client"
     assert suite.store.reads == []
 
