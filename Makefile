@@ -12,7 +12,7 @@ ARGS ?=
 V := .venv/bin
 export BACKEND
 
-.PHONY: help setup demo run test test-slow check bench stage plan lock clean
+.PHONY: help setup demo run test test-slow check bench peers stage plan lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -49,15 +49,23 @@ check: .venv/.ready ## ruff, mypy --strict, import arrows
 bench: .venv/.ready ## Measure speed, start-up and memory on this machine (a few minutes)
 	@GRPC_VERBOSITY=ERROR $(V)/python -m bench $(ARGS)
 
+peers: bench/peers/.ready ## Install what `make bench ARGS=--peers` measures against (npm and PyPI)
+
+bench/peers/.ready: bench/peers/package-lock.json bench/peers/requirements.txt
+	@cd bench/peers && npm ci --ignore-scripts --no-audit --no-fund
+	@$(PYTHON) -m venv --clear .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bench/peers/requirements.txt
+	@touch $@
+
 stage: .venv/.ready ## Fill build/<function>/ with exactly what is deployed
 	@$(V)/python -m deploy.stage $(ARGS)
 
 plan: .venv/.ready ## Print what a deployment would run, without a network (ARGS="--lint --environment staging")
 	@$(V)/python -m deploy.plan $(ARGS)
 
-lock: ## Compile requirements*.in to pinned files with hashes
-	@$(V)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements.in -o requirements.txt
-	@$(V)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links requirements-dev.in -o requirements-dev.txt
+lock: ## Compile every requirements*.in to a pinned file with hashes
+	@for one in requirements requirements-dev bench/peers/requirements; do \
+	  $(V)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links $$one.in -o $$one.txt; done
 
 clean: ## Remove build/ and the data folders (.venv stays)
 	@rm -rf build .local .local-*

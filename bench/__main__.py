@@ -12,7 +12,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench import bill, scenarios
+from bench import bill, comparison, scenarios
 from bench.scenarios import Figure
 from bench.server import GENERATOR_CORE
 
@@ -26,13 +26,19 @@ def main() -> int:
     )
     parser.add_argument("--seconds", type=float, default=5.0, help="length of each load (%(default)s)")
     parser.add_argument("--only", default="", help="only scenarios whose name contains this")
+    parser.add_argument(
+        "--peers", action="store_true", help="ratios to other people's servers instead (see `make peers`)"
+    )
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
     if os.cpu_count() and (os.cpu_count() or 1) > 1:
         os.sched_setaffinity(0, {GENERATOR_CORE})
     console = Console(highlight=False, width=110)
     with tempfile.TemporaryDirectory() as scratch:
-        if os.environ.get("BACKEND") == "gcp":
+        if options.peers:
+            duels = comparison.run(Path(scratch), options.seconds, options.only, console.print)
+            figures = asyncio.run(duels)
+        elif os.environ.get("BACKEND") == "gcp":
             figures = asyncio.run(bill.run(Path(scratch), options.only, console.print))
         else:
             runs = scenarios.run(Path(scratch), options.seconds, options.only, console.print)

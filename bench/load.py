@@ -84,6 +84,7 @@ class _Connection(asyncio.Protocol):
         if now < self._until:
             self._send(reply)
         else:
+            self._next(reply)  # which may keep what the last answer brought
             self._transport.close()
 
     def _take(self) -> Reply | None:

@@ -106,7 +106,7 @@ async def _references(scratch: Path, seconds: float, say: Say) -> list[Figure]:
 async def _rate(rate: Rate, seeded: Seeded, seconds: float) -> list[Figure]:
     port = seeded.options.ports[rate.function]
     async with pinned(suite.function(seeded.options, rate.function, {}), port) as running:
-        await _first_answer(port)
+        await first_answer(port)
         before = worker_cpu_seconds(running.pid)
         measured = await load.run(port, seconds, rate.connections(seeded))
         cpu = worker_cpu_seconds(running.pid) - before
@@ -128,7 +128,7 @@ async def _rate(rate: Rate, seeded: Seeded, seconds: float) -> list[Figure]:
 async def _at_target(rate: Rate, seeded: Seeded, seconds: float, p95_at_full_speed: float) -> Figure:
     port = seeded.options.ports[rate.function]
     async with pinned(suite.function(seeded.options, rate.function, {}), port):
-        await _first_answer(port)
+        await first_answer(port)
         per_second = rate.target / rate.things
         paced = await load.run(port, seconds, rate.connections(seeded), per_second=per_second)
     name = f"{rate.name}, p95 at {rate.target:,.0f}/s (at full speed {p95_at_full_speed:.0f} ms)"
@@ -142,7 +142,7 @@ async def cold(function: str, options: Options, *, seconds: float, megabytes: fl
     server, port = suite.function(options, function, {}), options.ports[function]
     for _ in range(COLD_RUNS):
         async with pinned(server, port) as running:
-            await _first_answer(port)
+            await first_answer(port)
             took.append(time.perf_counter() - running.started)
             pss = worker_pss_mb(running.pid)
     async with pinned(server, port) as running:
@@ -162,7 +162,7 @@ async def cold(function: str, options: Options, *, seconds: float, megabytes: fl
     ]
 
 
-async def _first_answer(port: int) -> None:
+async def first_answer(port: int) -> None:
     """The first answer that needs the whole function: it is built on its first request."""
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
         answer = await client.get("/v1/no-such-thing")

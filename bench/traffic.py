@@ -21,7 +21,7 @@ from shared.bus.tables import Leased
 from shared.events import CloudEvent
 from shared.ids import utc_now
 
-_FORM = {"content-type": "application/x-www-form-urlencoded"}
+FORM = {"content-type": "application/x-www-form-urlencoded"}
 _PASSWORD = "correct horse battery staple"  # noqa: S105 - of a throw-away tenant
 
 LOGIN = {"tenant": "bench", "email": "owner@bench.example", "password": _PASSWORD}
@@ -101,9 +101,24 @@ def me(seeded: Seeded, connections: int) -> list[NextRequest]:
 
 
 def machines(seeded: Seeded, connections: int) -> list[NextRequest]:
-    basic = base64.b64encode(f"{seeded.client_id}:{seeded.client_secret}".encode()).decode()
-    headers = {**_FORM, "authorization": f"Basic {basic}"}
-    payload = load.request("POST", "/oauth2/token", headers, b"grant_type=client_credentials")
+    payload = load.request(
+        "POST", "/oauth2/token", {**FORM, **_basic(seeded)}, b"grant_type=client_credentials"
+    )
+    return same(payload, connections)
+
+
+def introspections(seeded: Seeded, connections: int) -> list[NextRequest]:
+    """A machine asks about the token of a person."""
+    body = f"token={seeded.access_token}".encode()
+    payload = load.request("POST", "/oauth2/introspect", {**FORM, **_basic(seeded)}, body)
+    return same(payload, connections)
+
+
+def sign_ins(connections: int) -> list[NextRequest]:
+    """The owner, from nowhere in particular."""
+    payload = load.request(
+        "POST", "/v1/auth/login", {"content-type": "application/json"}, msgspec.json.encode(LOGIN)
+    )
     return same(payload, connections)
 
 
@@ -113,10 +128,14 @@ def refreshes(seeded: Seeded) -> list[NextRequest]:
 
 
 def _chain(first: str) -> NextRequest:
+    token = first
+
     def following(reply: Reply | None) -> bytes:
-        token = first if reply is None else msgspec.json.decode(reply.body)["refresh_token"]
+        nonlocal token
+        if reply is not None:
+            token = msgspec.json.decode(reply.body)["refresh_token"]
         body = f"grant_type=refresh_token&refresh_token={quote(token)}"
-        return load.request("POST", "/oauth2/token", _FORM, body.encode())
+        return load.request("POST", "/oauth2/token", FORM, body.encode())
 
     return following
 
@@ -156,6 +175,11 @@ def close(options: Options, tenant_id: str, period: str) -> bytes:
         data={"period": period},
     )
     return _pushed(event, _identity(options))
+
+
+def _basic(seeded: Seeded) -> dict[str, str]:
+    credentials = base64.b64encode(f"{seeded.client_id}:{seeded.client_secret}".encode()).decode()
+    return {"authorization": f"Basic {credentials}"}
 
 
 def _identity(options: Options) -> str:
