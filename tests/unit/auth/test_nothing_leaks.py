@@ -34,6 +34,7 @@ async def live(suite: Suite) -> tuple[list[bytes], list[str]]:
     await refused(suite.login(password="wrong horse battery staple"))
     second = await suite.refresh(first.refresh_token)
     third = await suite.refresh(second.refresh_token)
+    suite.clock.move(31)
     await refused(suite.refresh(first.refresh_token))
     client, secret = await suite.add_machine("usage:read")
     machine = await suite.machine_token(client, secret)
