@@ -91,6 +91,18 @@ class Person:
         signed_in = await self.suite.sign_in.finish(challenge.challenge, Answer(**answer), SOURCE)
         return signed_in.tokens
 
+    async def principal_later(self, before: Principal) -> Principal:
+        """The same session in a token of now: a token lives for ten minutes."""
+        return msgspec.structs.replace(before, issued_at=self.suite.clock())
+
+    async def disable(self) -> None:
+        key = records.user_key(self.suite.store, ACME, self.user.id)
+        user = records.found((await self.suite.store.inner.read(key))[0], User)
+        assert user is not None
+        after = msgspec.structs.replace(user.value, status="disabled")
+        marker = Create(self.suite.store.tenant(ACME).key("audit", new_id("aud")), {})
+        await self.suite.store.inner.commit(marker, user.replace(after))
+
     async def set_password(self, password: str) -> None:
         """As a change or a reset sets it."""
         key = records.login_key(self.suite.store, ACME, people.login_id(self.email))
