@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from bench.server import pinned
+from bench.server import READY_SECONDS, pinned
 from local.ports import HOST, Reservation
 from local.processes import Server
 
@@ -86,8 +86,10 @@ async def _node(script: str, scratch: Path, *arguments: str) -> AsyncIterator[Pe
         log=log,
     )
     async with pinned(server, port):
-        line = next(line for line in log.read_text().splitlines() if line.startswith("{"))
-        yield Peer(port, msgspec.json.decode(line))
+        async with asyncio.timeout(READY_SECONDS):
+            while not (lines := [line for line in log.read_text().splitlines() if line.startswith("{")]):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        yield Peer(port, msgspec.json.decode(lines[0]))
 
 
 def _env(scratch: Path) -> dict[str, str]:
