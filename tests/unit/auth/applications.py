@@ -141,6 +141,10 @@ async def refusal(suite: Suite, form: dict[str, str], authorization: str | None 
 async def session_of(suite: Suite, tokens: Tokens) -> Session:
     session_id = (await suite.verifier.verify(tokens.access_token)).session_id
     assert session_id is not None
+    return await session_of_id(suite, session_id)
+
+
+async def session_of_id(suite: Suite, session_id: str) -> Session:
     doc = (await suite.store.read(records.session_key(suite.store, ACME, session_id)))[0]
     session = records.found(doc, Session)
     assert session is not None
