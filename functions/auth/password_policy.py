@@ -36,8 +36,9 @@ class PasswordPolicy:
         self._common: frozenset[str] | None = None
 
     async def new(self, text: str, *, path: str, words: Sequence[str], second_factor: bool) -> str:
-        """The normal form, which is what is hashed. `words` belong to the account (`words_of`). Raises `Invalid`, with one of the codes of
-        `domain.password` or `password_breached`.
+        """The normal form, which is what is hashed. `words` belong to the account (`words_of`).
+
+        Raises `Invalid` with one of the codes of `domain.password`, or `password_breached`.
         """
         if self._common is None:
             self._common = await asyncio.to_thread(_common_passwords)
