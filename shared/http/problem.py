@@ -21,8 +21,12 @@ _OAUTH_ERRORS = {
     429: "slow_down",
     503: "temporarily_unavailable",
 }
-_BEARER_ERRORS = ("invalid_token", "insufficient_scope")
-"""Of RFC 6750 §3.1, where an access token is asked for."""
+_BEARER_ERRORS = {
+    "unauthenticated": "invalid_token",
+    "invalid_token": "invalid_token",
+    "insufficient_scope": "insufficient_scope",
+}
+"""Of RFC 6750 §3.1, where an access token is asked for; our codes to its."""
 
 
 class _Field(msgspec.Struct, frozen=True):
@@ -64,8 +68,8 @@ def problem(error: Error, request_id: str) -> Response:
 def oauth_problem(error: Error) -> Response:
     """Any refusal in the vocabulary of RFC 6749; a wrong field is an `invalid_request`, which is 400."""
     status = 400 if isinstance(error, Invalid) else error.status
-    named = isinstance(error, OAuthError) or error.code in _BEARER_ERRORS
-    code = error.code if named else _OAUTH_ERRORS.get(status, "invalid_request")
+    known = error.code if isinstance(error, OAuthError) else _BEARER_ERRORS.get(error.code)
+    code = known or _OAUTH_ERRORS.get(status, "invalid_request")
     if status == 500:
         code = "server_error"
     body = msgspec.json.encode(_OAuthProblem(code, error.detail))
