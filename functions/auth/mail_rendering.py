@@ -43,7 +43,7 @@ def render(letter: Letter, mail_id: str, sender: Address) -> bytes:
     escaped = {word: html.escape(text) for word, text in letter.words.items()}
     page = f'<!doctype html>\n<html lang="en"><body>\n{template.page.format(**escaped)}</body></html>\n'
     mail.add_alternative(page, subtype="html", cte="8bit")
-    mail.set_boundary(f"=={name}")
+    mail.set_boundary(f"=={name[:16]}")
     mail["Auto-Submitted"] = "auto-generated"
     message = mail.as_bytes()
     _require_meant(message, {"Subject": template.subject, "From": str(sender), "To": letter.to})

@@ -11,6 +11,8 @@ from functions.auth import (
     oauth_routes,
     page_routes,
     people_routes,
+    profile_routes,
+    role_routes,
     sign_in_routes,
 )
 from functions.auth.use_cases import UseCases
@@ -24,6 +26,8 @@ def table(use_cases: UseCases) -> tuple[Route, ...]:
         *device_routes.table(use_cases),
         *sign_in_routes.table(use_cases),
         *people_routes.table(use_cases),
+        *profile_routes.table(use_cases),
+        *role_routes.table(use_cases),
         *factor_routes.table(use_cases),
         *machine_routes.table(use_cases),
         *api_key_routes.table(use_cases),

@@ -6,6 +6,7 @@ from datetime import datetime
 import msgspec
 
 from functions.auth import records
+from functions.auth.domain import device_label
 from functions.auth.domain.people import User
 from functions.auth.domain.roles import most_of
 from functions.auth.domain.session import Session
@@ -41,9 +42,10 @@ def start(
     at: datetime,
     request_id: str,
     scopes: Sequence[str] | None = None,
+    user_agent: str = "",
 ) -> Started:
     """`scopes`: those that the client was granted; None for all that the user's role can stand for, of which
-    a token gets what it stands for.
+    a token gets what it stands for. `user_agent`: of the program in which somebody signs in.
     """
     tenant_id, person = owner.value.id, user.value
     session = Session(
@@ -57,6 +59,7 @@ def start(
         authenticated_at=proof.at,
         amr=proof.amr,
         user_epoch=person.epoch,
+        device=device_label.of(user_agent),
     )
     recorded = audit.record(
         store,

@@ -19,8 +19,7 @@ from functions.auth.session_start import Proof
 from functions.auth.sessions import Sessions
 from functions.auth.throttle import Throttle
 from functions.auth.tokens import Tokens
-from shared import audit, tenant
-from shared.audit import Actor
+from shared import tenant
 from shared.errors import Unauthenticated
 from shared.ids import Clock, is_id, new_id
 from shared.store import Store, Write, until_not_stale
@@ -77,11 +76,10 @@ class SignIn:
 
         async def attempt() -> SignedIn | Challenge:
             first = await self.first_factor(slug, email, secret, source)
-            required = await self._second_factors.required(first)
-            if isinstance(required, FirstFactor):
-                return await self.begin(required, source, remember=remember)
-            await self._half_way(first, source)
-            return required
+            required = await self._second_factors.required(first, source)
+            if isinstance(required, Challenge):
+                return required
+            return await self.begin(required, source, remember=remember)
 
         return await until_not_stale(attempt)
 
@@ -136,6 +134,7 @@ class SignIn:
             at=at,
             request_id=source.request_id,
             scopes=first.scopes,
+            user_agent=source.user_agent,
         )
         await factor_documents.commit(self._store, *started.writes, *first.writes)
         tokens = await self._sessions.tokens(owner.value, started.session, started.session.scopes)
@@ -143,20 +142,6 @@ class SignIn:
             return SignedIn(tokens)
         device = KnownDevice(owner.value.id, user.value.id, first.device or new_id("dev"), at)
         return SignedIn(tokens, (await self._keys.current()).devices.text(device))
-
-    async def _half_way(self, first: FirstFactor, source: Source) -> None:
-        """Somebody who goes no further knew the password all the same: that is on record."""
-        tenant_id, user_id = first.owner.value.id, first.user.value.id
-        recorded = audit.record(
-            self._store,
-            tenant_id,
-            actor=Actor("anonymous", source.ip, tenant_id, source.request_id),
-            action="sign_in.first_factor",
-            target=user_id,
-            at=first.proof.at,
-            detail={"amr": " ".join(first.proof.amr)},
-        )
-        await self._store.commit(recorded, *first.writes)
 
     async def _account(self, slug: str, address: str) -> _Account:
         known_slug = slug if is_id(slug) else _NOBODY

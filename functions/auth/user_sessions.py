@@ -47,13 +47,9 @@ class UserSessions:
         alive = (session for session in found if session_rules.is_alive(session, now, valid_after))
         return Listing([session for session in alive if people.is_in_force(user, session)], page.cursor)
 
-    async def end(self, tenant_id: str, user_id: str, session_id: str, because: str, actor: Actor) -> None:
-        """Again is fine. Raises `NotFound` `session_not_found`, for another person's as for nobody's."""
-        key = records.session_key(self._store, tenant_id, session_id) if is_id(session_id) else None
-        found = records.found((await self._store.read(key))[0], Session) if key else None
-        if found is None or found.value.user_id != user_id:
-            raise NotFound("session_not_found", "There is no such session.")
-        await self._ends.end(tenant_id, session_id, because, actor)
+    async def end_own(self, principal: Principal, actor: Actor, session_id: str) -> None:
+        """One of the caller's; again is fine. Raises `NotFound` `session_not_found`."""
+        await self._end(principal.tenant_id, principal.subject, session_id, "ended_by_user", actor)
 
     async def end_others(self, principal: Principal, actor: Actor) -> None:
         """All of the caller's but the one that asks."""
@@ -65,17 +61,18 @@ class UserSessions:
             lambda session: session.id != principal.session_id,
         )
 
-    async def require_over(self, principal: Principal, user_id: str) -> None:
-        """Whoever ends somebody's sessions has all that this one's role stands for.
+    async def end_one_of(self, principal: Principal, actor: Actor, user_id: str, session_id: str) -> None:
+        """One of somebody's whose role the caller could give; again is fine.
 
-        Raises `NotFound` `user_not_found`, `Forbidden` `role_not_grantable`.
+        Raises `NotFound` `user_not_found` or `session_not_found`, `Forbidden` `role_not_grantable`.
         """
-        _, user = await self._owner_and_user(principal.tenant_id, user_id)
-        await self._roles.require_over(principal, user.role)
+        await self._require_over(principal, user_id)
+        await self._end(principal.tenant_id, user_id, session_id, "ended_by_admin", actor)
 
-    async def end_all(self, tenant_id: str, user_id: str, actor: Actor) -> None:
-        """Every one of a person's."""
-        await self._ends.end_all(tenant_id, user_id, "ended_by_admin", actor, lambda session: True)
+    async def end_all_of(self, principal: Principal, actor: Actor, user_id: str) -> None:
+        """The same for every one of them."""
+        await self._require_over(principal, user_id)
+        await self._ends.end_all(principal.tenant_id, user_id, "ended_by_admin", actor, lambda session: True)
 
     async def end_those_over(self, tenant_id: str, user_id: str, actor: Actor) -> None:
         """Ends what its user's document says is over: after the commit that said it, and by its event again.
@@ -93,6 +90,18 @@ class UserSessions:
             actor,
             lambda session: user is None or not people.is_in_force(user.value, session),
         )
+
+    async def _end(self, tenant_id: str, user_id: str, session_id: str, because: str, actor: Actor) -> None:
+        """Another person's session is as unknown as nobody's."""
+        key = records.session_key(self._store, tenant_id, session_id) if is_id(session_id) else None
+        found = records.found((await self._store.read(key))[0], Session) if key else None
+        if found is None or found.value.user_id != user_id:
+            raise NotFound("session_not_found", "There is no such session.")
+        await self._ends.end(tenant_id, session_id, because, actor)
+
+    async def _require_over(self, principal: Principal, user_id: str) -> None:
+        _, user = await self._owner_and_user(principal.tenant_id, user_id)
+        await self._roles.require_over(principal, user.role)
 
     async def _owner_and_user(self, tenant_id: str, user_id: str) -> tuple[Doc | None, User]:
         if not is_id(user_id):

@@ -21,6 +21,7 @@ V = TypeVar("V")
 Slug = Annotated[str, Meta(min_length=1, max_length=64)]
 Email = Annotated[str, Meta(min_length=3, max_length=254)]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
+RoleName = Annotated[str, Meta(pattern=r"\A[a-z_]{1,32}\Z")]
 Password = Annotated[str, Meta(min_length=1, max_length=1024)]
 
 
@@ -40,7 +41,7 @@ class AcceptRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class InvitationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     email: Email
-    role: Role
+    role: RoleName
 
 
 class MeView(msgspec.Struct, frozen=True):

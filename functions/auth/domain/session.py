@@ -19,7 +19,7 @@ class Session(msgspec.Struct, frozen=True):
 
     `amr` (RFC 8176) and `authenticated_at` say how and when the user last proved who they are. `used_at` is
     when the newest generation was made, `before_used_at` when the one before it was. `user_epoch` is that of
-    the user when it began.
+    the user when it began, `device` what its person would call the program.
     """
 
     id: str
@@ -36,6 +36,7 @@ class Session(msgspec.Struct, frozen=True):
     revoked_because: str = ""
     before_used_at: datetime | None = None
     user_epoch: int = 0
+    device: str = ""
 
 
 class Rotated(msgspec.Struct, frozen=True):
