@@ -100,10 +100,19 @@ secret() { # NAME ACCOUNT ROLE...
   done
 }
 
-for name in auth-signing-key auth-refresh-key auth-link-key auth-api-key-pepper auth-factor-key; do
-  secret "$name" auth roles/secretmanager.secretAccessor roles/secretmanager.secretVersionManager
-  gcloud secrets update "energent-$ENVIRONMENT-$name" --add-topics="projects/$PROJECT_ID/topics/auth-events" >/dev/null
-done
+# Secret Manager says when a key is to be rotated, and auth does it: it adds versions and destroys them, for which
+# secretVersionManager is the least. A schedule that is there stays: to set it again would put the rotation off.
+rotating() { # NAME DAYS
+  local name=energent-$ENVIRONMENT-$1
+  secret "$1" auth roles/secretmanager.secretAccessor roles/secretmanager.secretVersionManager
+  gcloud secrets update "$name" --add-topics="projects/$PROJECT_ID/topics/auth-events" >/dev/null
+  [[ -n $(gcloud secrets describe "$name" --format='value(rotation.nextRotationTime)') ]] ||
+    gcloud secrets update "$name" --rotation-period="$(($2 * 86400))s" \
+      --next-rotation-time="$(date -u -d "+$2 days" +%Y-%m-%dT%H:%M:%SZ)" >/dev/null
+}
+
+for name in auth-signing-key auth-refresh-key auth-link-key; do rotating "$name" 90; done
+for name in auth-api-key-pepper auth-factor-key; do rotating "$name" 360; done
 for name in stripe-api-key stripe-webhook-secret; do
   secret "$name" billing roles/secretmanager.secretAccessor
 done

@@ -71,6 +71,7 @@ gcloud() {
     *' create') _make "$kind" "$name" ;;
     *' delete') _need "$kind" "$name" && rm "$(_thing "$kind" "$name")" ;;
     *' describe') _need "$kind" "$name" && _describe "$kind" "$name" "${*: -1}" ;;
+    'secrets update') _need "$kind" "$name" && _rotation "$name" "$(_flag next-rotation-time "$@")" ;;
     *' update' | *-iam-policy*) _need "$kind" "$name" ;;
     *) _fail "the rehearsal does not know: gcloud $*" ;;
   esac
@@ -114,6 +115,8 @@ _field() {
   _add 'firestore indexes fields' "$(_flag collection-group "$@")/fields/$name|${scopes^^}|${orders^^}"
 }
 
+_rotation() { [[ -z $2 ]] || echo "$2" >"$(_thing secrets "$1")"; }
+
 _listed() { ls -1t "$(dirname "$(_thing "$1" x)")"; }
 
 _describe() { # KIND NAME FORMAT
@@ -123,6 +126,7 @@ _describe() { # KIND NAME FORMAT
     *oidcToken.audience*) echo "https://${2#eventarc-}-a1b2c3d4e5-uc.a.run.app" ;;
     *serviceConfig.uri*) echo "https://$2-a1b2c3d4e5-uc.a.run.app" ;;
     *defaultHostname*) echo "$2-a1b2c3d4.uc.gateway.dev" ;;
+    *rotation.nextRotationTime*) cat "$(_thing secrets "$2")" ;;
     *state*) echo ACTIVE ;;
   esac
 }
