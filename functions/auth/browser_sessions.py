@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import msgspec
 
-from functions.auth import records, session_start
+from functions.auth import factor_documents, records, session_start
 from functions.auth.domain import people
 from functions.auth.domain.browser_cookie import BrowserCookie, BrowserCookies
 from functions.auth.domain.people import User
@@ -63,7 +63,7 @@ class BrowserSessions:
             request_id=request_id,
             scopes=(),
         )
-        await self._store.commit(*started.writes, *more)
+        await factor_documents.commit(self._store, *started.writes, *more)
         cookie = BrowserCookie(owner.value.id, user.value.id, started.session.id)
         return (await self._cookies()).text(cookie)
 

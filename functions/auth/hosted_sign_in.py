@@ -44,7 +44,7 @@ class HostedSignIn:
 
         async def attempt() -> Begun | Challenge:
             proven = await self._sign_in.first_factor(slug, email, password, source)
-            asked = await self._second_factors.required(proven)
+            asked = await self._second_factors.required(proven, source)
             return asked if isinstance(asked, Challenge) else await self._begun(asked, source)
 
         return await until_not_stale(attempt)

@@ -23,7 +23,7 @@ from functions.auth.keys import KeyRoom
 from functions.auth.passkey_ceremonies import PasskeyCeremonies
 from functions.auth.records import Found
 from functions.auth.session_start import Proof
-from shared import tenant
+from shared import audit, tenant
 from shared.audit import Actor
 from shared.errors import Unauthenticated
 from shared.ids import Clock
@@ -73,8 +73,9 @@ class SecondFactors:
         self._log = log
         self._clock = clock
 
-    async def required(self, first: FirstFactor) -> Challenge | FirstFactor:
-        """A challenge for whoever has a second factor; nobody else is asked for one.
+    async def required(self, first: FirstFactor, source: Source) -> Challenge | FirstFactor:
+        """A challenge for whoever has a second factor; nobody else is asked for one. That the first one was
+        right is on record then, whoever goes no further. Raises `Stale` where something changed meanwhile.
 
         Without one where the tenant requires it, the session may do nothing but enrol one: `scopes`.
         """
@@ -94,6 +95,7 @@ class SecondFactors:
             issued_at=at,
         )
         text = Challenges((await self._keys.current()).factors).second_factor_text(asked)
+        await self._half_way(first, source)
         known = factors.value.passkeys
         options = self._ceremonies.request_options(text, known) if known else None
         return Challenge(text, methods, int(challenges.LIFETIME.total_seconds()), options)
@@ -162,6 +164,19 @@ class SecondFactors:
         policy = factor_documents.policy(policy_key, policy_doc)
         must_enrol = security_policy.must_enrol(policy.value, factors.value)
         return _Account(owner, login, user, factors, must_enrol, answers_key, answers_doc)
+
+    async def _half_way(self, first: FirstFactor, source: Source) -> None:
+        tenant_id = first.owner.value.id
+        recorded = audit.record(
+            self._store,
+            tenant_id,
+            actor=Actor("anonymous", source.ip, tenant_id, source.request_id),
+            action="sign_in.first_factor",
+            target=first.user.value.id,
+            at=first.proof.at,
+            detail={"amr": " ".join(first.proof.amr)},
+        )
+        await self._store.commit(recorded, *first.writes)
 
     async def _standing(self, tenant_id: str, user_id: str) -> tuple[Kept[Factors], bool]:
         factors_key = factor_documents.factors_key(self._store, tenant_id, user_id)
