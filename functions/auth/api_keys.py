@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from functions.auth import records, standing
+from functions.auth import caller_in_force, records, standing
 from functions.auth.domain import api_key, machines, people
 from functions.auth.domain.api_key import ApiKey, Presented
 from functions.auth.domain.machines import STILL_ISSUING
@@ -71,9 +71,12 @@ class ApiKeys:
         made = MadeKey(key, api_key.text(presented))
 
         async def attempt() -> MadeKey:
-            tenant_doc = (await self._store.read(tenant.key(self._store, principal.tenant_id)))[0]
+            tenant_doc, own_doc = await self._store.read(
+                tenant.key(self._store, principal.tenant_id), caller_in_force.key(self._store, principal)
+            )
             owner = standing.of_caller(tenant_doc, principal)
             await self._store.commit(
+                *caller_in_force.check(own_doc, principal, self._clock()),
                 records.create(records.api_key_key(self._store, owner.value.id, key.id), key),
                 *self._told(owner, actor, key.id, "create", "created", {"scopes": " ".join(key.scopes)}),
                 owner.check(),

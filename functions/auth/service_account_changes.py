@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from functions.auth import records, standing
+from functions.auth import caller_in_force, records, standing
 from functions.auth.domain import credentials, jwk, machines, people
 from functions.auth.domain.credentials import ClientSecret, PublicKey
 from functions.auth.domain.machines import STILL_ISSUING, Changed, ServiceAccount, Status
@@ -18,8 +18,7 @@ from shared.http.idempotency import EACH_TIME, Once
 from shared.identity import Principal
 from shared.ids import Clock, is_id, new_id
 from shared.outbox import Outbox
-from shared.store import Delete, Store, Write, until_not_stale
-from shared.tenant import Tenant
+from shared.store import Check, Delete, Store, Write, until_not_stale
 
 T = TypeVar("T")
 
@@ -148,15 +147,16 @@ class ServiceAccountChanges:
 
     async def delete(self, principal: Principal, actor: Actor, account_id: str) -> None:
         """The second time it is unknown."""
+        tenant_id = principal.tenant_id
 
         async def attempt() -> None:
-            owner, account = await self._read(principal, account_id)
+            account, checks = await self._read(principal, account_id)
             at = self._clock()
             await self._store.commit(
                 Delete(account.key, account.version),
-                *self._told(owner, actor, account_id, "delete", "deleted", at, {}),
-                revocations.record(self._store, owner.value.id, account_id, at + STILL_ISSUING),
-                owner.check(),
+                *self._told(tenant_id, actor, account_id, "delete", "deleted", at, {}),
+                revocations.record(self._store, tenant_id, account_id, at + STILL_ISSUING),
+                *checks,
             )
 
         await until_not_stale(attempt)
@@ -173,47 +173,48 @@ class ServiceAccountChanges:
         """Returns what is `shown` of the account then. Where it stays the same, nothing is written."""
 
         async def attempt() -> T:
-            owner, account = await self._read(principal, account_id)
+            account, checks = await self._read(principal, account_id)
             at = self._clock()
             change = machines.changed(account.value, decide(account.value, at), at)
             result = shown(change.account)
             if change.what:
                 await self._store.commit(
                     account.replace(change.account),
-                    *self._updated(owner, actor, change, at),
-                    owner.check(),
+                    *self._updated(principal.tenant_id, actor, change, at),
+                    *checks,
                     *once.writes(result),
                 )
             return result
 
         return await once.run(attempt)
 
-    def _updated(self, owner: Found[Tenant], actor: Actor, change: Changed, at: datetime) -> list[Write]:
+    def _updated(self, tenant_id: str, actor: Actor, change: Changed, at: datetime) -> list[Write]:
         account_id = change.account.id
         detail = {"changed": " ".join(change.what), "status": change.account.status}
-        writes = self._told(owner, actor, account_id, "update", "updated", at, detail)
+        writes = self._told(tenant_id, actor, account_id, "update", "updated", at, detail)
         if change.ends is not None:
-            writes.append(revocations.record(self._store, owner.value.id, account_id, change.ends))
+            writes.append(revocations.record(self._store, tenant_id, account_id, change.ends))
         return writes
 
-    async def _read(
-        self, principal: Principal, account_id: str
-    ) -> tuple[Found[Tenant], Found[ServiceAccount]]:
+    async def _read(self, principal: Principal, account_id: str) -> tuple[Found[ServiceAccount], list[Check]]:
+        """The account, and what must still be so when it is changed; it may be the caller himself."""
         if not is_id(account_id):
             raise not_found()
-        tenant_doc, account_doc = await self._store.read(
-            tenant.key(self._store, principal.tenant_id),
-            records.service_account_key(self._store, principal.tenant_id, account_id),
-        )
-        owner = standing.of_caller(tenant_doc, principal)
-        account = records.found(account_doc, ServiceAccount)
+        of_tenant = tenant.key(self._store, principal.tenant_id)
+        of_account = records.service_account_key(self._store, principal.tenant_id, account_id)
+        of_caller = caller_in_force.key(self._store, principal)
+        keys = tuple(dict.fromkeys((of_tenant, of_account, of_caller)))
+        docs = dict(zip(keys, await self._store.read(*keys), strict=True))
+        owner = standing.of_caller(docs[of_tenant], principal)
+        still = caller_in_force.check(docs[of_caller], principal, self._clock())
+        account = records.found(docs[of_account], ServiceAccount)
         if account is None:
             raise not_found()
-        return owner, account
+        return account, [owner.check(), *(check for check in still if check.key != of_account)]
 
     def _told(
         self,
-        owner: Found[Tenant],
+        tenant_id: str,
         actor: Actor,
         account_id: str,
         verb: str,
@@ -224,7 +225,7 @@ class ServiceAccountChanges:
         """The audit record and the event of the same change."""
         recorded = audit.record(
             self._store,
-            owner.value.id,
+            tenant_id,
             actor=actor,
             action=f"service_account.{verb}",
             target=account_id,
@@ -232,4 +233,4 @@ class ServiceAccountChanges:
             detail=detail,
         )
         event = {"service_account_id": account_id, **detail}
-        return [recorded, *self._outbox.entries(f"service_account.{done}", owner.value.id, event)]
+        return [recorded, *self._outbox.entries(f"service_account.{done}", tenant_id, event)]

@@ -5,7 +5,7 @@ import os
 
 import msgspec
 
-from functions.auth import records, standing
+from functions.auth import caller_in_force, records, standing
 from functions.auth.domain import credentials, machines, people, roles
 from functions.auth.domain.machines import ServiceAccount
 from shared import audit, tenant
@@ -48,12 +48,16 @@ class ServiceAccounts:
         shown_name = people.display_name(name)
 
         async def attempt() -> Made:
-            tenant_doc = (await self._store.read(tenant.key(self._store, principal.tenant_id)))[0]
+            tenant_doc, own_doc = await self._store.read(
+                tenant.key(self._store, principal.tenant_id), caller_in_force.key(self._store, principal)
+            )
             owner = standing.of_caller(tenant_doc, principal)
+            still = caller_in_force.check(own_doc, principal, self._clock())
             made = make(self._store, owner.value.id, shown_name, granted, (), actor, self._clock)
             told = {"service_account_id": made.account.id}
             await self._store.commit(
                 *made.writes,
+                *still,
                 *self._outbox.entries("service_account.created", owner.value.id, told),
                 owner.check(),
                 *once.writes(made),
