@@ -83,7 +83,7 @@ async def _counted(world: World, seeded: Seeded) -> AsyncIterator[tuple[Options,
 
 
 def _cases(seeded: Seeded, options: Options) -> Sequence[Case]:
-    refresh = traffic.refreshes(seeded)[0]
+    refresh = seeded.refreshes[0]
     answers: list[Reply | None] = [None]
 
     async def sign_in(client: httpx.AsyncClient, number: int) -> httpx.Response:

@@ -99,9 +99,19 @@ DUELS = (
         lambda seeded: traffic.machines(seeded, CONNECTIONS),
         _machines("/token"),
     ),
-    Duel("refresh, ES256: oidc-provider", 1.0, _oidc_provider("jwt"), traffic.refreshes, _refreshes),
     Duel(
-        "refresh, theirs opaque: oidc-provider", 1.0, _oidc_provider("opaque"), traffic.refreshes, _refreshes
+        "refresh, ES256: oidc-provider",
+        1.0,
+        _oidc_provider("jwt"),
+        lambda seeded: seeded.refreshes,
+        _refreshes,
+    ),
+    Duel(
+        "refresh, theirs opaque: oidc-provider",
+        1.0,
+        _oidc_provider("opaque"),
+        lambda seeded: seeded.refreshes,
+        _refreshes,
     ),
     Duel(
         "introspection: oidc-provider",

@@ -49,7 +49,7 @@ class Rate(msgspec.Struct, frozen=True):
 RATES = (
     Rate("GET /v1/me", "auth", 3000, lambda seeded: traffic.me(seeded, CONNECTIONS)),
     Rate("client credentials", "auth", 2500, lambda seeded: traffic.machines(seeded, CONNECTIONS)),
-    Rate("refresh", "auth", 1500, traffic.refreshes),
+    Rate("refresh", "auth", 1500, lambda seeded: seeded.refreshes),
     Rate(
         "usage, 100 in a message",
         "billing",

@@ -37,6 +37,8 @@ class Seeded(msgspec.Struct, frozen=True):
     tenant_id: str
     access_token: str
     refresh_tokens: list[str]
+    refreshes: list[NextRequest]
+    """A chain of refresh tokens for each connection, which goes on where the last load left it."""
     client_id: str
     client_secret: str
 
@@ -63,6 +65,7 @@ async def seed_in(world: World, sessions: int) -> Seeded:
         tenant_id,
         token,
         [tokens["refresh_token"] for tokens in signed_in],
+        [_chain(tokens["refresh_token"]) for tokens in signed_in],
         machine["client_id"],
         machine["client_secret"],
     )
@@ -120,11 +123,6 @@ def sign_ins(connections: int) -> list[NextRequest]:
         "POST", "/v1/auth/login", {"content-type": "application/json"}, msgspec.json.encode(LOGIN)
     )
     return same(payload, connections)
-
-
-def refreshes(seeded: Seeded) -> list[NextRequest]:
-    """One chain of refresh tokens for each connection."""
-    return [_chain(token) for token in seeded.refresh_tokens]
 
 
 def _chain(first: str) -> NextRequest:
