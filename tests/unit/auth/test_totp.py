@@ -155,6 +155,14 @@ async def test_a_challenge_takes_five_wrong_answers(suite: Suite) -> None:
     assert (await suite.audit()).count("second_factor.refuse") == MAX_ANSWERS
 
 
+async def test_of_many_wrong_answers_at_once_five_are_looked_at(suite: Suite) -> None:
+    ada = await person(suite)
+    await ada.enrol_totp()
+    challenge, wrong = await ada.challenge(), ada.wrong_code()
+    await asyncio.gather(*(refused(ada.finish(challenge, totp=wrong)) for _ in range(24)))
+    assert (await ada.factors()).totp_failures.count == MAX_ANSWERS
+
+
 async def test_guessing_is_slowed_down_and_closes_no_other_factor(suite: Suite) -> None:
     """L4 and L6 for a second factor: the right code does not count while it is too early, and does later."""
     ada = await person(suite)
