@@ -1,8 +1,8 @@
 """Sign-ins that failed: counted where that slows a guesser down; the time each takes tells nothing."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from time import monotonic
 
 import msgspec
 
@@ -53,7 +53,9 @@ class FailedSignIns:
 
     async def counted(self, tenant_id: str, login: Found[Login], device: str | None, source: Source) -> None:
         """One more at `login`, with its audit record; the one with which delays begin is an event, too."""
-        await asyncio.gather(self._sleep(PAUSE_SECONDS), self._count(tenant_id, login, device, source))
+        ends = monotonic() + PAUSE_SECONDS
+        await self._count(tenant_id, login, device, source)
+        await self._sleep(max(ends - monotonic(), 0))
 
     async def flooded(self, slug: str, source: Source) -> None:
         """So much fails in a tenant that sign-ins are turned away unseen: one record, one event."""

@@ -7,7 +7,7 @@ import pytest
 from functions.auth import records
 from functions.auth.domain import people
 from functions.auth.domain.people import Login
-from functions.auth.failed_sign_ins import FailedSignIns, Source
+from functions.auth.failed_sign_ins import FailedSignIns, Sleep, Source
 from functions.auth.passwords import Passwords
 from functions.auth.sign_in import SignedIn, SignIn
 from functions.auth.throttle import Throttle
@@ -37,10 +37,10 @@ class CheapPasswords(Passwords):
 class CheapSignIn:
     """The suite's sign-in again, with `CheapPasswords`, a throttle of its own, and one account."""
 
-    def __init__(self, suite: Suite) -> None:
+    def __init__(self, suite: Suite, sleep: Sleep | None = None) -> None:
         self.suite = suite
         self.passwords = CheapPasswords()
-        failed = FailedSignIns(suite.publishing, suite.outbox, suite.clock, suite.sleep)
+        failed = FailedSignIns(suite.publishing, suite.outbox, suite.clock, sleep or suite.sleep)
         self.sign_in = SignIn(
             suite.publishing,
             self.passwords,
