@@ -9,8 +9,13 @@ import msgspec
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
+_LAST_CHUNK = b"\r\n0\r\n\r\n"
+
 
 class Reply(msgspec.Struct, frozen=True):
+    """`body` is as it came: in chunks, where the server sends chunks."""
+
     status: int
     body: bytes
 
@@ -93,7 +98,12 @@ class _Connection(asyncio.Protocol):
             return None
         head = self._buffer[:end]
         length = _LENGTH.search(head)
-        size = int(length.group(1)) if length else 0
+        if length is None and _CHUNKED.search(head):
+            size = self._buffer.find(_LAST_CHUNK, end + 2) + len(_LAST_CHUNK) - end - 4
+            if size < 0:
+                return None
+        else:
+            size = int(length.group(1)) if length else 0
         if len(self._buffer) < end + 4 + size:
             return None
         body = self._buffer[end + 4 : end + 4 + size]
