@@ -11,31 +11,32 @@ from functions.auth.domain.oauth_client import DEVICE_CODE, OIDC_SCOPES
 from functions.auth.domain.roles import SCOPES
 from functions.auth.userinfo import Claims
 
-_PROVEN = [method for method in METHODS if method != "none"]
-_ALGORITHMS = sorted(client_assertion.ALGORITHMS.values())
+_ID_TOKEN = ("iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid", "tid")
 
 
 def metadata(issuer: str, grant_types: Collection[str]) -> bytes:
     """As JSON. `grant_types` are those of the token endpoint."""
+    proven = [method for method in METHODS if method != "none"]
+    algorithms = sorted(client_assertion.ALGORITHMS.values())
     offered: dict[str, Any] = {
         "issuer": issuer,
         "jwks_uri": f"{issuer}/.well-known/jwks.json",
         "token_endpoint": f"{issuer}/oauth2/token",
         "token_endpoint_auth_methods_supported": METHODS,
-        "token_endpoint_auth_signing_alg_values_supported": _ALGORITHMS,
+        "token_endpoint_auth_signing_alg_values_supported": algorithms,
         "introspection_endpoint": f"{issuer}/oauth2/introspect",
-        "introspection_endpoint_auth_methods_supported": _PROVEN,
-        "introspection_endpoint_auth_signing_alg_values_supported": _ALGORITHMS,
+        "introspection_endpoint_auth_methods_supported": proven,
+        "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
         "revocation_endpoint": f"{issuer}/oauth2/revoke",
         "revocation_endpoint_auth_methods_supported": METHODS,
-        "revocation_endpoint_auth_signing_alg_values_supported": _ALGORITHMS,
+        "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
         "userinfo_endpoint": f"{issuer}/oauth2/userinfo",
         "grant_types_supported": sorted(grant_types),
         "response_types_supported": [],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],
         "scopes_supported": sorted(SCOPES | OIDC_SCOPES),
-        "claims_supported": sorted({*_ID_TOKEN_CLAIMS, *Claims.__struct_fields__}),
+        "claims_supported": sorted({*_ID_TOKEN, *Claims.__struct_fields__}),
         "acr_values_supported": ["aal1", "aal2"],
         "claims_parameter_supported": False,
         "request_parameter_supported": False,
@@ -46,22 +47,6 @@ def metadata(issuer: str, grant_types: Collection[str]) -> bytes:
     if DEVICE_CODE in grant_types:
         offered["device_authorization_endpoint"] = f"{issuer}/oauth2/device_authorization"
     return msgspec.json.encode(offered)
-
-
-_ID_TOKEN_CLAIMS = (
-    "iss",
-    "sub",
-    "aud",
-    "exp",
-    "iat",
-    "auth_time",
-    "nonce",
-    "acr",
-    "amr",
-    "at_hash",
-    "sid",
-    "tid",
-)
 
 
 def _of_the_code_flow(issuer: str) -> dict[str, Any]:

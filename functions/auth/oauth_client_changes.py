@@ -44,8 +44,8 @@ class ClientChange(msgspec.Struct, frozen=True):
 
 class OAuthClientChanges:
     """Everything here raises `NotFound` for a client that is not the caller's tenant's, and what
-    `standing.of_caller` raises. Disabled or deleted, a client gets no more tokens and its sessions do not go
-    on; access tokens of people live out their minutes.
+    `standing.of_caller` raises. Disabled or deleted, a client gets no more tokens, its sessions do not go on,
+    and its access tokens end, those of people too.
     """
 
     def __init__(self, store: Store, outbox: Outbox, clock: Clock) -> None:

@@ -87,6 +87,7 @@ def test_the_principal_is_what_the_token_says() -> None:
         issued_at=NOW,
         expires_at=NOW + timedelta(seconds=600),
         session_id="ses_1",
+        audience=ISSUER,
     )
 
 

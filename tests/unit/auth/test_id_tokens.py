@@ -8,6 +8,7 @@ from typing import Any
 import jwt
 import pytest
 
+from functions.auth.client_assertion import TYPE
 from functions.auth.introspection import INACTIVE
 from functions.auth.tokens import Tokens
 from shared.errors import Error
@@ -105,7 +106,7 @@ async def _accept(suite: Suite, token: str) -> Any:
 
 
 async def _assert(suite: Suite, token: str) -> Any:
-    form = {"client_assertion_type": applications.TYPE, "client_assertion": token}
+    form = {"client_assertion_type": TYPE, "client_assertion": token}
     return await applications.ask(suite, {"grant_type": "client_credentials"} | form)
 
 

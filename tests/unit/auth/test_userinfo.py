@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from functions.auth import records
 from functions.auth.discovery import metadata
 from functions.auth.domain.people import User
 from functions.auth.domain.roles import SCOPES
@@ -93,7 +94,7 @@ async def test_who_is_disabled_or_gone_is_nobody(
     key = suite.store.tenant(ACME).key("users", owner.id)
     (doc,) = await suite.store.read(key)
     assert doc is not None
-    found = applications.records.found(doc, User)
+    found = records.found(doc, User)
     assert found is not None
     marker = Create(suite.store.tenant(ACME).key("audit", "aud_test"), {})
     await suite.store.commit(marker, found.replace(msgspec.structs.replace(owner, status="disabled")))
