@@ -23,6 +23,7 @@ EXPIRING = {
     "challenges": "expires_at",
     "device_codes": "expires_at",
     "idempotency": "expires_at",
+    "links": "expires_at",
     "revocations": "expires_at",
 }
 """By collection, the field of the body after whose time Firestore deletes a document, usually within a day.
