@@ -13,7 +13,7 @@ from functions.auth.use_cases import UseCases
 from shared.errors import Forbidden, Invalid, TooManyRequests, Unauthenticated, Unavailable
 from shared.http import PUBLIC, Call, Response, Route
 
-_NO_MATCH = "These do not belong together, or not now. Check them, or wait a while, and try again."
+_NO_MATCH = "These details match no account, or too many tries did not. Check them, or wait a while."
 _NO_CODE = "This code does not count. Give the next one or a recovery code, or wait a while."
 _PASSKEY_ONLY = (
     "This account proves its second factor with a passkey, which this page cannot ask for. Sign in where your"

@@ -8,10 +8,10 @@ from html import escape
 import msgspec
 
 STYLE = """
-:root{color-scheme:light dark;--page:#f3f4f8;--card:#fff;--text:#171a23;--muted:#565d6d;--line:#c3c8d4;
+:root{color-scheme:light dark;--page:#f3f4f8;--card:#fff;--text:#171a23;--muted:#565d6d;--line:#868e9f;
 --accent:#2f4fd8;--on-accent:#fff;--bad:#b3261e;--bad-page:#fdf0ef}
 @media (prefers-color-scheme:dark){:root{--page:#12141a;--card:#1c1f28;--text:#eef0f6;--muted:#a5adbd;
---line:#444b5c;--accent:#8ea4ff;--on-accent:#10131c;--bad:#ffb4ab;--bad-page:#3a1f1d}}
+--line:#737c91;--accent:#8ea4ff;--on-accent:#10131c;--bad:#ffb4ab;--bad-page:#3a1f1d}}
 *{box-sizing:border-box}
 body{margin:0;min-height:100vh;display:flex;flex-direction:column;align-items:center;
 justify-content:center;padding:24px 16px;background:var(--page);color:var(--text);
@@ -23,6 +23,7 @@ p{margin:0 0 16px}
 .lead,.hint{color:var(--muted)}
 .lead{margin-bottom:24px}
 .hint{font-size:.875rem;margin:6px 0 0}
+.warning{margin:0 0 16px}
 strong{font-weight:600;color:var(--text);overflow-wrap:anywhere}
 label{display:block;font-weight:600;font-size:.9375rem;margin:0 0 6px}
 .field{margin:0 0 18px}
@@ -51,7 +52,9 @@ _WORDS = {
     "openid": "Know who you are",
     "profile": "See your name",
     "email": "See your e-mail address",
+    "tenant:read": "See your organisation",
 }
+"""Shown in this order, before all others."""
 _VERBS = {"read": "See", "write": "See and change"}
 
 
@@ -74,7 +77,7 @@ def style_hash() -> str:
 
 def sign_in(form: SignInForm) -> str:
     to = f" to continue to <strong>{escape(form.client)}</strong>" if form.client else ""
-    at = f" of <strong>{escape(form.organisation)}</strong>" if form.organisation else ""
+    whose = f"<strong>{escape(form.organisation)}</strong> account" if form.organisation else "account"
     invalid = ' aria-invalid="true" aria-describedby="problem"' if form.error else ""
     focus_email = not form.email and bool(form.organisation or form.slug)
     focus_password = bool(form.email)
@@ -101,7 +104,7 @@ def sign_in(form: SignInForm) -> str:
         f'type="password" autocomplete="current-password" maxlength="1024"'
         f"{invalid}{_autofocus(focus_password and bool(form.organisation or form.slug))}",
     )
-    lead = f'<p class="lead">Use your account{at}{to}.</p>'
+    lead = f'<p class="lead">Use your {whose}{to}.</p>'
     body = slug + email + password + _button("Sign in")
     return _page(
         "Sign in",
@@ -144,11 +147,12 @@ def device(token: str, *, person: str, code: str, error: str = "") -> str:
 
 def device_decision(token: str, *, person: str, client: str, code: str, scopes: Sequence[str]) -> str:
     """Asks for a yes or no. `code` as the device shows it."""
-    rights = "".join(f"<li>{escape(_described(scope))}</li>" for scope in scopes)
+    rights = "".join(f"<li>{escape(right)}</li>" for right in _rights(scopes))
     body = (
         f'<h1>Allow this device?</h1><p class="lead"><strong>{escape(client)}</strong> on the device that'
         f' shows this code wants to act as <strong>{escape(person)}</strong>:</p><p class="big">'
         f"{escape(code)}</p><p>It could then:</p><ul>{rights}</ul>"
+        '<p class="hint warning">Allow it only if you have the device before you and began this yourself.</p>'
     )
     buttons = (
         '<button type="submit" name="decision" value="allow">Allow</button>'
@@ -203,10 +207,19 @@ def _autofocus(focused: bool) -> str:
     return " autofocus" if focused else ""
 
 
-def _described(scope: str) -> str:
-    """A scope in words: `users:read` is `See users`."""
-    if scope in _WORDS:
-        return _WORDS[scope]
-    *what, action = scope.split(":")
+def _rights(scopes: Sequence[str]) -> list[str]:
+    """Scopes in words: `users:read` is `See users`, which whoever may change them does anyway."""
+    known = [words for scope, words in _WORDS.items() if scope in scopes]
+    changing = {scope.rpartition(":")[0] for scope in scopes if scope.endswith(":write")}
+    others = (scope for scope in scopes if scope not in _WORDS)
+    return known + [
+        _described(*scope.rpartition(":"))
+        for scope in others
+        if not (scope.endswith(":read") and scope.rpartition(":")[0] in changing)
+    ]
+
+
+def _described(what: str, colon: str, action: str) -> str:
     verb = _VERBS.get(action)
-    return f"{verb} {' '.join(what).replace('_', ' ')}" if verb else scope
+    things = what.replace("_", " ").replace(":", " ")
+    return f"{verb} {things}" if verb else f"{what}{colon}{action}"
