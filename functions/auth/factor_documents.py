@@ -7,8 +7,9 @@ import msgspec
 from functions.auth import records
 from functions.auth.domain.challenge import Answers
 from functions.auth.domain.factors import Factors
+from functions.auth.domain.passkeys import credential_document_id
 from functions.auth.domain.security_policy import DEFAULT, SecurityPolicy
-from shared.store import AlreadyExists, Create, Doc, Key, Replace, Stale, Store, Version, Write
+from shared.store import AlreadyExists, Create, Delete, Doc, Key, Replace, Stale, Store, Version, Write
 from shared.store.bodies import from_body, to_body
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -65,6 +66,21 @@ def answers_write(key: Key, doc: Doc | None, value: Answers) -> Write:
 async def of_user(store: Store, tenant_id: str, user_id: str) -> Kept[Factors]:
     key = factors_key(store, tenant_id, user_id)
     return factors(key, (await store.read(key))[0])
+
+
+def credentials_of(store: Store, tenant_id: str, value: Factors) -> list[Key]:
+    """The documents that make the user's passkeys unique."""
+    ids = [credential_document_id(known.credential_id) for known in value.passkeys]
+    return [credential_key(store, tenant_id, document_id) for document_id in ids]
+
+
+async def gone(store: Store, tenant_id: str, user_id: str) -> list[Write]:
+    """What takes all of a user's second factors away, with the user. Raises `Stale` at the commit."""
+    kept = await of_user(store, tenant_id, user_id)
+    if kept.version is None:
+        return []
+    credentials = [Delete(key) for key in credentials_of(store, tenant_id, kept.value)]
+    return [Delete(kept.key, kept.version), *credentials]
 
 
 async def commit(store: Store, *writes: Write) -> None:

@@ -2,7 +2,6 @@
 
 from functions.auth import factor_documents, records, standing
 from functions.auth.domain import factors as factor_rules
-from functions.auth.domain import passkeys
 from functions.auth.domain.factors import Factors
 from functions.auth.domain.people import User
 from functions.auth.factor_log import FactorLog
@@ -13,7 +12,7 @@ from shared.audit import Actor
 from shared.errors import Conflict, NotFound
 from shared.identity import Principal
 from shared.ids import Clock, is_id
-from shared.store import Delete, Key, Store, until_not_stale
+from shared.store import Delete, Store, until_not_stale
 
 
 class FactorReset:
@@ -60,14 +59,11 @@ class FactorReset:
                 at,
                 methods=" ".join(methods),
             )
-            gone = [Delete(key) for key in self._credentials(tenant_id, kept.value)]
+            credentials = factor_documents.credentials_of(self._store, tenant_id, kept.value)
+            gone = [Delete(key) for key in credentials]
             await self._store.commit(*told, *gone, kept.write(Factors(user_id)), owner.check(), user.check())
 
         await until_not_stale(attempt)
-
-    def _credentials(self, tenant_id: str, factors: Factors) -> list[Key]:
-        ids = [passkeys.credential_document_id(known.credential_id) for known in factors.passkeys]
-        return [factor_documents.credential_key(self._store, tenant_id, document_id) for document_id in ids]
 
 
 def _user_not_found() -> NotFound:

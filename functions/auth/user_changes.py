@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from functions.auth import invitations, records, standing, users
+from functions.auth import factor_documents, invitations, records, standing, users
 from functions.auth.domain import people
 from functions.auth.domain.people import Login, User
 from functions.auth.records import Found
@@ -92,7 +92,7 @@ class UserChanges:
         return await self._changed(principal, user_id, decide)
 
     async def delete(self, principal: Principal, actor: Actor, user_id: str) -> None:
-        """The user, the login and every invitation of the address are gone; the address is free.
+        """The user, the login, the second factors and every invitation of the address are gone; it is free.
 
         What is left is ids, in the audit log and in sessions that are over. Raises `NotFound`, `Forbidden`,
         `Conflict` `last_owner`.
@@ -110,6 +110,7 @@ class UserChanges:
                 Delete(records.link_key(self._store, principal.tenant_id, login_id)),
                 Delete(records.link_key(self._store, principal.tenant_id, user_id)),
                 *await invitations.gone(self._store, principal.tenant_id, user.value.email),
+                *await factor_documents.gone(self._store, principal.tenant_id, user_id),
                 *await self._owner_who_stays(principal.tenant_id, user.value),
                 self._access_ends(principal.tenant_id, user_id),
                 *self._told(principal, actor, "user.deleted", "user.delete", user_id),

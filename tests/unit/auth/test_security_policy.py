@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from functions.auth.domain import security_policy
+from functions.auth.domain.factors import Factors
 from functions.auth.domain.security_policy import ENROL_SCOPE, AllowedMethod, SecurityPolicy
 from functions.auth.sign_in import SignedIn
 from shared.http import ENROLLING
@@ -163,6 +164,17 @@ async def test_an_admin_resets_somebodys_factors(suite: Suite) -> None:
     assert (
         await refused(suite.do.factor_reset.reset(late, ada.actor, bob.user.id))
     ).code == "step_up_required"
+
+
+async def test_a_user_who_is_deleted_leaves_no_factor(suite: Suite) -> None:
+    """The passkey can be somebody else's then."""
+    ada, bob = await person(suite), await person(suite, "bob@acme.test", "member")
+    authenticator = Authenticator()
+    await bob.enrol_passkey(authenticator, await bob.enrol_totp())
+    caller = await ada.principal()
+    await suite.do.user_changes.delete(caller, ada.actor, bob.user.id)
+    assert await bob.factors() == Factors(bob.user.id)
+    assert await ada.enrol_passkey(authenticator, caller)
 
 
 async def test_a_change_that_loses_a_race_looks_again(suite: Suite) -> None:
