@@ -95,4 +95,4 @@ class PasswordRanges:
 def _common_passwords() -> frozenset[str]:
     packed = resources.files(__package__).joinpath(_LIST).read_bytes()
     _notice, _, words = gzip.decompress(packed).decode().partition("\n\n")
-    return frozenset(words.split())
+    return frozenset(words.splitlines())

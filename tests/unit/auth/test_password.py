@@ -86,6 +86,7 @@ async def test_with_a_second_factor_eight_are_enough() -> None:
         ("1q2w3e4r5t6y7u8i9o0p", "password_common"),
         ("1Q2W3E4R5T6Y7U8I9O0P", "password_common"),
         ("\uff11q2w3e4r5t6y7u8i9o0p", "password_common"),
+        ("friend of emily", "password_common"),
         ("passwordpassword", "password_common"),
         ("Password12345678", "password_common"),
         ("monkey-dragon-football", "password_common"),
