@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions.auth import events, records, routes
-from functions.auth.mailbox import MailboxFolder, NoTransport
+from functions.auth.mailbox import MailboxFolder, Mailer, NoTransport
 from functions.auth.password_policy import PasswordRanges
 from functions.auth.passwords import Passwords
 from functions.auth.use_cases import Ports, UseCases
@@ -20,6 +20,7 @@ from shared.ids import utc_now
 from shared.metrics import Metrics
 from shared.outbox import Outbox, PublishingStore
 from shared.quarantine import Quarantine
+from shared.secrets.cached import CachedSecrets
 from shared.store.metered import MeteredStore
 
 CONFIG = load(os.environ, "auth")
@@ -49,7 +50,7 @@ async def _assembled(store: PublishingStore, bus: Bus, metrics: Metrics) -> App:
             outbox=sent,
             secrets=secrets,
             objects=entry.open_objects(CONFIG, CONFIG.public_bucket),
-            mailer=NoTransport() if CONFIG.deployed else MailboxFolder(CONFIG.data_dir / "mailbox"),
+            mailer=_mailer(secrets),
             passwords=_passwords(),
             clock=utc_now,
             issuer=CONFIG.public_url,
@@ -66,6 +67,14 @@ async def _assembled(store: PublishingStore, bus: Bus, metrics: Metrics) -> App:
     handlers = events.table(use_cases)
     door = entry.event_door(CONFIG, handlers, set_aside, utc_now, metrics, notifications)
     return entry.make_app(CONFIG, store, utc_now, routes.table(use_cases), door, metrics)
+
+
+def _mailer(secrets: CachedSecrets) -> Mailer:
+    if CONFIG.smtp is not None:
+        from functions.auth.smtp import SmtpMailer  # noqa: PLC0415 - only what handles events sends mail
+
+        return SmtpMailer(CONFIG.smtp, secrets)
+    return NoTransport() if CONFIG.deployed else MailboxFolder(CONFIG.data_dir / "mailbox")
 
 
 def _passwords() -> Passwords:
