@@ -254,7 +254,8 @@ async def _ids(
         return await _passkey(world, caller, which, home, other) if may else {"passkey_id": _unknown("x")}
     if names == ("session_id",) and which == OWN and may:
         return {"session_id": caller.session_id or _unknown("x")}
-    things = _things if may else _seeds
+    fresh = may and (which in (OWN, DELETED) or names[0] == "tenant_id")
+    things = _things if fresh else _seeds
     if which in (NESTED, MISSING):
         if len(names) < 2 or names[0] in _NOBODYS:
             return None

@@ -89,7 +89,11 @@ async def test_a_row_of_the_matrix(world: AccessWorld, row: Row) -> None:
 
 
 async def asked(world: AccessWorld, row: Row, kind: str, which: str, *, may: bool) -> httpx.Response | None:
-    caller = await world.caller(kind)
+    """On an own thing with a new caller, whom nothing has happened to; on others as one who stays."""
+    if which == OWN and may:
+        caller = await world.caller(kind)
+    else:
+        caller = await world.resident(kind)
     return await send(world, row, caller, which, may=may and kind not in world.strangers)
 
 
