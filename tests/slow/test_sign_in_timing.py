@@ -1,0 +1,90 @@
+"""How long a refusal takes tells nothing: a few hundred of each kind, one after the other in turn (L2)."""
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import msgspec
+import pytest
+
+from functions.auth import records
+from functions.auth.domain.guessing import Failures
+from functions.auth.domain.people import User
+from functions.auth.failed_sign_ins import Source
+from shared.errors import Unauthenticated
+from shared.ids import new_id
+from shared.store import Create
+from tests.unit.auth.cheap_sign_in import WRONG, CheapSignIn
+from tests.unit.auth.suite import ACME, OWNER, PASSWORD, Suite, running
+
+pytestmark = pytest.mark.anyio
+
+ROUNDS = 200
+DAY = 86_400
+TRIES = {
+    "wrong": ("acme", OWNER, WRONG),
+    "unknown": ("acme", "eve@acme.test", WRONG),
+    "no tenant": ("nobody", OWNER, WRONG),
+    "early": ("acme", "early@acme.test", PASSWORD),
+    "disabled": ("acme", "disabled@acme.test", PASSWORD),
+}
+
+
+@pytest.fixture
+async def cheap(tmp_path: Path, anyio_backend: str) -> AsyncIterator[CheapSignIn]:
+    async with running(tmp_path) as suite:
+        cheap = CheapSignIn(suite, asyncio.sleep)
+        for email in (OWNER, "early@acme.test", "disabled@acme.test"):
+            await cheap.add_user(email)
+        user_id = (await cheap.login_document("disabled@acme.test")).value.user_id
+        user = records.found(
+            (await suite.store.inner.read(records.user_key(suite.store, ACME, user_id)))[0], User
+        )
+        assert user is not None
+        await write(suite, user, status="disabled")
+        yield cheap
+        cheap.passwords.close()
+
+
+async def write(suite: Suite, found: records.Found[Any], **changes: Any) -> None:
+    marker = Create(suite.store.tenant(ACME).key("audit", new_id("aud")), {})
+    await suite.store.inner.commit(marker, found.replace(msgspec.structs.replace(found.value, **changes)))
+
+
+async def test_refusals_take_equally_long_whatever_they_are_for(cheap: CheapSignIn) -> None:
+    """L1, L2: medians within 5 %, and no test of ranks finds a difference."""
+    suite = cheap.suite
+    taken: dict[str, list[float]] = {kind: [] for kind in TRIES}
+    chance = random.Random(11)
+    for _ in range(ROUNDS):
+        suite.clock.move(DAY)  # so that each wrong password is counted, which writes
+        early = await cheap.login_document("early@acme.test")
+        await write(suite, early, failures=Failures(30, suite.clock()))
+        await suite.do.keys.current()
+        for kind in chance.sample(sorted(TRIES), len(TRIES)):
+            slug, email, secret = TRIES[kind]
+            started = time.perf_counter()
+            with pytest.raises(Unauthenticated):
+                await cheap.sign_in.login(slug, email, secret, Source("192.0.2.1"))
+            taken[kind].append(time.perf_counter() - started)
+    assert await cheap.failures() == 1
+    usual = median(taken["unknown"])
+    for kind, seconds in taken.items():
+        assert abs(median(seconds) / usual - 1) < 0.05, (kind, median(seconds), usual)
+        if kind != "unknown":
+            assert rank_p(seconds, taken["unknown"]) > 0.001, kind
+
+
+def rank_p(one: list[float], other: list[float]) -> float:
+    """Mann and Whitney's U, two-sided, by its normal approximation; ties do not happen among these."""
+    ranked = sorted([(value, True) for value in one] + [(value, False) for value in other])
+    ranks = sum(rank for rank, (_, is_one) in enumerate(ranked, 1) if is_one)
+    n, m = len(one), len(other)
+    u = ranks - n * (n + 1) / 2
+    z = (u - n * m / 2) / math.sqrt(n * m * (n + m + 1) / 12)
+    return math.erfc(abs(z) / math.sqrt(2))
