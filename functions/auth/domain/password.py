@@ -61,10 +61,7 @@ def new(text: str, path: str, words: Sequence[str], is_common: IsCommon, *, seco
     least = MIN_CHARACTERS_WITH_SECOND_FACTOR if second_factor else MIN_CHARACTERS
     if len(password) < least:
         raise invalid(path, "password_too_short", f"A password has at least {least} characters.")
-    folded = password.casefold()
-    if is_common(folded):
-        raise _common(path)
-    _require_parts(folded, path, _words(words), is_common)
+    _require_parts(password.casefold(), path, _words(words), is_common)
     return password
 
 
