@@ -22,7 +22,7 @@ class Carried(msgspec.Struct, frozen=True):
 
 class PageCookies:
     """Over https with the prefix `__Host-`, which no other host and no unencrypted answer can set. Over http,
-    on a developer's machine, browsers refuse that prefix.
+    on a developer's machine, without it and without `Secure`, which not every browser takes there.
     """
 
     def __init__(self, issuer: str) -> None:

@@ -9,8 +9,8 @@ LENGTH = 8
 
 _SEPARATORS = re.compile(r"[\s\-_.\u2010-\u2015]+")
 _MAX_TYPED = 64
-_FAIR = len(ALPHABET) * (256 // len(ALPHABET))
-"""A byte below it is each letter with the same chance."""
+_FAIR = 240
+"""A byte below it, of which there are twelve for each letter, is each with the same chance."""
 
 
 def new() -> str:
