@@ -16,7 +16,7 @@ _SECRET = re.compile(
     r"-----BEGIN [^-]*-----(?s:.*?)(?:-----END [^-]*-----|\Z)"
     r"|eyJ[\w-]{8,}(?:\.[\w-]*)*"  # a JSON object in base64url: tokens
     r"|energent_[a-z0-9-]{1,30}_[\w-]{1,64}?_key_[0-9a-f]{32}_\w+"  # an API key
-    r"|(?:rt1|inv1|whsec|(?<![A-Za-z0-9])(?:sk|rk|pk))_[\w-]{8,}"
+    r"|(?:[a-z]{2,4}1|whsec|(?<![A-Za-z0-9])(?:sk|rk|pk))_[\w-]{8,}"
     r"|(?P<name>(?i:password|secret|token|authorization|api[-_]?key|signature)\\*[\"']?\s*[:=]\s*)"
     r"(?:(?P<opening>[\[(]?b?(?P<quote>\\*[\"']))(?s:.*?)(?=(?<!\\)(?P=quote)|\Z)"  # to the closing quote
     r"|(?:(?i:bearer|basic)\s+)?[^\s\"';&}]+)"

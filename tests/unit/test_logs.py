@@ -106,6 +106,8 @@ def test_a_trace_is_handed_on_as_it_came() -> None:
         JWT.rpartition(".")[0],
         "rt1_AAAAbbbbCCCCdddd",
         "inv1_AAAAbbbbCCCCdddd",
+        "dev1_AAAAbbbbCCCCdddd",
+        "sf1_AAAAbbbbCCCCdddd",
         "sk_AAAAbbbbCCCCdddd",
         "sk_live_AAAAbbbbCCCCdddd",
         "owner%40acme.example",
