@@ -5,8 +5,8 @@ from datetime import datetime
 import msgspec
 
 from functions.auth import factor_documents, records, standing
+from functions.auth.domain import client_id, people, security_policy
 from functions.auth.domain import factors as factor_rules
-from functions.auth.domain import people, security_policy
 from functions.auth.domain.assurance import joined
 from functions.auth.domain.factors import Factors
 from functions.auth.domain.people import User
@@ -71,11 +71,15 @@ def proven(session: Session, amr: tuple[str, ...], at: datetime) -> Session:
 
 
 async def read(store: Store, caller: Principal) -> OwnAccount:
-    """Raises `Forbidden` `no_session` for a machine, `Unauthenticated` `invalid_token` where the session or
-    its user is over, and what `standing.of_caller` raises.
+    """Raises `Forbidden` `no_session` for a machine, and `first_party_only` for an application that somebody
+    signed in to: whatever it was allowed, it was not to change how they sign in. `Unauthenticated`
+    `invalid_token` where the session or its user is over; and what `standing.of_caller` raises.
     """
     if caller.session_id is None:
         raise Forbidden("no_session", "Only people have second factors: sign in as one.")
+    if caller.client_id != client_id.APP:
+        detail = "An application that acts for you cannot do this. Sign in to the product itself."
+        raise Forbidden("first_party_only", detail)
     tenant_id = caller.tenant_id
     factors_key = factor_documents.factors_key(store, tenant_id, caller.subject)
     policy_key = factor_documents.policy_key(store, tenant_id)

@@ -167,12 +167,14 @@ async def test_a_passkey_steps_up_in_the_session_that_asked(suite: Suite) -> Non
     assert await suite.do.step_up.by_factor(one, ada.actor, given)
 
 
-async def test_a_session_that_is_over_steps_up_no_more(suite: Suite) -> None:
+async def test_a_session_that_is_over_an_application_and_a_machine_step_up_not(suite: Suite) -> None:
     """R7"""
     ada = await person(suite)
     caller = await ada.principal()
     await suite.do.session_end.logout(caller, ada.actor)
     over = suite.do.step_up.by_password(caller, ada.actor, PASSWORD, SOURCE)
     assert (await refused(over)).code == "invalid_token"
+    application = msgspec.structs.replace(caller, client_id="tnt_acme.cli_1")
+    assert (await refused(suite.do.step_up.options(application))).code == "first_party_only"
     machine = msgspec.structs.replace(caller, session_id=None)
     assert (await refused(suite.do.step_up.options(machine))).code == "no_session"
