@@ -63,8 +63,10 @@ def table(do: UseCases) -> dict[str, EventHandler]:
         await do.session_kills.revoke(event.subject, data_of(event, RevokeRequested), actor)
 
     async def outbox_sweep(event: CloudEvent, delivery: Delivery) -> None:
-        await do.key_rotation.sweep()
-        await do.outbox.sweep()
+        try:
+            await do.key_rotation.sweep()
+        finally:
+            await do.outbox.sweep()
 
     return {
         "tenant.created": ignored,
