@@ -5,7 +5,6 @@ BYTES = 8
 _CHARACTERS = 12
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Base 32 without the letters that are taken for another one (Crockford)."""
-_READ_AS = str.maketrans("OIL", "011", "- ")
 
 
 def text(random: bytes) -> str:
@@ -20,5 +19,5 @@ def normal(given: str) -> str | None:
 
     None for what can be no code.
     """
-    code = given.upper().translate(_READ_AS)
+    code = given.upper().translate(str.maketrans("OIL", "011", "- "))
     return code if len(code) == _CHARACTERS and set(code) <= set(_ALPHABET) else None
