@@ -8,7 +8,7 @@ from functions.auth.buckets import Buckets, Rate
 from functions.auth.domain.known_device import KnownDevice
 from functions.auth.failed_sign_ins import Source
 from shared.errors import TooManyRequests, Unauthenticated
-from shared.ids import Clock
+from shared.ids import Clock, is_id
 
 PER_ADDRESS = Rate(burst=100, seconds=6, keys=10_000)
 PER_TENANT = Rate(burst=300, seconds=0.2, keys=10_000)
@@ -43,7 +43,7 @@ class Throttle:
         if seen is not None:
             taken = [(self._people, f"{seen.tenant_id}/{seen.user_id}")]
         else:
-            taken = [(self._addresses, prefix(source.ip)), (self._tenants, slug)]
+            taken = [(self._addresses, prefix(source.ip)), (self._tenants, slug if is_id(slug) else "")]
         for place, (buckets, key) in enumerate(taken):
             wait = buckets.take(key)
             if wait:

@@ -130,6 +130,15 @@ async def test_many_addresses_trying_one_tenant_are_told_to_wait_and_one_alarm_i
     assert trying.alarms == ["acme", "acme"]
 
 
+async def test_slugs_that_nobody_can_have_share_a_bucket() -> None:
+    """However long they are: what is kept of each key is bounded."""
+    trying = Trying()
+    for number in range(PER_TENANT.burst):
+        assert await trying("x" * 60_000 + str(number), f"2001:db8:{number:x}::1", ends=WRONG) is None
+    assert await trying("y" * 65, ends=WRONG) is not None
+    assert await trying("x" * 64, ends=WRONG) is None
+
+
 async def test_what_does_not_fail_costs_nothing() -> None:
     trying = Trying()
     for _ in range(3 * PER_ADDRESS.burst):
