@@ -8,6 +8,7 @@ from functions.auth import records
 from functions.auth.domain import api_key
 from functions.auth.domain.api_key import ApiKey
 from functions.auth.domain.machines import ServiceAccount
+from functions.auth.domain.oauth_client import OAuthClient
 from functions.auth.domain.session import Session
 from shared.errors import Unauthenticated
 from shared.identity import Principal
@@ -17,11 +18,13 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
 def key(store: Store, caller: Principal) -> Key:
-    """The document that his token rests on: of a session, an API key or a service account."""
+    """The document that his token rests on: of a session, an API key, a client or a service account."""
     if caller.session_id is not None:
         return records.session_key(store, caller.tenant_id, caller.session_id)
     if caller.subject.startswith("key_"):
         return records.api_key_key(store, caller.tenant_id, caller.subject)
+    if caller.subject.startswith("cli_"):
+        return records.client_key(store, caller.tenant_id, caller.subject)
     return records.service_account_key(store, caller.tenant_id, caller.subject)
 
 
@@ -38,8 +41,9 @@ def check(doc: Doc | None, caller: Principal, at: datetime) -> tuple[Check, ...]
         known = records.found(doc, ApiKey)
         ended = known is None or api_key.status(known.value, at) != "active"
     else:
-        account = records.found(doc, ServiceAccount)
-        ended = account is None or account.value.status != "active"
+        is_client = caller.subject.startswith("cli_")
+        machine = records.found(doc, OAuthClient) if is_client else records.found(doc, ServiceAccount)
+        ended = machine is None or machine.value.status != "active"
     if ended:
         detail = "The access token is not valid. Sign in again."
         raise Unauthenticated("invalid_token", detail, headers=_CHALLENGE)

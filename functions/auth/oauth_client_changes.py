@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from functions.auth import records, standing
+from functions.auth import caller_in_force, records, standing
 from functions.auth.domain import credentials, jwk, oauth_client, people
 from functions.auth.domain.credentials import PublicKey
 from functions.auth.domain.machines import STILL_ISSUING, Status
@@ -21,8 +21,7 @@ from shared.http.idempotency import EACH_TIME, Once
 from shared.identity import Principal
 from shared.ids import Clock, is_id, new_id
 from shared.outbox import Outbox
-from shared.store import Delete, Store, Write, until_not_stale
-from shared.tenant import Tenant
+from shared.store import Check, Delete, Store, Write, until_not_stale
 
 T = TypeVar("T")
 
@@ -44,8 +43,8 @@ class ClientChange(msgspec.Struct, frozen=True):
 
 class OAuthClientChanges:
     """Everything here raises `NotFound` for a client that is not the caller's tenant's, and what
-    `standing.of_caller` raises. Disabled or deleted, a client gets no more tokens, its sessions do not go on,
-    and its access tokens end, those of people too.
+    `standing.of_caller` and `caller_in_force.check` raise. Disabled or deleted, a client gets no more tokens,
+    its sessions do not go on, and its access tokens end, those of people too.
     """
 
     def __init__(self, store: Store, outbox: Outbox, clock: Clock) -> None:
@@ -131,14 +130,16 @@ class OAuthClientChanges:
     async def delete(self, principal: Principal, actor: Actor, client_id: str) -> None:
         """The second time it is unknown."""
 
+        tenant_id = principal.tenant_id
+
         async def attempt() -> None:
-            owner, client = await self._read(principal, client_id)
+            client, checks = await self._read(principal, client_id)
             at = self._clock()
             await self._store.commit(
                 Delete(client.key, client.version),
-                *self._told(owner, actor, client_id, "delete", at, {}),
-                revocations.record(self._store, owner.value.id, client_id, at + STILL_ISSUING),
-                owner.check(),
+                *self._told(tenant_id, actor, client_id, "delete", at, {}),
+                revocations.record(self._store, tenant_id, client_id, at + STILL_ISSUING),
+                *checks,
             )
 
         await until_not_stale(attempt)
@@ -154,40 +155,43 @@ class OAuthClientChanges:
     ) -> T:
         """Returns what is `shown` of the client then. Where it stays the same, nothing is written."""
 
+        tenant_id = principal.tenant_id
+
         async def attempt() -> T:
-            owner, client = await self._read(principal, client_id)
+            client, checks = await self._read(principal, client_id)
             at = self._clock()
             after = decide(client.value, at)
             result = shown(after)
             what = oauth_client.differences(client.value, after)
             if what:
                 detail = {"changed": " ".join(what), "status": after.status}
-                writes = self._told(owner, actor, client_id, "update", at, detail)
+                writes = self._told(tenant_id, actor, client_id, "update", at, detail)
                 if oauth_client.loses(client.value, after):
-                    writes.append(
-                        revocations.record(self._store, owner.value.id, client_id, at + STILL_ISSUING)
-                    )
-                await self._store.commit(client.replace(after), *writes, owner.check(), *once.writes(result))
+                    writes.append(revocations.record(self._store, tenant_id, client_id, at + STILL_ISSUING))
+                await self._store.commit(client.replace(after), *writes, *checks, *once.writes(result))
             return result
 
         return await once.run(attempt)
 
-    async def _read(self, principal: Principal, client_id: str) -> tuple[Found[Tenant], Found[OAuthClient]]:
+    async def _read(self, principal: Principal, client_id: str) -> tuple[Found[OAuthClient], list[Check]]:
+        """The client, and what must still be so when it is changed; it may be the caller itself."""
         if not is_id(client_id):
             raise not_found()
-        tenant_doc, client_doc = await self._store.read(
-            tenant.key(self._store, principal.tenant_id),
-            records.client_key(self._store, principal.tenant_id, client_id),
-        )
-        owner = standing.of_caller(tenant_doc, principal)
-        client = records.found(client_doc, OAuthClient)
+        of_tenant = tenant.key(self._store, principal.tenant_id)
+        of_client = records.client_key(self._store, principal.tenant_id, client_id)
+        of_caller = caller_in_force.key(self._store, principal)
+        keys = tuple(dict.fromkeys((of_tenant, of_client, of_caller)))
+        docs = dict(zip(keys, await self._store.read(*keys), strict=True))
+        owner = standing.of_caller(docs[of_tenant], principal)
+        still = caller_in_force.check(docs[of_caller], principal, self._clock())
+        client = records.found(docs[of_client], OAuthClient)
         if client is None:
             raise not_found()
-        return owner, client
+        return client, [owner.check(), *(check for check in still if check.key != of_client)]
 
     def _told(
         self,
-        owner: Found[Tenant],
+        tenant_id: str,
         actor: Actor,
         client_id: str,
         verb: Literal["update", "delete"],
@@ -197,7 +201,7 @@ class OAuthClientChanges:
         """The audit record and the event of the same change."""
         recorded = audit.record(
             self._store,
-            owner.value.id,
+            tenant_id,
             actor=actor,
             action=f"client.{verb}",
             target=client_id,
@@ -205,4 +209,4 @@ class OAuthClientChanges:
             detail=detail,
         )
         event = {"client_id": client_id, **detail}
-        return [recorded, *self._outbox.entries(f"client.{verb}d", owner.value.id, event)]
+        return [recorded, *self._outbox.entries(f"client.{verb}d", tenant_id, event)]

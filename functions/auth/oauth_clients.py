@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from functions.auth import records, standing
+from functions.auth import caller_in_force, records, standing
 from functions.auth.domain import client_id as client_ids
 from functions.auth.domain import credentials, oauth_client, people
 from functions.auth.domain.oauth_client import GrantType, Kind, OAuthClient
@@ -49,7 +49,7 @@ class OAuthClients:
         self, principal: Principal, actor: Actor, wanted: Wanted, once: Once[Registered] = EACH_TIME
     ) -> Registered:
         """Raises `Invalid`, `Forbidden` `scope_not_grantable` for more than the creator has, and what
-        `standing.of_caller` raises.
+        `standing.of_caller` and `caller_in_force.check` raise.
         """
         tenant_id = principal.tenant_id
         name = people.display_name(wanted.name)
@@ -73,7 +73,9 @@ class OAuthClients:
                 created_at=at,
             )
             oauth_client.check(client)
-            owner_doc = (await self._store.read(tenant.key(self._store, tenant_id)))[0]
+            owner_doc, own_doc = await self._store.read(
+                tenant.key(self._store, tenant_id), caller_in_force.key(self._store, principal)
+            )
             owner = standing.of_caller(owner_doc, principal)
             made = Registered(client, secret)
             await self._store.commit(
@@ -89,6 +91,7 @@ class OAuthClients:
                     detail={"kind": client.kind, "scopes": " ".join(scopes)},
                 ),
                 owner.check(),
+                *caller_in_force.check(own_doc, principal, at),
                 *once.writes(made),
             )
             return made

@@ -2,8 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 
+from functions.auth.oauth_client_changes import ClientChange
+from functions.auth.oauth_clients import Wanted
 from shared.errors import Unauthenticated
 from shared.identity import Principal
 from tests.unit.auth.machine_door import ACTOR, ADMIN, MachineDoor
@@ -12,6 +15,7 @@ from tests.unit.auth.suite import ACME, Suite, principal
 pytestmark = pytest.mark.anyio
 
 OWNER = principal("owner")
+CLIENT = Wanted("backdoor", "confidential", ("client_credentials",), ("usage:read",))
 HERE = "192.0.2.7"
 
 
@@ -30,6 +34,14 @@ async def by_account(suite: Suite) -> tuple[str, Callable[[], Awaitable[object]]
     )
 
 
+async def by_client(suite: Suite) -> tuple[str, Callable[[], Awaitable[object]]]:
+    wanted = msgspec.structs.replace(CLIENT, scopes=tuple(ADMIN))
+    made = await suite.do.oauth_clients.create(OWNER, ACTOR, wanted)
+    token = await suite.machine_token(f"{ACME}.{made.client.id}", made.secret or "")
+    do, disabled = suite.do.oauth_client_changes, ClientChange(status="disabled")
+    return token, lambda: do.update(OWNER, ACTOR, made.client.id, disabled)
+
+
 async def by_session(suite: Suite) -> tuple[str, Callable[[], Awaitable[object]]]:
     await suite.add_user()
     token = (await suite.login()).access_token
@@ -43,11 +55,12 @@ def ways_in(suite: Suite, who: Principal, other: str) -> list[Callable[[], Await
         lambda: accounts.create(who, ACTOR, "backdoor", ["usage:read"]),
         lambda: keys.create(who, ACTOR, "backdoor", ["usage:read"]),
         lambda: changes.add_secret(who, ACTOR, other, None),
+        lambda: suite.do.oauth_clients.create(who, ACTOR, CLIENT),
         lambda: changes.update(who, ACTOR, other, status="active", name="backdoor"),
     ]
 
 
-@pytest.mark.parametrize("sign_in", [by_key, by_account, by_session])
+@pytest.mark.parametrize("sign_in", [by_key, by_account, by_client, by_session])
 async def test_nothing_is_made_with_the_token_of_somebody_who_was_ended(
     suite: Suite, sign_in: Callable[[Suite], Awaitable[tuple[str, Callable[[], Awaitable[object]]]]]
 ) -> None:
