@@ -229,15 +229,26 @@ async def send(
     ids = await _ids(world, row, caller, which, may=may)
     if ids is None:
         return None
-    target = row.path
+    return await world.ask(row.method, row.path, filled(row, ids), caller, **content(row))
+
+
+def filled(row: Row, ids: Mapping[str, str]) -> str:
+    """The row's path with ids in it."""
+    path = row.path
     for name, thing_id in ids.items():
-        target = target.replace("{" + name + "}", thing_id)
+        path = path.replace("{" + name + "}", thing_id)
+    return path
+
+
+def content(row: Row, **more: Any) -> dict[str, Any]:
+    """The row's body, and `more` members of it, as arguments of a request."""
     body = row.body() if callable(row.body) else row.body
-    more: dict[str, Any] = {} if body is None else {"json": body}
-    if row.form:
-        form = {"Content-Type": "application/x-www-form-urlencoded"}
-        more = {"content": urlencode(body), "headers": form}
-    return await world.ask(row.method, row.path, target, caller, **more)
+    if body is None:
+        return {}
+    if not row.form:
+        return {"json": {**body, **more}}
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    return {"content": urlencode({**body, **more}), "headers": form}
 
 
 async def _ids(

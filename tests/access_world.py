@@ -114,8 +114,8 @@ class AccessWorld:
         self.suite = suite
         self._store = store
         self._numbers = itertools.count()
-        tenants = Tenants(store)
-        billing = Billing(store, now=Now(suite.clock()), secrets=stripe_secrets())
+        tenants = Tenants(suite.store)
+        billing = Billing(suite.store, now=Now(suite.clock()), secrets=stripe_secrets())
         self._billing = billing
         self.routes: dict[str, tuple[Route, ...]] = {
             "auth": suite.routes,
@@ -211,6 +211,11 @@ class AccessWorld:
 
     def seed(self, tenant_id: str, kind: str) -> Body:
         return self._seeds[tenant_id, kind]
+
+    def ids_of(self, tenant_id: str) -> set[str]:
+        """The ids of the things that were made first in it."""
+        kinds = ("users", "service_accounts", "api_keys", "clients", "invitations", "invoices")
+        return {str(self._seeds[tenant_id, kind]["id"]) for kind in kinds}
 
     async def remove(self, tenant_id: str, kind: str, thing_id: str) -> None:
         await self._store.commit(Delete(self._key(tenant_id, kind, thing_id)))
