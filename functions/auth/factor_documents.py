@@ -9,7 +9,7 @@ from functions.auth.domain.challenge import Answers
 from functions.auth.domain.factors import Factors
 from functions.auth.domain.passkeys import credential_document_id
 from functions.auth.domain.security_policy import DEFAULT, SecurityPolicy
-from shared.store import AlreadyExists, Create, Delete, Doc, Key, Replace, Stale, Store, Version, Write
+from shared.store import AlreadyExists, Check, Create, Delete, Doc, Key, Replace, Stale, Store, Version, Write
 from shared.store.bodies import from_body, to_body
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -27,6 +27,10 @@ class Kept(msgspec.Struct, Generic[T], frozen=True):
         if self.version is None:
             return Create(self.key, to_body(value))
         return Replace(self.key, to_body(value), self.version)
+
+    def check(self) -> tuple[Write, ...]:
+        """Fails with `Stale` if the document has changed; nothing can be said of one that is not there."""
+        return () if self.version is None else (Check(self.key, self.version),)
 
 
 def factors_key(store: Store, tenant_id: str, user_id: str) -> Key:

@@ -83,7 +83,8 @@ class SecondFactors:
         factors, must_enrol = await self._standing(owner.id, user.id)
         methods = factor_rules.usable(factors.value)
         if not methods:
-            return limited(first, must_enrol)
+            checked = msgspec.structs.replace(first, writes=(*first.writes, *factors.check()))
+            return limited(checked, must_enrol)
         at = self._clock()
         asked = SecondFactorChallenge(
             id=f"chl_{os.urandom(_ID_BYTES).hex()}",

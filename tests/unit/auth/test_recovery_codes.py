@@ -8,7 +8,7 @@ from functions.auth.domain import recovery_codes
 from functions.auth.domain.challenge import MAX_ANSWERS
 from functions.auth.domain.guessing import FREE
 from shared.errors import Unauthenticated
-from tests.unit.auth.second_factor import Person, person, refused
+from tests.unit.auth.second_factor import SOURCE, Person, person, refused
 from tests.unit.auth.suite import Suite
 
 pytestmark = pytest.mark.anyio
@@ -77,6 +77,24 @@ async def test_of_thirty_two_uses_of_one_code_at_once_one_succeeds(suite: Suite)
     outcomes = await asyncio.gather(*(attempt(number) for number in range(32)))
     assert outcomes.count("Bearer") == 1
     assert len(suite.bus.events("user.recovery_code_used")) == 1
+
+
+async def test_of_eight_good_answers_to_one_challenge_at_once_one_counts(suite: Suite) -> None:
+    """On the hosted page, where two tabs may send the same form; no code but one is spent."""
+    ada, codes = await with_codes(suite)
+    challenge = (await ada.challenge()).challenge
+
+    async def attempt(code: str) -> str:
+        try:
+            return (await suite.do.hosted_sign_in.second(challenge, code, SOURCE)).session[:4]
+        except Unauthenticated as refusal:
+            return refusal.code
+
+    outcomes = await asyncio.gather(*(attempt(code) for code in codes[:8]))
+    assert outcomes.count("second_factor_refused") == 7
+    kept = (await ada.factors()).recovery_codes
+    assert kept is not None
+    assert len(kept.digests) == recovery_codes.COUNT - 1
 
 
 async def test_new_codes_void_those_of_before(suite: Suite) -> None:

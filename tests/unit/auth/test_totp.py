@@ -1,6 +1,7 @@
 """One-time passwords: shown once, encrypted at rest, each good once."""
 
 import asyncio
+from base64 import b32decode
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -251,6 +252,20 @@ async def test_of_two_enrolments_that_are_begun_the_last_is_confirmed(suite: Sui
     assert kept is not None
     keys = (await suite.do.keys.current()).factors
     assert FactorCipher(keys, ACME, ada.user.id).decrypted(kept.secret) == ada.secret
+
+
+async def test_a_sign_in_that_an_enrolment_overtakes_is_asked_for_it(suite: Suite) -> None:
+    """Between looking for a second factor and beginning the session, one was enrolled."""
+    ada = await person(suite)
+    caller = await ada.principal()
+    begun = await suite.do.totp.begin(caller, ada.actor)
+    ada.secret = b32decode(begun.secret)
+
+    async def enrolling() -> None:
+        await suite.do.totp.confirm(caller, ada.actor, ada.code())
+
+    suite.store.before_commit = enrolling
+    assert (await ada.challenge()).methods == ("totp",)
 
 
 async def test_removing_it_takes_a_recent_second_factor(suite: Suite) -> None:
