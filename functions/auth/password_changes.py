@@ -79,8 +79,8 @@ class PasswordChanges:
         async def attempt() -> None:
             owner, reset, login, user = await self._opened(link)
             await self._store.commit(
-                reset.replace(password_reset.used(reset.value)),
                 *self._changed(owner, login, user, people.signed_out(user.value), password_hash),
+                *_used(reset),
                 *self._told(actor, user.value.id, "password.reset"),
             )
 
@@ -109,8 +109,11 @@ class PasswordChanges:
             accepted = await self._policy.new(new, path="/new_password", words=words, second_factor=False)
             password_hash = await self._passwords.hash(accepted)
             after = user if keep_other_sessions else people.signed_out(user, principal.session_id or "")
+            reset_key = records.link_key(self._store, principal.tenant_id, first.login.key.id)
+            reset = records.found((await self._store.read(reset_key))[0], PasswordReset)
             await self._store.commit(
                 *self._changed(first.owner, first.login, first.user, after, password_hash),
+                *_used(reset),
                 *self._told(actor, user.id, "password.change"),
             )
 
@@ -161,6 +164,11 @@ class PasswordChanges:
                 self._store, tenant_id, actor=actor, action=action, target=user_id, at=self._clock()
             ),
         )
+
+
+def _used(reset: Found[PasswordReset] | None) -> tuple[Write, ...]:
+    """Kept, so that a request that is delivered again is known and brings no link back."""
+    return () if reset is None else (reset.replace(password_reset.used(reset.value)),)
 
 
 def _invalid_token() -> Invalid:
