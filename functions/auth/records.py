@@ -43,7 +43,7 @@ QUERIES = (
     CLIENTS,
     SESSIONS_OF_USER,
     AUDIT,
-    *AUDIT_OF.values(),
+    *(AUDIT_OF[field] for field in AUDIT_OF),
 )
 
 
