@@ -7,9 +7,8 @@ import msgspec
 from functions.auth import session_start
 from functions.auth.browser_sessions import SignedIn
 from functions.auth.client_authentication import AuthenticatedClient
-from functions.auth.domain import roles as role_rules
+from functions.auth.domain import oauth_client
 from functions.auth.domain.session import Session
-from functions.auth.roles_of_tenant import Roles
 from functions.auth.session_end import SessionEnd
 from functions.auth.session_start import Proof
 from functions.auth.sessions import Sessions
@@ -31,13 +30,10 @@ class Allowed(msgspec.Struct, frozen=True):
 
 
 class ClientSessions:
-    def __init__(
-        self, store: Store, sessions: Sessions, session_end: SessionEnd, roles: Roles, clock: Clock
-    ) -> None:
+    def __init__(self, store: Store, sessions: Sessions, session_end: SessionEnd, clock: Clock) -> None:
         self._store = store
         self._sessions = sessions
         self._session_end = session_end
-        self._roles = roles
         self._clock = clock
 
     async def begin(
@@ -49,11 +45,10 @@ class ClientSessions:
     ) -> Tokens:
         """A session, in one commit with `used_up`: what marks as used that which was redeemed.
 
-        Its scopes are those allowed that the person's role still stands for. The client's grants say whether
-        it gets a refresh token. Raises `Stale` where something changed meanwhile.
+        Its scopes are those allowed that the client still has. The client's grants say whether it gets a
+        refresh token. Raises `Stale` where something changed meanwhile.
         """
         owner, user = allowed.by.owner, allowed.by.user
-        stands_for = await self._roles.scopes_of(owner.value.id, user.value.role)
         started = session_start.start(
             self._store,
             owner,
@@ -62,7 +57,7 @@ class ClientSessions:
             client_id=client.client_id,
             at=self._clock(),
             request_id=request_id,
-            scopes=role_rules.held(allowed.scopes, stands_for),
+            scopes=oauth_client.still_granted(client.client, allowed.scopes),
         )
         session = started.session
         await self._store.commit(*started.writes, allowed.by.session.check(), *used_up(session))

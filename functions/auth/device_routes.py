@@ -4,7 +4,7 @@ from functions.auth import pages
 from functions.auth.browser_sessions import SignedIn
 from functions.auth.domain import user_code
 from functions.auth.domain.page_token import Pending
-from functions.auth.page_forms import EXPIRED, PageForms, Sent
+from functions.auth.page_forms import EXPIRED, PageForms
 from functions.auth.pages import SignInForm
 from functions.auth.use_cases import UseCases
 from shared.errors import NotFound, OAuthError, TooManyRequests, Unauthenticated
@@ -46,7 +46,7 @@ class _Handlers:
     async def look(self, call: Call) -> Response:
         sent = await self.forms.sent(call, "device")
         typed = sent.fields.get("user_code", "")
-        signed_in = await self._who(sent)
+        signed_in = await self._do.browser_sessions.find(sent.carried.session)
         if signed_in is None:
             return await self._sign_in(call, user_code.typed(typed) or "")
         if not sent.is_current:
@@ -89,23 +89,15 @@ class _Handlers:
             return self.forms.notice("Device connected", "Go back to your device. This page can be closed.")
         return self.forms.notice("Not connected", "The device gets nothing. This page can be closed.")
 
-    async def _who(self, sent: Sent) -> SignedIn | None:
-        """Whoever the page was shown to; None once that is somebody else, or nobody."""
-        signed_in = await self._do.browser_sessions.find(sent.carried.session)
-        if signed_in is None or signed_in.session.value.id != sent.pending.session_id:
-            return None
-        return signed_in
-
     async def _sign_in(self, call: Call, code: str) -> Response:
         return await self.forms.sign_in(call, Pending("sign_in", user_code=code), SignInForm())
 
     async def _code_page(
         self, call: Call, signed_in: SignedIn, code: str, error: str = "", status: int = 200
     ) -> Response:
-        pending = Pending("device", session_id=signed_in.session.value.id)
         person = signed_in.user.value.email
 
         def filled(token: str) -> str:
             return pages.device(token, person=person, code=code, error=error)
 
-        return await self.forms.shown(call, pending, filled, status=status)
+        return await self.forms.shown(call, Pending("device"), filled, status=status)

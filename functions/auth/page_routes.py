@@ -90,8 +90,9 @@ class _Handlers:
         if signed_in is None:
             return self.forms.notice("Signed out", _SIGNED_OUT)
         person = signed_in.user.value.email
-        pending = Pending("sign_out", session_id=signed_in.session.value.id)
-        return await self.forms.shown(call, pending, lambda token: pages.sign_out(token, person=person))
+        return await self.forms.shown(
+            call, Pending("sign_out"), lambda token: pages.sign_out(token, person=person)
+        )
 
     async def sign_out(self, call: Call) -> Response:
         sent = await self.forms.sent(call, "sign_out")

@@ -118,13 +118,20 @@ class UseCases:
         )
         self.userinfo = Userinfo(store)
         failed = FailedSignIns(store, ports.outbox, clock, ports.sleep)
-        throttle = Throttle(clock, failed.flooded)
+        self.throttle = Throttle(clock, failed.flooded)
         ceremonies = PasskeyCeremonies(ports.issuer)
         proofs = FactorProofs(self.keys, ceremonies)
         factor_log = FactorLog(store, ports.outbox)
         self.second_factors = SecondFactors(store, self.keys, proofs, ceremonies, factor_log, clock)
         self.sign_in = SignIn(
-            store, ports.passwords, self.sessions, self.keys, failed, throttle, self.second_factors, clock
+            store,
+            ports.passwords,
+            self.sessions,
+            self.keys,
+            failed,
+            self.throttle,
+            self.second_factors,
+            clock,
         )
         self.passkey_sign_in = PasskeySignIn(
             store, self.keys, proofs, ceremonies, factor_log, self.sign_in, clock
@@ -145,7 +152,7 @@ class UseCases:
         self.hosted_sign_in = HostedSignIn(
             self.sign_in, self.second_factors, self.browser_sessions, self.keys, clock
         )
-        client_sessions = ClientSessions(store, self.sessions, self.session_end, self.roles, clock)
+        client_sessions = ClientSessions(store, self.sessions, self.session_end, clock)
         codes = AuthorizationCodes(
             store, self.keys, self.roles, self.browser_sessions, client_sessions, ports.issuer, clock
         )

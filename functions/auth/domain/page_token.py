@@ -28,7 +28,7 @@ Step = Literal["sign_in", "second_factor", "device", "device_decision", "sign_ou
 class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
     """The step that a form takes, and what it is for: a client's `request`, or a device's `user_code`.
 
-    `challenge` belongs to the second factor, `session_id` to whom a decision or a sign-out is for.
+    `challenge` belongs to the second factor; `session_id` is whose decision it is.
     """
 
     step: Step

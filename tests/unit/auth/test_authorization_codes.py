@@ -1,12 +1,15 @@
 """Authorization codes: for one client, for a minute, once."""
 
 import asyncio
-from typing import Any
 
+import msgspec
 import pytest
 
+from functions.auth import records
+from functions.auth.domain.oauth_client import OAuthClient
 from functions.auth.domain.session import Session
-from shared.store import Query
+from shared.ids import new_id
+from shared.store import Create, Query
 from shared.store.bodies import from_body
 from tests.unit.auth.browser import CALLBACK, VERIFIER, Browser, add_client, claims
 from tests.unit.auth.suite import ACME, SESSIONS, Suite
@@ -153,10 +156,7 @@ async def test_a_role_that_changed_meanwhile_counts(browser: Browser) -> None:
     await browser.authorize(CLIENT, scope="openid tenant:read users:read")
     await browser.sign_in("bob@acme.test")
 
-    def demoted(user: Any) -> Any:
-        return type(user)(**{**{f: getattr(user, f) for f in user.__struct_fields__}, "role": "member"})
-
-    await change_user(suite, member, demoted)
+    await change_user(suite, member, lambda user: msgspec.structs.replace(user, role="member"))
     tokens = (await browser.redeem(browser.answered()["code"], CLIENT)).json()
     assert tokens["scope"] == "openid tenant:read"
 
@@ -180,3 +180,15 @@ async def test_a_public_client_proves_itself_by_pkce_alone(browser: Browser) -> 
         "client_id": client,
     }
     assert (await browser.client.post("/oauth2/token", data=form)).status_code == 200
+
+
+async def test_a_client_that_was_narrowed_meanwhile_gets_what_it_still_has(browser: Browser) -> None:
+    suite = browser.suite
+    code = await browser.code(CLIENT)
+    doc = (await suite.store.inner.read(records.client_key(suite.store, ACME, "cli_web")))[0]
+    found = records.found(doc, OAuthClient)
+    assert found is not None
+    marker = Create(suite.store.tenant(ACME).key("audit", new_id("aud")), {})
+    narrowed = msgspec.structs.replace(found.value, scopes=("openid",))
+    await suite.store.inner.commit(marker, found.replace(narrowed))
+    assert (await browser.redeem(code, CLIENT)).json()["scope"] == "openid"
