@@ -77,6 +77,7 @@ class _Password:
 
     async def forgot(self, call: Call) -> Response:
         asked = await call.json(people_views.ForgotRequest)
+        await self._do.throttle.spend(asked.tenant, _source(call, None))
         await self._do.password_changes.forgot(asked.tenant, asked.email)
         return _ACCEPTED
 

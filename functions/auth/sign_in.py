@@ -96,7 +96,7 @@ class SignIn:
 
     async def first_factor(self, slug: str, email: str, secret: str, source: Source) -> FirstFactor:
         """Raises `Unauthenticated` `invalid_credentials`; `Forbidden` `tenant_suspended` or
-        `tenant_not_active` with the right password only; `TooManyRequests` `too_many_sign_ins`; `Invalid`;
+        `tenant_not_active` with the right password only; `TooManyRequests` `too_many_tries`; `Invalid`;
         `Unavailable` when too many wait.
         """
         address = email_rules.canonical(email)

@@ -1,4 +1,4 @@
-"""How often sign-ins may fail: from one address, in one tenant. Asked before anything is read or hashed."""
+"""How often anonymous requests may fail, or cost: from one address, in one tenant. Asked before all else."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -20,6 +20,8 @@ IPV6_PREFIX_BITS = 56
 counts alone: those beside it belong to others.
 """
 
+_Taken = tuple[Buckets, str]
+
 Alarm = Callable[[str, Source], Awaitable[None]]
 
 
@@ -35,7 +37,7 @@ class Throttle:
 
     @asynccontextmanager
     async def trying(self, slug: str, source: Source, seen: KnownDevice | None) -> AsyncIterator[None]:
-        """Round a try that fails with `Unauthenticated`. Raises `TooManyRequests` `too_many_sign_ins`.
+        """Round a try that fails with `Unauthenticated`. Raises `TooManyRequests` `too_many_tries`.
 
         From a known device it counts for the person whose device it is, and for nobody else: whoever fails
         elsewhere keeps nobody out.
@@ -43,14 +45,8 @@ class Throttle:
         if seen is not None:
             taken = [(self._people, f"{seen.tenant_id}/{seen.user_id}")]
         else:
-            taken = [(self._addresses, prefix(source.ip)), (self._tenants, slug if is_id(slug) else "")]
-        for place, (buckets, key) in enumerate(taken):
-            wait = buckets.take(key)
-            if wait:
-                _give_back(taken[:place])
-                if buckets is self._tenants and not self._alarms.take(slug):
-                    await self._alarm(slug, source)
-                raise _too_many(wait)
+            taken = self._anonymous(slug, source)
+        await self._take(taken, slug, source)
         try:
             yield
         except Unauthenticated:
@@ -59,6 +55,22 @@ class Throttle:
             _give_back(taken)
             raise
         _give_back(taken)
+
+    async def spend(self, slug: str, source: Source) -> None:
+        """For a request that costs in any case, as one for a mail does. Raises what `trying` does."""
+        await self._take(self._anonymous(slug, source), slug, source)
+
+    def _anonymous(self, slug: str, source: Source) -> list[_Taken]:
+        return [(self._addresses, prefix(source.ip)), (self._tenants, slug if is_id(slug) else "")]
+
+    async def _take(self, taken: list[_Taken], slug: str, source: Source) -> None:
+        for place, (buckets, key) in enumerate(taken):
+            wait = buckets.take(key)
+            if wait:
+                _give_back(taken[:place])
+                if buckets is self._tenants and not self._alarms.take(slug):
+                    await self._alarm(slug, source)
+                raise _too_many(wait)
 
 
 def prefix(ip: str) -> str:
@@ -74,14 +86,14 @@ def prefix(ip: str) -> str:
     return str(address)
 
 
-def _give_back(taken: list[tuple[Buckets, str]]) -> None:
+def _give_back(taken: list[_Taken]) -> None:
     for buckets, key in taken:
         buckets.give_back(key)
 
 
 def _too_many(wait: int) -> TooManyRequests:
     return TooManyRequests(
-        "too_many_sign_ins",
-        "Too many sign-ins failed. Wait a little, then try again.",
+        "too_many_tries",
+        "Too many tries from here, or in this tenant. Wait a little, then try again.",
         headers={"Retry-After": str(wait)},
     )

@@ -12,6 +12,7 @@ from functions.auth import records, routes
 from functions.auth.domain import guessing
 from functions.auth.domain.guessing import Failures
 from functions.auth.domain.people import Login, User
+from functions.auth.failed_sign_ins import Source
 from functions.auth.throttle import PER_ADDRESS
 from shared.http.app import App
 from shared.ids import new_id
@@ -104,7 +105,7 @@ async def test_an_address_that_is_only_claimed_changes_nothing(client: httpx.Asy
         )
         assert answer.status_code == 401
     refused = await sign_in(client, "198.51.100.77, 192.0.2.1", password=WRONG)
-    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_sign_ins")
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_tries")
     assert int(refused.headers["Retry-After"]) == 6
     assert (await sign_in(client, "192.0.2.1, 192.0.2.2")).status_code == 200
 
@@ -155,3 +156,17 @@ async def test_the_login_document_keeps_nothing_that_was_tried(
     assert found.value == Login(
         found.value.user_id, found.value.password_hash, failures=Failures(1, suite.clock())
     )
+
+
+async def test_mails_that_anybody_can_ask_for_are_bounded(suite: Suite, client: httpx.AsyncClient) -> None:
+    """L3, L5: what is refused has written nothing."""
+    asked = {"tenant": "acme", "email": OWNER}
+    headers = {"X-Forwarded-For": "192.0.2.1"}
+    for _ in range(PER_ADDRESS.burst):
+        await suite.do.throttle.spend("globex", Source("192.0.2.1"))
+    commits = len(suite.store.commits)
+    refused = await client.post("/v1/auth/password/forgot", json=asked, headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_tries")
+    assert len(suite.store.commits) == commits
+    elsewhere = {"X-Forwarded-For": "192.0.2.2"}
+    assert (await client.post("/v1/auth/password/forgot", json=asked, headers=elsewhere)).status_code == 202

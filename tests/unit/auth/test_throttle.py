@@ -107,7 +107,7 @@ async def test_one_address_trying_many_accounts_is_told_to_wait() -> None:
         assert await trying(f"tenant-{number}", ends=WRONG) is None
     refused = await trying("another", ends=WRONG)
     assert refused is not None
-    assert (refused.status, refused.code, refused.headers) == (429, "too_many_sign_ins", {"Retry-After": "6"})
+    assert (refused.status, refused.code, refused.headers) == (429, "too_many_tries", {"Retry-After": "6"})
     assert await trying("another", "192.0.2.2") is None
     trying.clock.move(6)
     assert await trying() is None
@@ -144,6 +144,17 @@ async def test_what_does_not_fail_costs_nothing() -> None:
     for _ in range(3 * PER_ADDRESS.burst):
         assert await trying() is None
         assert await trying(ends=Unavailable("password_queue_full", "Later.")) is None
+
+
+async def test_what_costs_in_any_case_is_spent_in_any_case() -> None:
+    """L3, L5: mails that somebody asks for, to whomever."""
+    trying = Trying()
+    for _ in range(PER_ADDRESS.burst):
+        await trying.throttle.spend("acme", Source("192.0.2.1"))
+    with pytest.raises(TooManyRequests):
+        await trying.throttle.spend("globex", Source("192.0.2.1"))
+    assert await trying() is not None
+    await trying.throttle.spend("acme", Source("192.0.2.2"))
 
 
 async def test_so_many_at_once_are_let_in_and_no_more() -> None:
