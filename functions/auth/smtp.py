@@ -4,6 +4,7 @@ import asyncio
 import re
 import smtplib
 import ssl
+from contextlib import suppress
 from email.headerregistry import Address
 
 from shared.errors import Unavailable
@@ -47,19 +48,33 @@ class SmtpMailer:
             raise _unavailable(type(outage).__name__) from None
 
     def _hand_over(self, recipient: str, message: bytes, password: str) -> None:
-        settings = self._settings
         trusted = self._trusted or ssl.create_default_context()
-        with _connection(settings, trusted) as server:
-            if settings.tls == "starttls":
-                server.starttls(context=trusted)
-            if settings.user:
-                server.login(settings.user, password)
-            server.ehlo_or_helo_if_needed()
-            if not recipient.isascii() and not server.has_extn("smtputf8"):
-                raise Rejected("mail_refused", "The mail server takes no address beyond ASCII.")
-            options = ["BODY=8BITMIME"] if server.has_extn("8bitmime") else []
-            options += [] if recipient.isascii() else ["SMTPUTF8"]
-            server.sendmail(settings.sender, [recipient], message, mail_options=options)
+        server = _connection(self._settings, trusted)
+        try:
+            self._say(server, trusted, recipient, message, password)
+        finally:
+            with suppress(smtplib.SMTPException, OSError):  # what was said before counts
+                server.quit()
+            server.close()
+
+    def _say(
+        self,
+        server: smtplib.SMTP,
+        trusted: ssl.SSLContext,
+        recipient: str,
+        message: bytes,
+        password: str,
+    ) -> None:
+        if self._settings.tls == "starttls":
+            server.starttls(context=trusted)
+        if self._settings.user:
+            server.login(self._settings.user, password)
+        server.ehlo_or_helo_if_needed()
+        if not recipient.isascii() and not server.has_extn("smtputf8"):
+            raise Rejected("mail_refused", "The mail server takes no address beyond ASCII.")
+        options = ["BODY=8BITMIME"] if server.has_extn("8bitmime") else []
+        options += [] if recipient.isascii() else ["SMTPUTF8"]
+        server.sendmail(self._settings.sender, [recipient], message, mail_options=options)
 
 
 def _connection(settings: Smtp, trusted: ssl.SSLContext) -> smtplib.SMTP:
