@@ -1,5 +1,6 @@
 """What ends an access token before it expires: whom it hits, how soon, for how long, and what it may cost."""
 
+import ast
 import asyncio
 import random
 from datetime import timedelta
@@ -91,6 +92,36 @@ def test_r8_j30_whoever_or_whatever_was_ended_is_refused_within_the_bound(
         await world.verify(other)
 
     asyncio.run(story())
+
+
+def test_every_instance_refuses_within_the_bound_whenever_it_asked_last() -> None:
+    """Of any function: each has a verifier of its own, and none of them waits for another."""
+    world = World()
+
+    async def story() -> None:
+        token = KEY.token()
+        instances = []
+        for _ in range(6):
+            instances.append(Verifier(world.store, ISSUER, ISSUER, world.clock))
+            for verifier in instances:
+                await verifier.verify(token)
+            world.clock.move(5)
+        world.revoke("usr_1", after=30)
+        world.clock.move(BOUND)
+        for verifier in instances:
+            with pytest.raises(Unauthenticated):
+                await verifier.verify(token)
+
+    asyncio.run(story())
+
+
+def test_every_function_declares_what_its_verifier_asks() -> None:
+    mains = sorted((Path(revocations.__file__).parents[1] / "functions").glob("*/main.py"))
+    assert len(mains) == 3
+    for main in mains:
+        assigned = [node for node in ast.parse(main.read_text()).body if isinstance(node, ast.Assign)]
+        (queries,) = [node for node in assigned if ast.unparse(node.targets[0]) == "QUERIES"]
+        assert "revocations.QUERIES" in ast.unparse(queries.value), main
 
 
 def test_j29_another_spelling_of_a_revoked_token_is_refused_as_well() -> None:

@@ -145,6 +145,36 @@ async def test_a_crash_between_the_sessions_is_made_good_by_the_next_delivery(
         assert not await is_in(suite, tokens)
 
 
+async def test_r7_a_refresh_that_is_under_way_saves_nobody(suite: Suite, owner: None) -> None:
+    """The kill comes between what the refresh has read and its commit."""
+    tokens, user_id, _ = await signed_in(suite)
+
+    async def kill() -> None:
+        await ask(suite, user_id=user_id)
+
+    suite.store.before_commit = kill
+    assert not await goes_on(suite, tokens)
+    suite.clock.move(BOUND)
+    assert not await is_in(suite, tokens)
+
+
+async def test_r7_a_refresh_that_came_just_before_ends_as_well(suite: Suite, owner: None) -> None:
+    """It comes between what the kill has read and its commit: both tokens it gave are dead."""
+    tokens, _, session_id = await signed_in(suite)
+    fresh: list[Tokens] = []
+
+    async def refresh() -> None:
+        suite.clock.move(5)
+        fresh.append(await suite.refresh(tokens.refresh_token))
+        suite.clock.move(-5)  # another instance, whose clock is behind, carries out the kill
+
+    suite.store.before_commit = refresh
+    await ask(suite, session_id=session_id)
+    suite.clock.move(BOUND)
+    assert not await is_in(suite, fresh[0])
+    assert not await goes_on(suite, fresh[0])
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
