@@ -4,6 +4,7 @@ import asyncio
 import re
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from functions.auth.domain.one_time_link import OneTimeLink
@@ -205,3 +206,61 @@ async def test_users_are_seen_in_their_own_tenant_only(suite: Suite) -> None:
         answers.add(str(refused.value))
     assert len(answers) == 1
     assert (await suite.users.page("tnt_globex", 20, None)).items == []
+
+
+async def test_an_invitation_is_sent_again_and_only_the_newest_link_works(suite: Suite) -> None:
+    who = principal("owner")
+    first = await suite.invite("bob@acme.test")
+    (invitation,) = (await suite.invitations.page(ACME, 20, None)).items
+    suite.clock.move(8 * 86_400)
+    who = msgspec.structs.replace(who, issued_at=suite.clock())
+    again = await suite.invitations.resend(who, ACTOR, invitation.id)
+    assert again.expires_at == suite.clock() + INVITATION_LIFETIME
+    assert await suite.invitations.get(ACME, invitation.id) == again
+    assert len(suite.bus.events("mail.requested")) == 2
+    assert (await refusal(suite, first)).fields[0].code == "invalid_token"
+    newest = suite.links.text(OneTimeLink("invitation", ACME, invitation.id, "2"))
+    assert (await suite.invitations.accept(newest, PASSWORD, "Bob", "req_1")).email == "bob@acme.test"
+    with pytest.raises(Conflict, match="invitation_used"):
+        await suite.invitations.resend(who, ACTOR, invitation.id)
+    with pytest.raises(Conflict, match="invitation_used"):
+        await suite.invitations.revoke(who, ACTOR, invitation.id)
+
+
+async def test_a_revoked_invitation_opens_nothing_and_is_not_sent(suite: Suite) -> None:
+    token = await suite.invite("bob@acme.test")
+    (invitation,) = (await suite.invitations.page(ACME, 20, None)).items
+    for _ in range(2):
+        await suite.invitations.revoke(principal("admin"), ACTOR, invitation.id)
+    assert (await refusal(suite, token)).code == "invitation_revoked"
+    await suite.deliver_published("mail.requested")
+    assert not suite.mailbox.exists()
+    with pytest.raises(Conflict, match="invitation_revoked"):
+        await suite.invitations.resend(principal("admin"), ACTOR, invitation.id)
+    assert (await suite.audit()).count("invitation.revoke") == 1
+    assert len(suite.bus.events("user.invitation_revoked")) == 1
+
+
+async def test_an_owners_invitation_is_not_an_admins_to_take_back_or_send(suite: Suite) -> None:
+    await suite.invite("bob@acme.test", "owner")
+    (invitation,) = (await suite.invitations.page(ACME, 20, None)).items
+    for change in (suite.invitations.revoke, suite.invitations.resend):
+        with pytest.raises(Forbidden, match="role_not_grantable"):
+            await change(principal("admin"), ACTOR, invitation.id)
+
+
+async def test_anothers_and_nobodys_invitation_are_equally_unknown(suite: Suite) -> None:
+    """T3, T5, T6"""
+    await suite.add_tenant("tnt_globex", "globex")
+    await suite.invite("eve@globex.test", tenant_id="tnt_globex")
+    (foreign,) = (await suite.invitations.page("tnt_globex", 20, None)).items
+    answers = set()
+    for invitation_id in (foreign.id, "inv_none", "../x", "a\0b"):
+        with pytest.raises(NotFound) as refused:
+            await suite.invitations.get(ACME, invitation_id)
+        answers.add(str(refused.value))
+        for change in (suite.invitations.revoke, suite.invitations.resend):
+            with pytest.raises(NotFound) as refused:
+                await change(principal("owner"), ACTOR, invitation_id)
+            answers.add(str(refused.value))
+    assert len(answers) == 1
