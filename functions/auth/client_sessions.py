@@ -58,6 +58,7 @@ class ClientSessions:
             at=self._clock(),
             request_id=request_id,
             scopes=oauth_client.still_granted(client.client, allowed.scopes),
+            resource=allowed.resource,
         )
         session = started.session
         await self._store.commit(*started.writes, allowed.by.session.check(), *used_up(session))
@@ -66,7 +67,6 @@ class ClientSessions:
             session,
             session.scopes,
             refreshable=client.client is not None and "refresh_token" in client.client.grant_types,
-            audience=allowed.resource,
             nonce=allowed.nonce,
         )
 

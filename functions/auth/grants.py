@@ -50,10 +50,10 @@ class ClientCredentialsGrant:
 
 
 def audience_of(client: AuthenticatedClient, form: Mapping[str, str], issuer: str) -> str | None:
-    """Whom a token is for (RFC 8707): None for this API. Raises `OAuthError` `invalid_target`."""
+    """Whom a token is asked for (RFC 8707); None: nobody is named. Raises `OAuthError` `invalid_target`."""
     resource = form.get("resource")
     if resource in (None, issuer):
-        return None
+        return resource
     if client.client is None or resource not in client.client.resources:
         raise OAuthError(400, "invalid_target", "The resource is not one that the client may ask for.")
     return resource

@@ -43,9 +43,11 @@ def start(
     request_id: str,
     scopes: Sequence[str] | None = None,
     user_agent: str = "",
+    resource: str | None = None,
 ) -> Started:
     """`scopes`: those that the client was granted; None for all that the user's role can stand for, of which
     a token gets what it stands for. `user_agent`: of the program in which somebody signs in.
+    `resource`: as the session has it.
     """
     tenant_id, person = owner.value.id, user.value
     session = Session(
@@ -60,6 +62,7 @@ def start(
         amr=proof.amr,
         user_epoch=person.epoch,
         device=device_label.of(user_agent),
+        resource=resource,
     )
     recorded = audit.record(
         store,

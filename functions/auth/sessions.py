@@ -59,8 +59,9 @@ class Sessions:
         """A new access token, and the successor of the refresh token `text`.
 
         Raises `OAuthError`: `invalid_grant` for whatever is no live token of this client (another client's
-        stays what it was), and `invalid_scope`. A token that is older than `session.present` allows ends the
-        session: `security.refresh_token_reused`.
+        stays what it was), `invalid_scope`, and `invalid_target` for another API than the session is for.
+        A token that is older than `session.present` allows ends the session:
+        `security.refresh_token_reused`.
         """
         token = (await self._keys.current()).refresh_tokens.read(text)
         if token is None or client.tenant_id not in ("", token.tenant_id):
@@ -91,7 +92,7 @@ class Sessions:
             scopes=roles.held(scopes, stands_for),
             roles=session.roles,
             session=session,
-            audience=audience,
+            audience=audience or session.resource,
         )
         if refreshable:
             keys = await self._keys.current()
@@ -124,6 +125,8 @@ class Sessions:
             raise _invalid_grant()
         if not people.is_in_force(user.value, session.value):
             raise _invalid_grant()
+        if audience is not None and session.value.resource not in (None, audience):
+            raise OAuthError(400, "invalid_target", "The sign-in was for another resource.")
         current = session_rules.of_user(session.value, user.value.role)
         now, valid_after = self._clock(), owner.value.tokens_valid_after
         outcome = session_rules.present(current, token.generation, now, valid_after)

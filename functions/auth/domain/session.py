@@ -19,7 +19,8 @@ class Session(msgspec.Struct, frozen=True):
 
     `amr` (RFC 8176) and `authenticated_at` say how and when the user last proved who they are. `used_at` is
     when the newest generation was made, `before_used_at` when the one before it was. `user_epoch` is that of
-    the user when it began, `device` what its person would call the program.
+    the user when it began, `device` what its person would call the program. `resource` is the one API that
+    its client was given access to (RFC 8707); None: this one, or whichever it asks for.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Session(msgspec.Struct, frozen=True):
     before_used_at: datetime | None = None
     user_epoch: int = 0
     device: str = ""
+    resource: str | None = None
 
 
 class Rotated(msgspec.Struct, frozen=True):

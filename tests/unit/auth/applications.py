@@ -66,7 +66,14 @@ async def machine(suite: Suite, *scopes: str, **changes: Any) -> Application:
     return await register(suite, **(of_machine | {"scopes": scopes or ("usage:read",)} | changes))
 
 
-async def given(suite: Suite, application: Application, user: User, *scopes: str, **more: Any) -> Tokens:
+async def given(
+    suite: Suite,
+    application: Application,
+    user: User,
+    *scopes: str,
+    resource: str | None = None,
+    **more: Any,
+) -> Tokens:
     """What the client holds once the person has signed in to it."""
     tenant_doc, user_doc = await suite.store.read(
         tenant.key(suite.store, ACME), records.user_key(suite.store, ACME, user.id)
@@ -83,6 +90,7 @@ async def given(suite: Suite, application: Application, user: User, *scopes: str
         at=suite.clock(),
         request_id="req_1",
         scopes=scopes or application.client.scopes,
+        resource=resource,
     )
     await suite.store.commit(*started.writes)
     return await suite.sessions.tokens(owner.value, started.session, started.session.scopes, **more)

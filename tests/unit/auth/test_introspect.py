@@ -173,6 +173,25 @@ async def test_a_token_for_another_api_says_so(suite: Suite) -> None:
         await suite.verifier.verify(issued.access_token)
 
 
+async def test_a_sign_in_for_another_api_stays_with_it(suite: Suite) -> None:
+    """RFC 8707 §2.2: whether its refresh names it or not; nobody else can be named."""
+    reports, other = "https://reports.acme.test", "https://other.acme.test"
+    client, user = await register(suite, resources=(reports, other)), await suite.add_user()
+    newest = await applications.given(suite, client, user, resource=reports)
+    for form in ({}, {"resource": reports}):
+        assert (await look(suite, newest.access_token, client)).aud == reports
+        newest = await applications.refresh(suite, client, newest.refresh_token, **form)
+    for resource in (other, ISSUER, "https://evil.test"):
+        with pytest.raises(OAuthError) as refusal:
+            await applications.refresh(suite, client, newest.refresh_token, resource=resource)
+        assert refusal.value.code == "invalid_target"
+    anywhere = await applications.given(suite, client, user)
+    moved = await applications.refresh(suite, client, anywhere.refresh_token, resource=other)
+    assert (await look(suite, moved.access_token, client)).aud == other
+    back = await applications.refresh(suite, client, moved.refresh_token)
+    assert (await look(suite, back.access_token, client)).aud == ISSUER
+
+
 @pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
 async def test_revoking_a_token_of_a_session_ends_the_session(
     suite: Suite, client: Application, tokens: Tokens, kind: str
