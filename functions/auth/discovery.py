@@ -10,6 +10,7 @@ from functions.auth.client_authentication import METHODS
 from functions.auth.domain.oauth_client import DEVICE_CODE, OIDC_SCOPES
 from functions.auth.domain.roles import SCOPES
 from functions.auth.userinfo import Claims
+from shared.keyring import ALGORITHMS
 
 _ID_TOKEN = ("iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid", "tid")
 
@@ -34,7 +35,7 @@ def metadata(issuer: str, grant_types: Collection[str]) -> bytes:
         "grant_types_supported": sorted(grant_types),
         "response_types_supported": [],
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": ["ES256"],
+        "id_token_signing_alg_values_supported": sorted(ALGORITHMS),  # a rotation may change it
         "scopes_supported": sorted(SCOPES | OIDC_SCOPES),
         "claims_supported": sorted({*_ID_TOKEN, *Claims.__struct_fields__}),
         "acr_values_supported": ["aal1", "aal2"],
@@ -56,5 +57,5 @@ def _of_the_code_flow(issuer: str) -> dict[str, Any]:
         "response_modes_supported": ["query"],
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": True,
-        "prompt_values_supported": ["none", "login", "consent"],
+        "prompt_values_supported": ["none", "login", "select_account", "consent"],
     }
