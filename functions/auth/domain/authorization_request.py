@@ -101,13 +101,13 @@ def read(pairs: Pairs, to: Addressee, audiences: Collection[str]) -> Authorizati
 
 
 def api_scope(text: str | None) -> str | None:
-    """`scope` without `offline_access`. Raises `OAuthError` `invalid_scope` for what is no list of scopes."""
+    """`scope`, each once, without `offline_access`. Raises `OAuthError` `invalid_scope` for what is none."""
     if text is None:
         return None
     scopes = text.split(" ")
     if not all(map(_SCOPE_TOKEN.fullmatch, scopes)):
         raise _refused("invalid_scope", "scope is a list of words with one space between each two.")
-    return " ".join(scope for scope in scopes if scope != OFFLINE_ACCESS)
+    return " ".join(scope for scope in dict.fromkeys(scopes) if scope != OFFLINE_ACCESS)
 
 
 def must_sign_in(request: AuthorizationRequest, authenticated_at: datetime, at: datetime) -> bool:

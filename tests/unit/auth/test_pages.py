@@ -8,7 +8,9 @@ import pytest
 
 from functions.auth import pages
 from functions.auth.domain.page_token import LIFETIME, Opened, PageTokens, Pending
+from functions.auth.domain.security_policy import SecurityPolicy
 from functions.auth.page_cookies import PageCookies
+from tests.authenticator import Authenticator
 from tests.unit.auth.browser import Browser, add_client, claims
 from tests.unit.auth.second_factor import person
 from tests.unit.auth.suite import ACME, OWNER, PASSWORD, Suite
@@ -260,6 +262,31 @@ async def test_a_second_factor_page_that_is_too_old_begins_anew(suite: Suite) ->
     page = await browser.send(code=someone.code())
     assert page.status_code == 400
     assert 'name="password"' in page.text
+
+
+async def test_who_has_only_a_passkey_is_told_what_to_do(suite: Suite) -> None:
+    someone = await person(suite)
+    await someone.enrol_passkey(Authenticator())
+    await add_client(suite)
+    browser = Browser(suite)
+    await browser.authorize(CLIENT)
+    page = await browser.sign_in()
+    assert page.status_code == 403
+    assert "passkey, which this page cannot ask for" in page.text
+    assert not await is_signed_in(browser)
+
+
+async def test_who_lacks_the_second_factor_that_is_required_gets_nowhere(suite: Suite) -> None:
+    ada, bob = await person(suite), await person(suite, "bob@acme.test", "member")
+    required = SecurityPolicy("required", ("totp",))
+    await suite.do.tenant_security.replace(await ada.enrol_totp(), ada.actor, required)
+    await add_client(suite)
+    browser = Browser(suite)
+    await browser.authorize(CLIENT)
+    page = await browser.sign_in(bob.email)
+    assert page.status_code == 403
+    assert "asks for a second factor" in page.text
+    assert not await is_signed_in(browser)
 
 
 async def test_fields_are_labelled_and_say_what_they_are(browser: Browser) -> None:
