@@ -126,7 +126,7 @@ async def test_wrong_expired_and_foreign_challenges_look_the_same(suite: Suite) 
     await ada.enrol_totp()
     suite.clock.move(30)
     challenge = await ada.challenge()
-    texts = [challenge.challenge[:-1] + "A", "sf1_x", "", "pk1_" + challenge.challenge[4:]]
+    texts = [challenge.challenge[:-5] + "AAAAA", "sf1_x", "", "pk1_" + challenge.challenge[4:]]
     seen: set[tuple[int, str, str]] = set()
 
     async def see(doing: object) -> None:
