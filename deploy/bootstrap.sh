@@ -83,7 +83,7 @@ gcloud firestore databases describe --database="$DATABASE" >/dev/null 2>&1 ||
 gcloud firestore databases update --database="$DATABASE" --enable-pitr --delete-protection >/dev/null
 
 # --- topics, and secrets, which tell auth over its topic when a version is disabled: auth makes the values of
-# its own on its first request, Stripe's are added by hand
+# its own on its first request, Stripe's and the mail server's are added by hand
 
 bash deploy/steps/topics.sh
 gcloud pubsub topics add-iam-policy-binding auth-events \
@@ -113,6 +113,7 @@ rotating() { # NAME DAYS
 
 for name in auth-signing-key auth-refresh-key auth-link-key; do rotating "$name" 90; done
 for name in auth-api-key-pepper auth-factor-key; do rotating "$name" 360; done
+secret smtp-password auth roles/secretmanager.secretAccessor
 for name in stripe-api-key stripe-webhook-secret; do
   secret "$name" billing roles/secretmanager.secretAccessor
 done

@@ -14,6 +14,10 @@ case $function in
   auth)
     entry=auth_handler label=authentication
     settings+=("PUBLIC_BUCKET=$PUBLIC_BUCKET")
+    for smtp in HOST PORT TLS USER PASSWORD_SECRET FROM; do
+      smtp=SMTP_$smtp
+      if [[ -n ${!smtp:-} ]]; then settings+=("$smtp=${!smtp}"); fi
+    done
     ;;
   billing)
     entry=billing_handler label=billing

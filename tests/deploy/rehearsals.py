@@ -23,6 +23,12 @@ GIVEN = {
     "_STRIPE_WEBHOOK_SECRETS": "",
     "_TRUSTED_HOPS": "2",
     "_PASSWORD_RANGE_URL": "",
+    "_SMTP_HOST": "",
+    "_SMTP_PORT": "",
+    "_SMTP_TLS": "",
+    "_SMTP_USER": "",
+    "_SMTP_PASSWORD_SECRET": "",
+    "_SMTP_FROM": "",
 }
 """Every substitution: whoever deploys writes other defaults into the file, and the pipeline tests itself."""
 EVENT_SERVICES = {

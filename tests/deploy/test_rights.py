@@ -93,7 +93,8 @@ def test_auth_has_its_secrets_and_the_rights_to_them(rehearsed: Rehearsed) -> No
         for one in commands(rehearsed.setup, "secrets", "add-iam-policy-binding")
         if one["--member"] == f"serviceAccount:{account('auth')}"
     }
-    assert rights == {(name, role) for name in names for role in ("secretAccessor", "secretVersionManager")}
+    own = {(name, role) for name in names for role in ("secretAccessor", "secretVersionManager")}
+    assert rights == own | {("energent-production-smtp-password", "secretAccessor")}
     updates = commands(rehearsed.setup, "secrets", "update")
     told = {one["name"]: one["--add-topics"] for one in updates if "--add-topics" in one}
     assert told == dict.fromkeys(names, f"projects/{PROJECT}/topics/auth-events")
