@@ -10,8 +10,6 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from functions.auth.domain.sealed import SealingKeys
-from functions.auth.key_rings import FACTOR_SECRET
-from shared.secrets import SecretUnusable
 
 _NONCE_BYTES = 12
 
@@ -30,29 +28,28 @@ class FactorCipher:
 
     def encrypted(self, secret: bytes) -> str:
         """AES-128-GCM: key version, a dot, base64url of nonce and ciphertext."""
-        nonce = os.urandom(_NONCE_BYTES)
-        sealed = nonce + self._cipher(self.key_version).encrypt(nonce, secret, None)
+        nonce, key = os.urandom(_NONCE_BYTES), self._totp_key(self.key_version)
+        if key is None:
+            raise ValueError(f"no key of version {self.key_version}")
+        sealed = nonce + AESGCM(key).encrypt(nonce, secret, None)
         return f"{self.key_version}.{urlsafe_b64encode(sealed).decode()}"
 
-    def decrypted(self, text: str) -> bytes:
-        """The inverse. Raises `SecretUnusable` where the version of the key is gone."""
+    def decrypted(self, text: str) -> bytes | None:
+        """The inverse; None where the version of the key was removed, which voids what it made."""
         version, _, sealed = text.partition(".")
-        raw = urlsafe_b64decode(sealed)
-        return self._cipher(int(version)).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], None)
+        raw, key = urlsafe_b64decode(sealed), self._totp_key(int(version))
+        return None if key is None else AESGCM(key).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], None)
 
     def is_outdated(self, text: str) -> bool:
         """Whether `text` was encrypted with another version than today's."""
         return text.partition(".")[0] != str(self.key_version)
 
     def digest(self, code: str, version: int) -> str:
-        """What is kept of a recovery code. Raises `SecretUnusable` where the version of the key is gone."""
-        return self._mac(version, b"recovery-code\0", code.encode()).hex()
+        """What is kept of a recovery code; empty, like no other, where the version of the key was removed."""
+        return (self._mac(version, b"recovery-code\0", code.encode()) or b"").hex()
 
-    def _cipher(self, version: int) -> AESGCM:
-        return AESGCM(self._mac(version, b"totp-secret\0", b""))
+    def _totp_key(self, version: int) -> bytes | None:
+        return self._mac(version, b"totp-secret\0", b"")
 
-    def _mac(self, version: int, purpose: bytes, message: bytes) -> bytes:
-        mac = self._keys.mac(version, purpose + self._owner + b"\0" + message)
-        if mac is None:
-            raise SecretUnusable(FACTOR_SECRET, version, "not in the ring any more, but still in use")
-        return mac
+    def _mac(self, version: int, purpose: bytes, message: bytes) -> bytes | None:
+        return self._keys.mac(version, purpose + self._owner + b"\0" + message)

@@ -48,7 +48,7 @@ class FactorProofs:
     async def judge(
         self, tenant_id: str, factors: Factors, answer: Answer, challenge: str, at: datetime
     ) -> Proven | Refused:
-        """`challenge` is the text that a passkey has to sign. Raises `SecretUnusable`."""
+        """`challenge` is the text that a passkey has to sign. Raises `Unavailable` without the keys."""
         cipher = FactorCipher((await self._keys.current()).factors, tenant_id, factors.user_id)
         if answer.totp is not None:
             return _totp(factors, cipher, answer.totp, at)
@@ -80,6 +80,8 @@ def _totp(factors: Factors, cipher: FactorCipher, code: str, at: datetime) -> Pr
     if not guessing.may_try(factors.totp_failures, at):
         return Refused("totp", "too_early", None)
     secret = cipher.decrypted(known.secret)
+    if secret is None:
+        return Refused("totp", "wrong", None)
     step = totp.matched(secret, code, at, known.used_step)
     if step is None:
         failures = guessing.failed(factors.totp_failures, at)

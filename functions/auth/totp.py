@@ -81,7 +81,7 @@ class TotpEnrolment:
             if pending is None or at >= pending.created_at + factor_rules.PENDING_LIFETIME:
                 raise Conflict("totp_not_begun", "Begin with POST /v1/me/factors/totp; then confirm in time.")
             secret = (await self._cipher(principal)).decrypted(pending.secret)
-            step = totp.matched(secret, code, at, pending.used_step)
+            step = None if secret is None else totp.matched(secret, code, at, pending.used_step)
             if step is None:
                 detail = "This is not the code that the authenticator should show now. Check its clock."
                 raise invalid("/code", "wrong_code", detail)

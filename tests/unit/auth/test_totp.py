@@ -5,6 +5,7 @@ from base64 import b32decode
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, unquote, urlsplit
 
+import msgspec
 import pytest
 from cryptography.exceptions import InvalidTag
 
@@ -13,8 +14,8 @@ from functions.auth.domain import totp
 from functions.auth.domain.challenge import MAX_ANSWERS
 from functions.auth.domain.sealed import SealingKeys
 from functions.auth.factor_cipher import FactorCipher
+from functions.auth.factor_proofs import Answer, Proven, Refused
 from shared.errors import Error, Unauthenticated
-from shared.secrets import SecretUnusable
 from tests.unit.auth.second_factor import person, refused
 from tests.unit.auth.suite import ACME, OWNER, Suite
 
@@ -222,15 +223,31 @@ async def test_the_secret_is_in_no_document_event_or_file(suite: Suite) -> None:
         FactorCipher(keys, ACME, "usr_other").decrypted(kept.secret)
 
 
-def test_a_key_that_is_gone_is_an_outage_and_a_newer_one_encrypts() -> None:
+def test_a_key_that_is_gone_voids_what_it_made_and_a_newer_one_encrypts() -> None:
     old, both = SealingKeys({1: b"1" * 32}, 1), SealingKeys({1: b"1" * 32, 2: b"2" * 32}, 2)
     text = FactorCipher(old, ACME, "usr_1").encrypted(RFC_SECRET)
     newer = FactorCipher(both, ACME, "usr_1")
     assert newer.decrypted(text) == RFC_SECRET
     assert newer.is_outdated(text)
     assert not newer.is_outdated(newer.encrypted(RFC_SECRET))
-    with pytest.raises(SecretUnusable, match="auth-factor-key version 1"):
-        FactorCipher(SealingKeys({2: b"2" * 32}, 2), ACME, "usr_1").decrypted(text)
+    after = FactorCipher(SealingKeys({2: b"2" * 32}, 2), ACME, "usr_1")
+    assert after.decrypted(text) is None
+    assert after.digest("7K3MQ9XA2WVT", 1) == ""
+    assert newer.digest("7K3MQ9XA2WVT", 1) != newer.digest("7K3MQ9XA2WVT", 2)
+
+
+async def test_an_authenticator_whose_key_was_removed_is_refused_until_it_is_reset(suite: Suite) -> None:
+    ada = await person(suite)
+    await ada.enrol_totp()
+    suite.clock.move(30)
+    keys = SealingKeys({2: b"2" * 32}, 2)
+    at, proofs = suite.clock(), suite.do.second_factors._proofs
+    kept = await ada.factors()
+    assert isinstance(await proofs.judge(ACME, kept, Answer(totp=ada.code()), "", at), Proven)
+    secret = FactorCipher(keys, ACME, ada.user.id).encrypted(ada.secret)
+    assert kept.totp is not None
+    other = msgspec.structs.replace(kept, totp=msgspec.structs.replace(kept.totp, secret=secret))
+    assert await proofs.judge(ACME, other, Answer(totp=ada.code()), "", at) == Refused("totp", "wrong", None)
 
 
 async def test_enrolling_takes_the_right_code_in_time_and_only_once(suite: Suite) -> None:
