@@ -19,7 +19,7 @@ Time = Annotated[datetime, Meta(tz=True)]
 
 
 class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Records that have all that is given. `actor`: who acted, by id. `since` is inclusive, `until` is not."""
+    """Records that have all that is given. `actor`: the id of who acted. `until` itself is not meant."""
 
     actor: Compared | None = None
     action: Compared | None = None
