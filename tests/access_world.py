@@ -85,6 +85,7 @@ MADE: dict[str, tuple[str, dict[str, Any]]] = {
     "invitations": ("/v1/invitations", {"email": "invited@acme.test", "role": "member"}),
 }
 """Collection to the request that makes one of its things."""
+ENROL = "factors:enrol"
 AMR = ["mfa", "otp", "pwd"]
 """How everybody has signed in: enough for whatever asks for a second factor."""
 ID_FIELDS = {"logins": "user_id", "roles": "name"}
@@ -286,6 +287,21 @@ class AccessWorld:
             session=session,
         )
         return Caller(kind, tenant_id, issued.access_token, session.user_id, session.id)
+
+    async def enrolling(self) -> Caller:
+        """Who has signed in with a password where the tenant requires a second factor, and has none yet."""
+        member = await self._person("member", ACME, "enrolling")
+        body = await self._read(ACME, "sessions", member.session_id)
+        session = from_body(body | {"scopes": [ENROL], "amr": ["pwd"]}, Session)
+        issued = await self.suite.do.access_tokens.issue(
+            await self._tenant(ACME),
+            session.user_id,
+            session.client_id,
+            scopes=session.scopes,
+            roles=session.roles,
+            session=session,
+        )
+        return Caller("enrolling", ACME, issued.access_token, session.user_id, session.id)
 
     async def _tenant(self, tenant_id: str) -> Tenant:
         return from_body(await self._read(tenant_id, "tenants", tenant_id), Tenant)

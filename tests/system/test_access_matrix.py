@@ -15,6 +15,13 @@ pytestmark = pytest.mark.anyio
 
 CODES = {"none": "unauthenticated", "junk": "invalid_token", "revoked_session": "invalid_token"}
 
+ENROLLING = {
+    *("POST /v1/auth/logout", "POST /v1/auth/step-up/options", "POST /v1/auth/step-up"),
+    *("GET /v1/me/factors", "POST /v1/me/factors/totp", "POST /v1/me/factors/totp/confirm"),
+    *("DELETE /v1/me/factors/totp", "POST /v1/me/factors/passkeys/options", "POST /v1/me/factors/passkeys"),
+}
+"""What takes somebody to a second factor, or away."""
+
 
 @pytest.fixture(scope="module")
 def anyio_backend() -> str:
@@ -86,6 +93,19 @@ async def test_a_row_of_the_matrix(world: AccessWorld, row: Row) -> None:
             if len(seen) > 1:
                 wrong.append(f"{kind}: not the same bytes for {alike}: {seen}")
     assert wrong == []
+
+
+async def test_who_has_yet_to_enrol_a_factor_may_do_that_and_nothing_else(world: AccessWorld) -> None:
+    """T1, for the one scope that opens routes without being asked for by them."""
+    refused = set()
+    for row in ROWS:
+        if row.needs == PUBLIC:
+            continue
+        answer = await send(world, row, await world.enrolling(), OWN, may=False)
+        assert answer is not None
+        if answer.status_code == 403 and "step_up_refused" not in answer.text:
+            refused.add(row.route)
+    assert {row.route for row in ROWS if row.needs != PUBLIC} - refused == ENROLLING
 
 
 async def asked(world: AccessWorld, row: Row, kind: str, which: str, *, may: bool) -> httpx.Response | None:
