@@ -20,6 +20,7 @@ ALGORITHMS = {"EC": "ES256", "RSA": "RS256", "OKP": "EdDSA"}
 """The one algorithm of each kind of key: the key decides, not the header (RFC 8725 §3.1)."""
 MAX_CHARACTERS = 4096
 MAX_LIFETIME = timedelta(minutes=5)
+"""From `iat` on, however late `exp` is: libraries give an hour."""
 LEEWAY = timedelta(seconds=10)
 
 
@@ -82,7 +83,7 @@ class Assertion:
 
     @property
     def used(self) -> UsedAssertion:
-        return UsedAssertion(_time(self._claims.exp) + LEEWAY)
+        return UsedAssertion(self._expires_at() + LEEWAY)
 
     def verify(self, keys: Sequence[PublicKey], audiences: Collection[str], now: datetime) -> None:
         """Raises `NotAnAssertion` unless one of `keys` signed it, for one of `audiences`, for this time."""
@@ -105,11 +106,14 @@ class Assertion:
             raise NotAnAssertion
 
     def _check_times(self, now: datetime) -> None:
-        expires_at, latest_start = _time(self._claims.exp), now + LEEWAY
-        if not now < expires_at <= now + MAX_LIFETIME + LEEWAY:
-            raise NotAnAssertion
+        latest_start = now + LEEWAY
         if _time(self._claims.iat) > latest_start or _time(self._claims.nbf) > latest_start:
             raise NotAnAssertion
+        if now >= self._expires_at():
+            raise NotAnAssertion
+
+    def _expires_at(self) -> datetime:
+        return min(_time(self._claims.exp), _time(self._claims.iat) + MAX_LIFETIME)
 
     def _key(self, keys: Sequence[PublicKey]) -> PublicKey:
         """That of its `kid`; without one, the only one there is."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from functions.auth.client_authentication import AuthenticatedClient, invalid_client
-from functions.auth.domain import oauth_client, roles
+from functions.auth.domain import authorization_request, oauth_client, roles
 from functions.auth.sessions import Sessions
 from functions.auth.tokens import AccessTokens, Tokens
 from shared.errors import OAuthError
@@ -17,14 +17,16 @@ class RefreshTokenGrant:
         self._issuer = issuer
 
     async def redeem(self, client: AuthenticatedClient, form: Mapping[str, str], request_id: str) -> Tokens:
-        """Raises `OAuthError` as `Sessions.refresh` does, and `invalid_request`, `invalid_target`."""
+        """Libraries repeat the scope of their first request, so `offline_access` is left out here too.
+
+        Raises `OAuthError` as `Sessions.refresh` does, and `invalid_request`, `invalid_target`.
+        """
         token = form.get("refresh_token")
         if token is None:
             raise OAuthError(400, "invalid_request", "refresh_token is missing.")
+        scope = authorization_request.api_scope(form.get("scope"))
         audience = audience_of(client, form, self._issuer)
-        return await self._sessions.refresh(
-            client, token, request_id, scope=form.get("scope"), audience=audience
-        )
+        return await self._sessions.refresh(client, token, request_id, scope=scope, audience=audience)
 
 
 class ClientCredentialsGrant:

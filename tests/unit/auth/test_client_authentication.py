@@ -84,6 +84,15 @@ async def test_an_assertion_is_used_once(suite: Suite, client: Application) -> N
     assert kept == [{"expires_at": "2026-03-04T12:01:10.000000Z"}] * 2
 
 
+async def test_an_assertion_of_an_hour_is_good_for_five_minutes(suite: Suite, client: Application) -> None:
+    in_time, late = (assertion(suite, client.id, exp=1_772_629_200, iat=1_772_625_600) for _ in range(2))
+    suite.clock.move(299)
+    assert (await ask(suite, GRANT | in_time)).access_token
+    assert (await refusal(suite, GRANT | in_time)).code == "invalid_client"
+    suite.clock.move(1)
+    assert (await refusal(suite, GRANT | late)).code == "invalid_client"
+
+
 async def test_the_only_key_needs_no_name(suite: Suite) -> None:
     only = await machine(suite)
     await add_key(suite, only, "EdDSA")
@@ -98,8 +107,9 @@ FORGED: dict[str, dict[str, Any]] = {
     "for nobody": {"aud": []},
     "for a part of our name": {"aud": ISSUER[:-1]},
     "over": {"exp": 1_772_625_600},
-    "an hour long": {"exp": 1_772_629_200},
+    "of five minutes ago": {"iat": 1_772_625_300},
     "of a later time": {"iat": 1_772_625_700},
+    "of the last second there is": {"iat": 253_402_300_799},
     "not yet": {"nbf": 1_772_625_700},
     "with a fraction": {"exp": 1_772_625_660.5},
     "with a time as text": {"exp": "1772625660"},
