@@ -257,4 +257,4 @@ async def test_keys_and_metadata_are_public_for_five_minutes(suite: Suite, door:
     issuer = metadata.json()["issuer"]
     assert metadata.json()["token_endpoint"] == f"{issuer}/oauth2/token"
     assert metadata.json()["jwks_uri"] == f"{issuer}/.well-known/jwks.json"
-    assert metadata.json()["response_types_supported"] == []
+    assert metadata.json()["response_types_supported"] == ["code"]

@@ -18,7 +18,7 @@ TOKENS = RefreshTokens(KEYS)
 ID = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
 TOKEN = st.builds(RefreshToken, tenant_id=ID, session_id=ID, generation=st.integers(0, 2**32 - 1))
 
-EXAMPLE = RefreshToken("tnt_1", "ses_1", 7)
+EXAMPLE = RefreshToken("tnt_1", "usr_1", "ses_1", 7)
 
 
 @given(TOKEN)
