@@ -67,15 +67,19 @@ async def test_a_disabled_user_is_out_at_once_and_with_access_tokens_within_the_
 
 
 async def test_a_refresh_that_a_disabling_overtakes_gives_nothing(
-    suite: Suite, people: People, ada: Person
+    suite: Suite, people: People, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R8"""
+    """R8: also before anything but the user's own document says so."""
     bob = await people.added(BOB)
     user_id = (await bob.get("/v1/me"))["subject"]
+
+    async def nothing(*_: object) -> None:
+        pass
 
     async def disable() -> None:
         await ada.ask("POST", f"/v1/users/{user_id}/disable")
 
+    monkeypatch.setattr(suite.do.session_end, "end_all", nothing)
     suite.store.before_commit = disable
     assert not await bob.can_refresh()
 
