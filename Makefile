@@ -12,10 +12,10 @@ ARGS ?=
 V := .venv/bin
 export BACKEND
 
-.PHONY: help setup demo run test test-slow check bench peers stage plan lock clean
+.PHONY: help setup demo run test test-slow test-clients check bench peers clients stage plan lock clean
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 	@echo '  Settings: BACKEND=embedded|gcp PORT=8080 DATA_DIR=.local PYTHON=python3.11 ARGS="more flags"'
 
 setup: .venv/.ready ## Install the pinned dependencies into .venv (the other targets do it when needed)
@@ -40,6 +40,9 @@ test: .venv/.ready ## All tests (ARGS="tests/unit -k name" for some)
 test-slow: .venv/.ready ## Long runs on Google's emulators: races by the hundred, kills in an event stream
 	@$(V)/python -m pytest tests/slow $(ARGS)
 
+test-clients: .venv/.ready clients ## OAuth clients that nobody here wrote, on both backends, none left out
+	@REQUIRE_CLIENTS=1 REQUIRE_EMULATORS=1 $(V)/python -m pytest tests/system/clients $(ARGS)
+
 check: .venv/.ready ## ruff, mypy --strict, import arrows
 	@$(V)/ruff format --check .
 	@$(V)/ruff check .
@@ -55,6 +58,13 @@ bench/peers/.ready: bench/peers/package-lock.json bench/peers/requirements.txt
 	@cd bench/peers && npm ci --ignore-scripts --no-audit --no-fund
 	@$(PYTHON) -m venv --clear .venv-peers
 	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r bench/peers/requirements.txt
+	@touch $@
+
+NPM_CLIENTS := tests/system/clients/node_modules/.package-lock.json
+clients: $(NPM_CLIENTS) ## Install the npm clients (others: apt-get install apache2-bin libapache2-mod-auth-openidc)
+
+$(NPM_CLIENTS): tests/system/clients/package-lock.json
+	@cd tests/system/clients && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 stage: .venv/.ready ## Fill build/<function>/ with exactly what is deployed
