@@ -1,8 +1,12 @@
 """Passwords that are forgotten, and those that are changed. Sessions that knew the old one end with it."""
 
-from functions.auth import password_policy, records, standing
+import msgspec
+
+from functions.auth import factor_documents, password_policy, records, standing
 from functions.auth.domain import email as email_rules
+from functions.auth.domain import factors as factor_rules
 from functions.auth.domain import login as logins
+from functions.auth.domain import password as password_rules
 from functions.auth.domain import password_reset, people
 from functions.auth.domain.one_time_link import OneTimeLink
 from functions.auth.domain.password_reset import PasswordReset
@@ -26,6 +30,13 @@ from shared.tenant import Tenant
 
 _NOBODY = "nobody"
 """The tenant of a request that names none of ours: it is carried out like any other, and comes to nothing."""
+
+
+class _New(msgspec.Struct, frozen=True):
+    """A password that was accepted."""
+
+    hash: str
+    is_short: bool
 
 
 class PasswordChanges:
@@ -71,15 +82,13 @@ class PasswordChanges:
         if link is None:
             raise _invalid_token()
         owner, _, _, user = await self._opened(link)
-        words = password_policy.words_of(owner.value, user.value.email, user.value.name)
-        accepted = await self._policy.new(password, path="/password", words=words, second_factor=False)
-        password_hash = await self._passwords.hash(accepted)
+        new = await self._new(owner.value, user.value, password, "/password")
         actor = Actor("user", user.value.id, link.tenant_id, request_id)
 
         async def attempt() -> None:
             owner, reset, login, user = await self._opened(link)
             await self._store.commit(
-                *self._changed(owner, login, user, people.signed_out(user.value), password_hash),
+                *self._changed(owner, login, user, people.signed_out(user.value), new),
                 *_used(reset),
                 *self._told(actor, user.value.id, "password.reset"),
             )
@@ -105,14 +114,12 @@ class PasswordChanges:
         async def attempt() -> None:
             first = await self._own.proven(principal, current, source)
             user = first.user.value
-            words = password_policy.words_of(first.owner.value, user.email, user.name)
-            accepted = await self._policy.new(new, path="/new_password", words=words, second_factor=False)
-            password_hash = await self._passwords.hash(accepted)
+            hashed = await self._new(first.owner.value, user, new, "/new_password")
             after = user if keep_other_sessions else people.signed_out(user, principal.session_id or "")
             reset_key = records.link_key(self._store, principal.tenant_id, first.login.key.id)
             reset = records.found((await self._store.read(reset_key))[0], PasswordReset)
             await self._store.commit(
-                *self._changed(first.owner, first.login, first.user, after, password_hash),
+                *self._changed(first.owner, first.login, first.user, after, hashed),
                 *_used(reset),
                 *self._told(actor, user.id, "password.change"),
             )
@@ -142,12 +149,25 @@ class PasswordChanges:
         standing.require_active(owner.value)
         return owner, reset, login, user
 
+    async def _new(self, owner: Tenant, user: User, text: str, path: str) -> _New:
+        """It may be short beside a second factor: whoever loses that later is let in to enrol another one,
+        and to nothing else. Raises `Invalid`, `Unavailable`.
+        """
+        factors = (await factor_documents.of_user(self._store, owner.id, user.id)).value
+        accepted = await self._policy.new(
+            text,
+            path=path,
+            words=password_policy.words_of(owner, user.email, user.name),
+            second_factor=bool(factor_rules.usable(factors)),
+        )
+        return _New(await self._passwords.hash(accepted), password_rules.is_short(accepted))
+
     def _changed(
-        self, owner: Found[Tenant], login: Found[Login], user: Found[User], after: User, password_hash: str
+        self, owner: Found[Tenant], login: Found[Login], user: Found[User], after: User, new: _New
     ) -> tuple[Write, ...]:
         """A change of address that was begun with the old password comes to nothing."""
         return (
-            login.replace(logins.with_password(login.value, password_hash, self._clock())),
+            login.replace(logins.with_password(login.value, new.hash, self._clock(), is_short=new.is_short)),
             user.check() if after is user.value else user.replace(after),
             Delete(records.link_key(self._store, owner.value.id, after.id)),
             owner.check(),

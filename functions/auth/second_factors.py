@@ -77,14 +77,15 @@ class SecondFactors:
         """A challenge for whoever has a second factor; nobody else is asked for one. That the first one was
         right is on record then, whoever goes no further. Raises `Stale` where something changed meanwhile.
 
-        Without one where the tenant requires it, the session may do nothing but enrol one: `scopes`.
+        Without one where the tenant requires it, or the password is too short to stand alone, the session may
+        do nothing but enrol one: `scopes`.
         """
         owner, user = first.owner.value, first.user.value
         factors, must_enrol = await self._standing(owner.id, user.id)
         methods = factor_rules.usable(factors.value)
         if not methods:
             checked = msgspec.structs.replace(first, writes=(*first.writes, *factors.check()))
-            return limited(checked, must_enrol)
+            return limited(checked, must_enrol or first.login.value.is_short)
         at = self._clock()
         asked = SecondFactorChallenge(
             id=f"chl_{os.urandom(_ID_BYTES).hex()}",

@@ -45,9 +45,9 @@ def succeeded(login: Login, device: str | None, at: datetime) -> Login:
     return msgspec.structs.replace(login, device_failures=others)
 
 
-def with_password(login: Login, password_hash: str, at: datetime) -> Login:
+def with_password(login: Login, password_hash: str, at: datetime, *, is_short: bool = False) -> Login:
     """A password was set: guesses at the old one count no longer, and no device is known any more."""
-    return Login(login.user_id, password_hash, password_set_at=at)
+    return Login(login.user_id, password_hash, password_set_at=at, is_short=is_short)
 
 
 def _counted(login: Login, at: datetime) -> dict[str, Failures]:

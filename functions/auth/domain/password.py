@@ -65,6 +65,11 @@ def new(text: str, path: str, words: Sequence[str], is_common: IsCommon, *, seco
     return password
 
 
+def is_short(accepted: str) -> bool:
+    """Whether it was taken only because there is a second factor beside it."""
+    return len(accepted) < MIN_CHARACTERS
+
+
 def _require_parts(folded: str, path: str, words: Sequence[str], is_common: IsCommon) -> None:
     unit = _repeated(folded)
     parts: set[str] = set()

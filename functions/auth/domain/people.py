@@ -40,11 +40,13 @@ class Login(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `failures` are of passwords from devices that nobody knows; `device_failures` of each known one, by its
     id. Devices that were known when the password was set, at `password_set_at`, are known no longer.
+    `is_short`: the password was taken beside a second factor, and does not stand alone.
     """
 
     user_id: str
     password_hash: str
     password_set_at: datetime | None = None
+    is_short: bool = False
     failures: Failures = NONE
     device_failures: dict[str, Failures] = {}
 

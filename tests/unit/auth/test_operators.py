@@ -29,6 +29,7 @@ async def test_the_first_operator_signs_in_and_has_the_platforms_scopes_only(sui
         "platform:quarantine:write",
         "platform:metrics:read",
         "platform:keys:read",
+        "audit:read",
         "platform:keys:write",
     }
     assert await suite.audit("platform") == ["service_account.create"]
