@@ -89,6 +89,7 @@ class PasswordChanges:
             owner, reset, login, user = await self._opened(link)
             await self._store.commit(
                 *self._changed(owner, login, user, people.signed_out(user.value), new),
+                *await self._sessions.overtaken(link.tenant_id, user.value.id),
                 *_used(reset),
                 *self._told(actor, user.value.id, "password.reset"),
             )
@@ -120,6 +121,11 @@ class PasswordChanges:
             reset = records.found((await self._store.read(reset_key))[0], PasswordReset)
             await self._store.commit(
                 *self._changed(first.owner, first.login, first.user, after, hashed),
+                *(
+                    []
+                    if keep_other_sessions
+                    else await self._sessions.overtaken(principal.tenant_id, user.id)
+                ),
                 *_used(reset),
                 *self._told(actor, user.id, "password.change"),
             )

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from datetime import timedelta
 
 import msgspec
 
@@ -11,7 +12,7 @@ from functions.auth.domain import oauth_client, people, roles
 from functions.auth.domain import session as session_rules
 from functions.auth.domain.people import User
 from functions.auth.domain.refresh_token import RefreshToken
-from functions.auth.domain.session import Refused, Reused, Rotated, Session
+from functions.auth.domain.session import Outcome, Refused, Reused, Rotated, Session
 from functions.auth.id_tokens import IdTokens
 from functions.auth.keys import KeyRoom
 from functions.auth.records import Found
@@ -20,15 +21,22 @@ from functions.auth.session_end import SessionEnd
 from functions.auth.tokens import AccessTokens, Tokens
 from shared import audit, tenant
 from shared.audit import Actor
+from shared.cache import Cache, CacheLimits
 from shared.errors import OAuthError
 from shared.ids import Clock
-from shared.store import Store, until_not_stale
+from shared.store import Stale, Store, until_not_stale
 from shared.tenant import Tenant
+
+_KEPT_TENANTS = CacheLimits(ttl=timedelta(seconds=25), stale=timedelta(0), size=10_000)
 
 _log = logging.getLogger(__name__)
 
 
 class Sessions:
+    """A refresh reads the session and its user. The tenant is kept for 25 s: the commit holds only if it is
+    still what it was, and where nothing is committed it is read again.
+    """
+
     def __init__(
         self,
         store: Store,
@@ -46,6 +54,7 @@ class Sessions:
         self._roles = roles
         self._ends = ends
         self._clock = clock
+        self._tenants = Cache("tenant of a refresh", self._fetch_tenant, clock, _KEPT_TENANTS)
 
     async def refresh(
         self,
@@ -111,25 +120,20 @@ class Sessions:
         scope: str | None,
         audience: str | None,
     ) -> Tokens:
-        session_doc, tenant_doc, user_doc = await self._store.read(
+        session_doc, user_doc = await self._store.read(
             records.session_key(self._store, token.tenant_id, token.session_id),
-            tenant.key(self._store, token.tenant_id),
             records.user_key(self._store, token.tenant_id, token.user_id),
         )
-        session, owner = records.found(session_doc, Session), records.found(tenant_doc, Tenant)
-        user = records.found(user_doc, User)
-        if session is None or owner is None or user is None or owner.value.status != "active":
+        session, user = records.found(session_doc, Session), records.found(user_doc, User)
+        if session is None or user is None or not people.is_in_force(user.value, session.value):
             raise _invalid_grant()
         if session.value.client_id != client.client_id:
             _log.warning("a refresh token of session %s was sent by another client", session.value.id)
             raise _invalid_grant()
-        if not people.is_in_force(user.value, session.value):
-            raise _invalid_grant()
         if audience is not None and session.value.resource not in (None, audience):
             raise OAuthError(400, "invalid_target", "The sign-in was for another resource.")
         current = session_rules.of_user(session.value, user.value.role)
-        now, valid_after = self._clock(), owner.value.tokens_valid_after
-        outcome = session_rules.present(current, token.generation, now, valid_after)
+        owner, outcome = await self._judged(token, current)
         if isinstance(outcome, Refused):
             raise _invalid_grant()
         if isinstance(outcome, Reused):
@@ -139,32 +143,47 @@ class Sessions:
         granted = oauth_client.still_granted(client.client, roles.held(current.scopes, stands_for))
         scopes = roles.narrowed(granted, scope)
         if isinstance(outcome, Rotated):
-            await self._move_on(owner, session, user, outcome.session, actor)
+            await self._move_on(owner, session, outcome.session, actor)
         return await self.tokens(
             owner.value, outcome.session, scopes, generation=token.generation + 1, audience=audience
         )
 
+    async def _judged(self, token: RefreshToken, session: Session) -> tuple[Found[Tenant], Outcome]:
+        """What is kept of the tenant is enough to go on, and for nothing else."""
+        for find in (self._tenants.get, self._tenants.refetch):
+            owner = await find(token.tenant_id)
+            if owner is not None and owner.value.status == "active":
+                valid_after = owner.value.tokens_valid_after
+                outcome = session_rules.present(session, token.generation, self._clock(), valid_after)
+                if isinstance(outcome, Rotated):
+                    break
+        if owner is None or owner.value.status != "active":
+            raise _invalid_grant()
+        return owner, outcome
+
+    async def _fetch_tenant(self, tenant_id: str) -> Found[Tenant] | None:
+        return records.found((await self._store.read(tenant.key(self._store, tenant_id)))[0], Tenant)
+
     async def _move_on(
-        self,
-        owner: Found[Tenant],
-        session: Found[Session],
-        user: Found[User],
-        moved: Session,
-        actor: Actor,
+        self, owner: Found[Tenant], session: Found[Session], moved: Session, actor: Actor
     ) -> None:
-        await self._store.commit(
-            audit.record(
-                self._store,
-                owner.value.id,
-                actor=actor,
-                action="session.refresh",
-                target=moved.id,
-                at=moved.used_at,
-            ),
-            session.replace(moved),
-            user.check(),
-            owner.check(),
-        )
+        """Whatever ends the sessions of a user or gives another role changes them too: a race is `Stale`."""
+        try:
+            await self._store.commit(
+                audit.record(
+                    self._store,
+                    owner.value.id,
+                    actor=actor,
+                    action="session.refresh",
+                    target=moved.id,
+                    at=moved.used_at,
+                ),
+                session.replace(moved),
+                owner.check(),
+            )
+        except Stale:
+            self._tenants.forget(owner.value.id)
+            raise
 
 
 def _invalid_grant() -> OAuthError:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from functions.auth import factor_documents, invitations, records, standing, users
+from functions.auth import caller_in_force, factor_documents, invitations, records, standing, users
 from functions.auth.domain import people
 from functions.auth.domain.people import Login, User
 from functions.auth.records import Found
@@ -23,6 +23,7 @@ class UserChanges:
     """Each commit holds if tenant, user and the owner who stays are what they were when they were read.
 
     Whoever is changed has a role that the caller could give: `Forbidden` `role_not_grantable` otherwise.
+    The caller is still who his token says: `caller_in_force.checks`.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class UserChanges:
                 writes += await self._roles.giving(principal, role)
                 writes += await self._owner_who_stays(principal.tenant_id, user)
                 writes.append(self._access_ends(principal.tenant_id, user_id))
+                writes += await self._sessions.overtaken(principal.tenant_id, user_id, role)
                 detail = {"role": role, "role_before": user.role}
                 writes += self._told(
                     principal, actor, "user.role_changed", "user.change_role", user_id, detail
@@ -72,6 +74,7 @@ class UserChanges:
             after = msgspec.structs.replace(people.signed_out(user), status="disabled")
             return after, [
                 *await self._owner_who_stays(principal.tenant_id, user),
+                *await self._sessions.overtaken(principal.tenant_id, user_id),
                 self._access_ends(principal.tenant_id, user_id),
                 *self._told(principal, actor, "user.disabled", "user.disable", user_id),
             ]
@@ -104,7 +107,7 @@ class UserChanges:
             login_id = people.login_id(user.value.email)
             login_key = records.login_key(self._store, principal.tenant_id, login_id)
             login = records.found((await self._store.read(login_key))[0], Login)
-            await self._store.commit(
+            writes = (
                 Delete(user.key, user.version),
                 *([] if login is None else [Delete(login.key, login.version)]),
                 Delete(records.link_key(self._store, principal.tenant_id, login_id)),
@@ -112,10 +115,13 @@ class UserChanges:
                 *await invitations.gone(self._store, principal.tenant_id, user.value.email),
                 *await factor_documents.gone(self._store, principal.tenant_id, user_id),
                 *await self._owner_who_stays(principal.tenant_id, user.value),
+                *await self._sessions.overtaken(principal.tenant_id, user_id),
                 self._access_ends(principal.tenant_id, user_id),
                 *self._told(principal, actor, "user.deleted", "user.delete", user_id),
                 owner.check(),
             )
+            still = await caller_in_force.checks(self._store, principal, self._clock, writes)
+            await self._store.commit(*writes, *still)
 
         await until_not_stale(attempt)
         await self._sessions.end_those_over(principal.tenant_id, user_id, actor)
@@ -131,7 +137,9 @@ class UserChanges:
             user = await self._over(principal, user_id)
             after, writes = await decide(user.value)
             if writes:
-                await self._store.commit(user.replace(after), *writes, owner.check())
+                writes += [user.replace(after), owner.check()]
+                still = await caller_in_force.checks(self._store, principal, self._clock, writes)
+                await self._store.commit(*writes, *still)
             return after
 
         return await until_not_stale(attempt)

@@ -1,9 +1,12 @@
 """The sessions of one person: seen and ended by that person, and by those who may for others."""
 
-from functions.auth import records
+import msgspec
+
+from functions.auth import own_account, records
 from functions.auth.domain import people
 from functions.auth.domain import session as session_rules
 from functions.auth.domain.people import User
+from functions.auth.domain.roles import Role
 from functions.auth.domain.session import Session
 from functions.auth.roles_of_tenant import Roles
 from functions.auth.session_end import SessionEnd
@@ -15,7 +18,7 @@ from shared.http import pagination
 from shared.http.pagination import Listing
 from shared.identity import Principal
 from shared.ids import Clock, is_id
-from shared.store import Doc, Store
+from shared.store import Doc, Replace, Store
 from shared.store.bodies import from_body, stamp
 from shared.tenant import Tenant
 
@@ -47,12 +50,19 @@ class UserSessions:
         alive = (session for session in found if session_rules.is_alive(session, now, valid_after))
         return Listing([session for session in alive if people.is_in_force(user, session)], page.cursor)
 
+    async def own_page(self, principal: Principal, limit: int, cursor: str | None) -> Listing[Session]:
+        """The caller's. Raises what `page` does, and `Forbidden` `first_party_only`, as the next two do."""
+        own_account.require_first_party(principal)
+        return await self.page(principal.tenant_id, principal.subject, limit, cursor)
+
     async def end_own(self, principal: Principal, actor: Actor, session_id: str) -> None:
         """One of the caller's; again is fine. Raises `NotFound` `session_not_found`."""
+        own_account.require_first_party(principal)
         await self._end(principal.tenant_id, principal.subject, session_id, "ended_by_user", actor)
 
     async def end_others(self, principal: Principal, actor: Actor) -> None:
         """All of the caller's but the one that asks."""
+        own_account.require_first_party(principal)
         await self._ends.end_all(
             principal.tenant_id,
             principal.subject,
@@ -73,6 +83,25 @@ class UserSessions:
         """The same for every one of them."""
         await self._require_over(principal, user_id)
         await self._ends.end_all(principal.tenant_id, user_id, "ended_by_admin", actor, lambda session: True)
+
+    async def overtaken(self, tenant_id: str, user_id: str, role: Role | None = None) -> list[Replace]:
+        """Writes for a commit that changes the user: a refresh under way fails at its session and looks again.
+
+        Of the first hundred sessions in thirty days; for more, `end_those_over` is what counts. `role`: the
+        user's new one.
+        """
+        since = stamp(self._clock() - session_rules.ABSOLUTE_LIFETIME)
+        page = await self._store.tenant(tenant_id).query(
+            records.SESSIONS_OF_USER, equal={"user_id": user_id}, since=since, limit=100
+        )
+        found = [records.Found(doc.key, from_body(doc.body, Session), doc.version) for doc in page.docs]
+        return [
+            session.replace(
+                session.value if role is None else msgspec.structs.replace(session.value, roles=(role,))
+            )
+            for session in found
+            if session.value.revoked_at is None
+        ]
 
     async def end_those_over(self, tenant_id: str, user_id: str, actor: Actor) -> None:
         """Ends what its user's document says is over: after the commit that said it, and by its event again.
