@@ -71,12 +71,9 @@ class ApiKeys:
         made = MadeKey(key, api_key.text(presented))
 
         async def attempt() -> MadeKey:
-            tenant_doc, own_doc = await self._store.read(
-                tenant.key(self._store, principal.tenant_id), caller_in_force.key(self._store, principal)
-            )
-            owner = standing.of_caller(tenant_doc, principal)
+            owner = await standing.read(self._store, principal)
             await self._store.commit(
-                *caller_in_force.check(own_doc, principal, self._clock()),
+                *await caller_in_force.checks(self._store, principal, self._clock),
                 records.create(records.api_key_key(self._store, owner.value.id, key.id), key),
                 *self._told(owner, actor, key.id, "create", "created", {"scopes": " ".join(key.scopes)}),
                 owner.check(),
@@ -132,11 +129,13 @@ class ApiKeys:
                 changed = " ".join(
                     field for field in fields if getattr(after, field) != getattr(before, field)
                 )
-                await self._store.commit(
+                writes = (
                     found.replace(after),
                     *self._told(owner, actor, key_id, "update", "updated", {"changed": changed}),
                     owner.check(),
                 )
+                still = await caller_in_force.checks(self._store, principal, self._clock, writes)
+                await self._store.commit(*writes, *still)
             return after
 
         return await until_not_stale(attempt)

@@ -1,50 +1,105 @@
-"""Whether the caller himself may still act: the door may let in who was revoked 25 s ago, and nobody shall
-make himself a new way in meanwhile.
+"""Whether the caller himself may still do what his token says: the door may let in who was revoked, disabled
+or given another role 25 s ago, and nobody shall make himself a new way in meanwhile.
 """
 
-from datetime import datetime
+from collections.abc import Iterable
 
 from functions.auth import records
-from functions.auth.domain import api_key
+from functions.auth.domain import api_key, client_id, people, roles
 from functions.auth.domain.api_key import ApiKey
+from functions.auth.domain.custom_role import CustomRole
 from functions.auth.domain.machines import ServiceAccount
 from functions.auth.domain.oauth_client import OAuthClient
+from functions.auth.domain.people import User
 from functions.auth.domain.session import Session
+from functions.auth.records import Found
 from shared.errors import Unauthenticated
 from shared.identity import Principal
-from shared.store import Check, Doc, Key, Store
+from shared.ids import Clock
+from shared.store import Check, Doc, Store, Write
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
-def key(store: Store, caller: Principal) -> Key:
-    """The document that his token rests on: of a session, an API key, a client or a service account."""
-    if caller.session_id is not None:
-        return records.session_key(store, caller.tenant_id, caller.session_id)
-    if caller.subject.startswith("key_"):
-        return records.api_key_key(store, caller.tenant_id, caller.subject)
-    if caller.subject.startswith("cli_"):
-        return records.client_key(store, caller.tenant_id, caller.subject)
-    return records.service_account_key(store, caller.tenant_id, caller.subject)
+async def checks(
+    store: Store, caller: Principal, clock: Clock, beside: Iterable[Write] = ()
+) -> tuple[Check, ...]:
+    """What the commit holds that lets somebody in, or lets somebody do more: the documents which the caller's
+    token rests on, but for those that `beside`, the rest of the commit, writes or checks. They are read here,
+    so this comes after what the rest was decided by.
 
-
-def check(doc: Doc | None, caller: Principal, at: datetime) -> tuple[Check, ...]:
-    """`doc` is what was read at `key`; what is returned goes into the commit that lets a machine in.
-
-    Raises `Unauthenticated` `invalid_token`, as the verifier does. A session that has ended keeps its
-    document for as long as a token of it can live, so where there is none it has not ended.
+    Raises `Unauthenticated` `invalid_token`, as the verifier does.
     """
     if caller.session_id is not None:
-        session = records.found(doc, Session)
-        ended = session is not None and session.value.revoked_at is not None
-    elif caller.subject.startswith("key_"):
-        known = records.found(doc, ApiKey)
-        ended = known is None or api_key.status(known.value, at) != "active"
+        rests_on = await _of_person(store, caller)
     else:
-        is_client = caller.subject.startswith("cli_")
-        machine = records.found(doc, OAuthClient) if is_client else records.found(doc, ServiceAccount)
-        ended = machine is None or machine.value.status != "active"
-    if ended:
-        detail = "The access token is not valid. Sign in again."
-        raise Unauthenticated("invalid_token", detail, headers=_CHALLENGE)
-    return () if doc is None else (Check(doc.key, doc.version),)
+        rests_on = await _of_machine(store, caller, clock)
+    written = {write.key for write in beside}
+    return tuple(Check(doc.key, doc.version) for doc in rests_on if doc.key not in written)
+
+
+async def _of_person(store: Store, caller: Principal) -> list[Doc]:
+    """Session, user, a role of the tenant's own, and the application that acts for the user.
+
+    A session that has ended keeps its document for as long as a token of it can live, so where there is none
+    it has not ended.
+    """
+    session_doc, user_doc = await store.read(
+        records.session_key(store, caller.tenant_id, caller.session_id or ""),
+        records.user_key(store, caller.tenant_id, caller.subject),
+    )
+    session, user = records.found(session_doc, Session), records.found(user_doc, User)
+    if session_doc is None or session is None:
+        return []
+    if user_doc is None or user is None or not _goes_on(caller, user.value, session.value):
+        raise _invalid_token()
+    docs = [session_doc, user_doc]
+    if user.value.role not in roles.ROLES:
+        key = records.role_key(store, caller.tenant_id, user.value.role)
+        role_doc = (await store.read(key))[0]
+        role = records.found(role_doc, CustomRole)
+        stands_for = role.value.scopes if role else ()
+        docs.append(_still(role_doc, len(roles.held(caller.scopes, stands_for)) == len(caller.scopes)))
+    if caller.client_id != client_id.APP:
+        own_id = caller.client_id.rpartition(".")[2]
+        client_doc = (await store.read(records.client_key(store, caller.tenant_id, own_id)))[0]
+        docs.append(_still(client_doc, _covers(records.found(client_doc, OAuthClient), caller)))
+    return docs
+
+
+async def _of_machine(store: Store, caller: Principal, clock: Clock) -> list[Doc]:
+    """An API key, a client or a service account."""
+    tenant_id, own_id = caller.tenant_id, caller.subject
+    if own_id.startswith("key_"):
+        doc = (await store.read(records.api_key_key(store, tenant_id, own_id)))[0]
+        known = records.found(doc, ApiKey)
+        return [_still(doc, known is not None and api_key.status(known.value, clock()) == "active")]
+    if own_id.startswith("cli_"):
+        doc = (await store.read(records.client_key(store, tenant_id, own_id)))[0]
+        return [_still(doc, _covers(records.found(doc, OAuthClient), caller))]
+    doc = (await store.read(records.service_account_key(store, tenant_id, own_id)))[0]
+    return [_still(doc, _covers(records.found(doc, ServiceAccount), caller))]
+
+
+def _goes_on(caller: Principal, user: User, session: Session) -> bool:
+    is_open = session.revoked_at is None and session.user_id == user.id
+    return is_open and people.is_in_force(user, session) and caller.roles == (user.role,)
+
+
+def _covers(machine: Found[OAuthClient] | Found[ServiceAccount] | None, caller: Principal) -> bool:
+    """Whether it works, and still has what the token says."""
+    if machine is None or machine.value.status != "active":
+        return False
+    return caller.scopes.issubset(machine.value.scopes)
+
+
+def _still(doc: Doc | None, is_so: bool) -> Doc:
+    """Raises `Unauthenticated` unless it `is_so`."""
+    if doc is None or not is_so:
+        raise _invalid_token()
+    return doc
+
+
+def _invalid_token() -> Unauthenticated:
+    detail = "The access token is not valid. Sign in again."
+    return Unauthenticated("invalid_token", detail, headers=_CHALLENGE)

@@ -1,6 +1,6 @@
 """An admin takes all second factors from somebody who has lost them."""
 
-from functions.auth import factor_documents, records, standing
+from functions.auth import caller_in_force, factor_documents, own_account, records, standing
 from functions.auth.domain import factors as factor_rules
 from functions.auth.domain.factors import Factors
 from functions.auth.domain.people import User
@@ -25,8 +25,9 @@ class FactorReset:
     async def reset(self, principal: Principal, actor: Actor, user_id: str) -> None:
         """Where there is nothing to take, nothing changes.
 
-        Raises `NotFound` `user_not_found`; `Forbidden` `step_up_required`, and `role_not_grantable` for
-        somebody above the caller; `Conflict` `own_factors`; and what `standing.of_caller` raises.
+        Raises `NotFound` `user_not_found`; `Forbidden` `step_up_required`, `first_party_only`, and
+        `role_not_grantable` for somebody above the caller; `Conflict` `own_factors`; and what
+        `standing.of_caller` raises.
         """
         if not is_id(user_id):
             raise _user_not_found()
@@ -36,6 +37,7 @@ class FactorReset:
         async def attempt() -> None:
             at, tenant_id = self._clock(), principal.tenant_id
             require_recent(principal, at)
+            own_account.require_first_party(principal)
             factors_key = factor_documents.factors_key(self._store, tenant_id, user_id)
             tenant_doc, user_doc, factors_doc = await self._store.read(
                 tenant.key(self._store, tenant_id),
@@ -61,7 +63,9 @@ class FactorReset:
             )
             credentials = factor_documents.credentials_of(self._store, tenant_id, kept.value)
             gone = [Delete(key) for key in credentials]
-            await self._store.commit(*told, *gone, kept.write(Factors(user_id)), owner.check(), user.check())
+            writes = (*told, *gone, kept.write(Factors(user_id)), owner.check(), user.check())
+            still = await caller_in_force.checks(self._store, principal, self._clock, writes)
+            await self._store.commit(*writes, *still)
 
         await until_not_stale(attempt)
 

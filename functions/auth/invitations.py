@@ -1,6 +1,6 @@
 """Invitations: somebody is asked into a tenant by mail, and becomes a user of it by accepting."""
 
-from functions.auth import password_policy, records, standing
+from functions.auth import caller_in_force, password_policy, records, standing
 from functions.auth.domain import email as email_rules
 from functions.auth.domain import people
 from functions.auth.domain.one_time_link import OneTimeLink
@@ -55,20 +55,20 @@ class Invitations:
         """The mail leaves by event. Somebody with an open invitation may be invited again.
 
         Raises `Invalid`, `Forbidden` `role_not_grantable`, `Conflict` `user_exists`, and what
-        `standing.of_caller` raises.
+        `standing.of_caller` and `caller_in_force.checks` raise.
         """
         address = email_rules.canonical(email)
 
         async def attempt() -> Invitation:
-            tenant_doc, login_doc = await self._store.read(
-                tenant.key(self._store, principal.tenant_id),
-                records.login_key(self._store, principal.tenant_id, people.login_id(address)),
-            )
+            tenant_key = tenant.key(self._store, principal.tenant_id)
+            login_key = records.login_key(self._store, principal.tenant_id, people.login_id(address))
+            tenant_doc, login_doc = await self._store.read(tenant_key, login_key)
             owner = standing.of_caller(tenant_doc, principal)
             if login_doc is not None:
                 raise _user_exists()
             invitation = people.invite(new_id("inv"), address, role, actor.id, self._clock())
             giving = await self._roles.giving(principal, role)
+            giving += await caller_in_force.checks(self._store, principal, self._clock, giving)
             writes = self._writes(owner.value.id, invitation, actor)
             await self._store.commit(*writes, *giving, owner.check(), *once.writes(invitation))
             return invitation
@@ -90,12 +90,13 @@ class Invitations:
             found = await self._known(principal.tenant_id, invitation_id)
             giving = await self._roles.giving(principal, found.value.role)
             again = people.resend(found.value, self._clock())
-            mail = MailRequested("invitation", again.id)
+            tenant_id, mail = principal.tenant_id, MailRequested("invitation", again.id)
+            giving += await caller_in_force.checks(self._store, principal, self._clock, giving)
             await self._store.commit(
                 found.replace(again),
                 *giving,
-                *self._outbox.entries("mail.requested", principal.tenant_id, mail),
-                self._recorded(principal.tenant_id, actor, "invitation.resend", again),
+                *self._outbox.entries("mail.requested", tenant_id, mail),
+                self._recorded(tenant_id, actor, "invitation.resend", again),
                 owner.check(),
             )
             return again
@@ -229,9 +230,16 @@ class Invitations:
 
 
 async def gone(store: Store, tenant_id: str, email: str) -> list[Delete]:
-    """The writes that delete the invitations of an address, open or not: 100 of them at most."""
-    query = store.tenant(tenant_id).query(records.INVITATIONS_OF_EMAIL, equal={"email": email}, limit=100)
-    return [Delete(doc.key) for doc in (await query).docs]
+    """The writes that delete the invitations of an address, open or not: 100 of them at most. More than that
+    are deleted before: nobody can accept them as long as the address is somebody's.
+    """
+    while True:
+        query = store.tenant(tenant_id).query(records.INVITATIONS_OF_EMAIL, equal={"email": email}, limit=100)
+        page = await query
+        deletes = [Delete(doc.key) for doc in page.docs]
+        if page.cursor is None:
+            return deletes
+        await store.commit(*deletes)
 
 
 def _invalid_token() -> Exception:

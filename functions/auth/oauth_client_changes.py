@@ -43,8 +43,8 @@ class ClientChange(msgspec.Struct, frozen=True):
 
 class OAuthClientChanges:
     """Everything here raises `NotFound` for a client that is not the caller's tenant's, and what
-    `standing.of_caller` and `caller_in_force.check` raise. Disabled or deleted, a client gets no more tokens,
-    its sessions do not go on, and its access tokens end, those of people too.
+    `standing.of_caller` and `caller_in_force.checks` raise. Disabled or deleted, a client gets no more
+    tokens, its sessions do not go on, and its access tokens end, those of people too.
     """
 
     def __init__(self, store: Store, outbox: Outbox, clock: Clock) -> None:
@@ -55,7 +55,9 @@ class OAuthClientChanges:
     async def update(
         self, principal: Principal, actor: Actor, client_id: str, change: ClientChange
     ) -> OAuthClient:
-        """Raises `Invalid`, and `Forbidden` `scope_not_grantable`."""
+        """Raises `Invalid`, and `Forbidden` `scope_not_grantable`: who says where codes and tokens go, or how
+        the client gets them, has all of its scopes.
+        """
         fields: dict[str, object] = {}
         for name in ("redirect_uris", "grant_types", "resources"):
             if getattr(change, name) is not None:
@@ -70,6 +72,8 @@ class OAuthClientChanges:
         def decide(client: OAuthClient, at: datetime) -> OAuthClient:
             changed = msgspec.structs.replace(client, **fields)
             oauth_client.check(changed)
+            if oauth_client.is_led_elsewhere(client, changed):
+                oauth_client.require_equal(changed, principal.scopes)
             return changed
 
         return await self._change(principal, actor, client_id, decide, lambda client: client)
@@ -177,17 +181,17 @@ class OAuthClientChanges:
         """The client, and what must still be so when it is changed; it may be the caller itself."""
         if not is_id(client_id):
             raise not_found()
-        of_tenant = tenant.key(self._store, principal.tenant_id)
-        of_client = records.client_key(self._store, principal.tenant_id, client_id)
-        of_caller = caller_in_force.key(self._store, principal)
-        keys = tuple(dict.fromkeys((of_tenant, of_client, of_caller)))
-        docs = dict(zip(keys, await self._store.read(*keys), strict=True))
-        owner = standing.of_caller(docs[of_tenant], principal)
-        still = caller_in_force.check(docs[of_caller], principal, self._clock())
-        client = records.found(docs[of_client], OAuthClient)
+        tenant_doc, client_doc = await self._store.read(
+            tenant.key(self._store, principal.tenant_id),
+            records.client_key(self._store, principal.tenant_id, client_id),
+        )
+        owner = standing.of_caller(tenant_doc, principal)
+        client = records.found(client_doc, OAuthClient)
         if client is None:
             raise not_found()
-        return client, [owner.check(), *(check for check in still if check.key != of_client)]
+        beside = (client.check(),)
+        still = await caller_in_force.checks(self._store, principal, self._clock, beside)
+        return client, [owner.check(), *still]
 
     def _told(
         self,

@@ -10,7 +10,7 @@ from functions.auth.domain import credentials, oauth_client, people
 from functions.auth.domain.oauth_client import GrantType, Kind, OAuthClient
 from functions.auth.records import Found
 from functions.auth.service_accounts import new_secret
-from shared import audit, tenant
+from shared import audit
 from shared.audit import Actor
 from shared.errors import NotFound
 from shared.http.idempotency import EACH_TIME, Once
@@ -49,7 +49,7 @@ class OAuthClients:
         self, principal: Principal, actor: Actor, wanted: Wanted, once: Once[Registered] = EACH_TIME
     ) -> Registered:
         """Raises `Invalid`, `Forbidden` `scope_not_grantable` for more than the creator has, and what
-        `standing.of_caller` and `caller_in_force.check` raise.
+        `standing.of_caller` and `caller_in_force.checks` raise.
         """
         tenant_id = principal.tenant_id
         name = people.display_name(wanted.name)
@@ -73,10 +73,7 @@ class OAuthClients:
                 created_at=at,
             )
             oauth_client.check(client)
-            owner_doc, own_doc = await self._store.read(
-                tenant.key(self._store, tenant_id), caller_in_force.key(self._store, principal)
-            )
-            owner = standing.of_caller(owner_doc, principal)
+            owner = await standing.read(self._store, principal)
             made = Registered(client, secret)
             await self._store.commit(
                 records.create(records.client_key(self._store, tenant_id, client.id), client),
@@ -91,7 +88,7 @@ class OAuthClients:
                     detail={"kind": client.kind, "scopes": " ".join(scopes)},
                 ),
                 owner.check(),
-                *caller_in_force.check(own_doc, principal, at),
+                *await caller_in_force.checks(self._store, principal, self._clock),
                 *once.writes(made),
             )
             return made

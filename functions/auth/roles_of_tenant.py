@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from functions.auth import records, standing
+from functions.auth import caller_in_force, records, standing
 from functions.auth.domain import custom_role, people, roles
 from functions.auth.domain.custom_role import CustomRole
 from functions.auth.domain.people import Invitation
@@ -10,10 +10,11 @@ from functions.auth.records import Found
 from shared import audit, revocations
 from shared.audit import Actor
 from shared.errors import Conflict, Forbidden, NotFound, invalid
+from shared.event_door import Rejected
 from shared.http.idempotency import EACH_TIME, Once
 from shared.http.pagination import Listing
 from shared.identity import Principal
-from shared.ids import Clock
+from shared.ids import Clock, is_id
 from shared.outbox import Outbox
 from shared.store import AlreadyExists, Create, Delete, Store, Write, until_not_stale
 from shared.store.bodies import from_body
@@ -81,8 +82,9 @@ class Roles:
             key = records.role_key(self._store, principal.tenant_id, role.name)
             owner = await standing.read(self._store, principal)
             writes = (records.create(key, role), *self._told(principal, actor, "create", role))
+            still = await caller_in_force.checks(self._store, principal, self._clock)
             try:
-                await self._store.commit(*writes, owner.check(), *once.writes(role))
+                await self._store.commit(*writes, *still, owner.check(), *once.writes(role))
             except AlreadyExists as taken:
                 if taken.key != key:
                     raise
@@ -121,7 +123,9 @@ class Roles:
             custom_role.require_within(before.scopes, principal.scopes)
             after = custom_role.changed(before, description, scopes, principal.scopes, self._clock())
             told = self._told(principal, actor, "update", after)
-            await self._store.commit(found.replace(after), *told, owner.check())
+            changed = found.replace(after)
+            still = await caller_in_force.checks(self._store, principal, self._clock, (changed,))
+            await self._store.commit(changed, *told, owner.check(), *still)
             return after
 
         return await until_not_stale(attempt)
@@ -142,7 +146,12 @@ class Roles:
         await until_not_stale(attempt)
 
     async def end_access_of(self, tenant_id: str, name: str) -> None:
-        """Access tokens of all who have the role end, so that the next ones have its scopes of today."""
+        """Access tokens of all who have the role end, so that the next ones have its scopes of today.
+
+        Raises `Rejected` for what can be no role of a tenant.
+        """
+        if not (is_id(tenant_id) and custom_role.is_name(name)):
+            raise Rejected("unknown_role", "There is no such role.")
         cursor: str | None = None
         while True:
             page = await self._store.tenant(tenant_id).query(
@@ -157,9 +166,8 @@ class Roles:
                 return
 
     async def _is_used(self, tenant_id: str, name: str) -> bool:
+        """Invitations are asked first: whoever accepts one meanwhile is found among the users."""
         scope, cursor = self._store.tenant(tenant_id), None
-        if (await scope.query(records.USERS_OF_ROLE, equal={"role": name}, limit=1)).docs:
-            return True
         while True:
             page = await scope.query(
                 records.INVITATIONS_OF_ROLE, equal={"role": name}, limit=_PAGE, cursor=cursor
@@ -169,7 +177,8 @@ class Roles:
                 return True
             cursor = page.cursor
             if cursor is None:
-                return False
+                break
+        return bool((await scope.query(records.USERS_OF_ROLE, equal={"role": name}, limit=1)).docs)
 
     async def _known(self, tenant_id: str, name: str) -> Found[CustomRole]:
         found = await self._found(tenant_id, name)

@@ -58,7 +58,7 @@ class ServiceAccountChanges:
         """None leaves a field as it is. Disabled, an account gets no token; enabled again, it may be refused
         for the rest of the minute. Fewer scopes end the access tokens that have more.
 
-        Raises `Invalid`, and `Forbidden` `scope_not_grantable`.
+        Raises `Invalid`, and `Forbidden` `scope_not_grantable`, also for who enables one that may more.
         """
         fields: dict[str, object] = {}
         if name is not None:
@@ -69,7 +69,10 @@ class ServiceAccountChanges:
             fields["status"] = status
 
         def decide(account: ServiceAccount, at: datetime) -> ServiceAccount:
-            return msgspec.structs.replace(account, **fields)
+            after = msgspec.structs.replace(account, **fields)
+            if account.status == "disabled" and after.status == "active":
+                machines.require_equal(after, principal.scopes, principal.roles)
+            return after
 
         return await self._change(principal, actor, account_id, decide, lambda account: account)
 
@@ -126,10 +129,15 @@ class ServiceAccountChanges:
         credential_id: str,
         expires_at: datetime,
     ) -> ServiceAccount:
-        """It works until then. Raises `Invalid`, and `NotFound` for one that does not work any more."""
+        """It works until then. Raises `Invalid`, `NotFound` for one that does not work any more, and
+        `Forbidden` `scope_not_grantable` for who puts off a deadline and may less than the account.
+        """
 
         def decide(account: ServiceAccount, at: datetime) -> ServiceAccount:
-            after = credentials.expiring(getattr(account, kind), credential_id, expires_at, at)
+            before = getattr(account, kind)
+            after = credentials.expiring(before, credential_id, expires_at, at)
+            if credentials.last_longer(before, after):
+                machines.require_equal(account, principal.scopes, principal.roles)
             return msgspec.structs.replace(account, **{kind: after})
 
         return await self._change(principal, actor, account_id, decide, lambda account: account)
@@ -200,17 +208,17 @@ class ServiceAccountChanges:
         """The account, and what must still be so when it is changed; it may be the caller himself."""
         if not is_id(account_id):
             raise not_found()
-        of_tenant = tenant.key(self._store, principal.tenant_id)
-        of_account = records.service_account_key(self._store, principal.tenant_id, account_id)
-        of_caller = caller_in_force.key(self._store, principal)
-        keys = tuple(dict.fromkeys((of_tenant, of_account, of_caller)))
-        docs = dict(zip(keys, await self._store.read(*keys), strict=True))
-        owner = standing.of_caller(docs[of_tenant], principal)
-        still = caller_in_force.check(docs[of_caller], principal, self._clock())
-        account = records.found(docs[of_account], ServiceAccount)
+        tenant_doc, account_doc = await self._store.read(
+            tenant.key(self._store, principal.tenant_id),
+            records.service_account_key(self._store, principal.tenant_id, account_id),
+        )
+        owner = standing.of_caller(tenant_doc, principal)
+        account = records.found(account_doc, ServiceAccount)
         if account is None:
             raise not_found()
-        return account, [owner.check(), *(check for check in still if check.key != of_account)]
+        beside = (account.check(),)
+        still = await caller_in_force.checks(self._store, principal, self._clock, beside)
+        return account, [owner.check(), *still]
 
     def _told(
         self,

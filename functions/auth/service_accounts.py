@@ -8,7 +8,7 @@ import msgspec
 from functions.auth import caller_in_force, records, standing
 from functions.auth.domain import credentials, machines, people, roles
 from functions.auth.domain.machines import ServiceAccount
-from shared import audit, tenant
+from shared import audit
 from shared.audit import Actor
 from shared.errors import NotFound
 from shared.http.idempotency import EACH_TIME, Once
@@ -42,17 +42,14 @@ class ServiceAccounts:
         once: Once[Made] = EACH_TIME,
     ) -> Made:
         """Raises `Invalid`, `Forbidden` `scope_not_grantable` for more than the creator has, and what
-        `standing.of_caller` raises.
+        `standing.of_caller` and `caller_in_force.checks` raise.
         """
         granted = machines.grantable(scopes, principal.scopes, principal.tenant_id)
         shown_name = people.display_name(name)
 
         async def attempt() -> Made:
-            tenant_doc, own_doc = await self._store.read(
-                tenant.key(self._store, principal.tenant_id), caller_in_force.key(self._store, principal)
-            )
-            owner = standing.of_caller(tenant_doc, principal)
-            still = caller_in_force.check(own_doc, principal, self._clock())
+            owner = await standing.read(self._store, principal)
+            still = await caller_in_force.checks(self._store, principal, self._clock)
             made = make(self._store, owner.value.id, shown_name, granted, (), actor, self._clock)
             told = {"service_account_id": made.account.id}
             await self._store.commit(

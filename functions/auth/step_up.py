@@ -8,6 +8,7 @@ import msgspec
 from functions.auth import factor_documents, own_account
 from functions.auth.domain import challenge as challenges
 from functions.auth.domain import factors as factor_rules
+from functions.auth.domain import session as session_rules
 from functions.auth.domain.assurance import acr_of
 from functions.auth.domain.challenge import Challenges, PasskeyChallenge
 from functions.auth.factor_log import FactorLog
@@ -142,7 +143,8 @@ class StepUp:
         at: datetime,
         writes: tuple[Write, ...],
     ) -> Tokens:
-        session = own_account.proven(account.session.value, amr, at)
+        proven = own_account.proven(account.session.value, amr, at)
+        session = session_rules.of_user(proven, account.user.value.role)
         told = self._log.writes(
             principal.tenant_id,
             principal.subject,

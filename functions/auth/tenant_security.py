@@ -1,6 +1,6 @@
 """A tenant's security policy: read and replaced by its own people."""
 
-from functions.auth import factor_documents, standing
+from functions.auth import caller_in_force, factor_documents, own_account, standing
 from functions.auth.domain import security_policy
 from functions.auth.domain.security_policy import SecurityPolicy
 from functions.auth.recency import require_recent
@@ -26,7 +26,8 @@ class TenantSecurity:
     async def replace(self, principal: Principal, actor: Actor, wanted: SecurityPolicy) -> SecurityPolicy:
         """It holds from the next sign-in of each user. The same again changes nothing.
 
-        Raises `Invalid`, `Forbidden` `step_up_required`, and what `standing.of_caller` raises.
+        Raises `Invalid`, `Forbidden` `step_up_required` and `first_party_only`, and what
+        `standing.of_caller` raises.
         """
         policy = security_policy.checked(wanted)
         key = factor_documents.policy_key(self._store, principal.tenant_id)
@@ -34,6 +35,7 @@ class TenantSecurity:
         async def attempt() -> None:
             at = self._clock()
             require_recent(principal, at)
+            own_account.require_first_party(principal)
             tenant_doc, policy_doc = await self._store.read(tenant.key(self._store, principal.tenant_id), key)
             owner = standing.of_caller(tenant_doc, principal)
             kept = factor_documents.policy(key, policy_doc)
@@ -50,7 +52,9 @@ class TenantSecurity:
                 detail=detail,
             )
             events = self._outbox.entries("security.policy_changed", principal.tenant_id, detail)
-            await factor_documents.commit(self._store, recorded, *events, kept.write(policy), owner.check())
+            still = await caller_in_force.checks(self._store, principal, self._clock)
+            writes = (recorded, *events, kept.write(policy), owner.check(), *still)
+            await factor_documents.commit(self._store, *writes)
 
         await until_not_stale(attempt)
         return policy

@@ -107,9 +107,24 @@ def require_credentials(client: OAuthClient, scopes: Collection[str]) -> None:
     """
     if client.kind == "public":
         raise Conflict("public_client", "A public client has no secrets and no keys.")
+    require_equal(client, scopes)
+
+
+def require_equal(client: OAuthClient, scopes: Collection[str]) -> None:
+    """Raises `Forbidden` `scope_not_grantable` for who has less than the client."""
     if not set(scopes).issuperset(of_machines(client.scopes)):
         detail = "This client may more than you. Ask somebody who has all of its scopes."
         raise Forbidden("scope_not_grantable", detail)
+
+
+def is_led_elsewhere(before: OAuthClient, after: OAuthClient) -> bool:
+    """Whether codes or tokens may go where they could not go before."""
+    more = (
+        set(after.redirect_uris) - set(before.redirect_uris),
+        set(after.grant_types) - set(before.grant_types),
+        set(after.resources) - set(before.resources),
+    )
+    return any(more)
 
 
 def differences(before: OAuthClient, after: OAuthClient) -> tuple[str, ...]:

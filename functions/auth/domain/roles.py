@@ -78,11 +78,14 @@ def most_of(role: Role) -> frozenset[str]:
 def may_grant(
     role: Role, stands_for: Collection[str], tenant_id: str, roles: Collection[str], scopes: Collection[str]
 ) -> bool:
-    """Whether someone with `roles` and `scopes` may give or take `role`: never more than they have."""
+    """Whether someone with `roles` and `scopes` may give or take `role`: never more than they have.
+
+    `roles` are the person's; an application that acts for that person has fewer `scopes`.
+    """
     if role == "operator" and tenant_id != PLATFORM_TENANT:
         return False
     if role in _GRANTERS:
-        return not _GRANTERS[role].isdisjoint(roles)
+        return any(own in _GRANTERS[role] and SCOPES_OF[own].issubset(scopes) for own in roles)
     return set(scopes).issuperset(stands_for)
 
 

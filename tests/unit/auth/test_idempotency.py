@@ -168,13 +168,13 @@ async def test_who_may_no_longer_do_it_gets_no_replay(suite: Suite, client: Clie
 
 @pytest.mark.parametrize(("path", "body"), CREATING.items())
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("step", [1, 2, 3])
+@pytest.mark.parametrize("step", [1, 2, 3, 4])
 async def test_a_crash_leaves_one_thing_or_none(
     suite: Suite, client: Client, step: int, after: bool, path: str, body: dict[str, Any]
 ) -> None:
-    """G5, G6: look, read, commit; then the same request again at an instance that lives."""
+    """G5, G6: look, read, read the caller, commit; then the same request again at an instance that lives."""
     before = len(await client.listed(path))  # the door knows its caller now: what follows is the use-case's
-    committed = step == 3 and after
+    committed = step == 4 and after
     faulty = FaultyStore(suite.store.inner)
     faulty.dies_at, faulty.dies_after = step, after
     suite.store.inner, alive = faulty, suite.store.inner
