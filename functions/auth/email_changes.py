@@ -1,6 +1,6 @@
 """People change the address that they sign in with: the new one counts once a link was opened from it."""
 
-from functions.auth import invitations, records, standing
+from functions.auth import factor_documents, invitations, records, standing
 from functions.auth.domain import email as email_rules
 from functions.auth.domain import email_change, people
 from functions.auth.domain.email_change import EmailChange
@@ -46,7 +46,8 @@ class EmailChanges:
             change = email_change.ask(
                 known.value if known else None, new_id("chg"), address, user.email, self._clock()
             )
-            await self._store.commit(
+            await factor_documents.commit(
+                self._store,
                 known.replace(change) if known else records.create(key, change),
                 *self._mailed(tenant_id, user.id),
                 self._recorded(actor, "user.request_email_change", user.id),

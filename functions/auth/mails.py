@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from functions.auth import records
+from functions.auth import factor_documents, records
 from functions.auth.domain import password_reset, people
 from functions.auth.domain.email_change import EmailChange
 from functions.auth.domain.one_time_link import LinkKind, OneTimeLink
@@ -134,7 +134,7 @@ class Mails:
                     at=at,
                 )
                 written = known.replace(after) if known else records.create(key, after)
-                await self._store.commit(written, recorded)
+                await factor_documents.commit(self._store, written, recorded)
             return password_reset.expires_at(after, request_id)
 
         return await until_not_stale(attempt)
@@ -146,6 +146,8 @@ class Mails:
     async def _email_change(
         self, owner: Tenant, template: TemplateName, user_id: str, at: datetime
     ) -> Letter | None:
+        if not user_id.startswith("usr_"):  # there are resets of passwords beside them, by login
+            raise Rejected("unknown_document", "No change of address has such an id.")
         change = await self._read(records.link_key(self._store, owner.id, user_id), EmailChange)
         if change is None or self._clock() >= change.value.expires_at:
             return None

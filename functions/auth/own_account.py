@@ -70,6 +70,15 @@ def proven(session: Session, amr: tuple[str, ...], at: datetime) -> Session:
     return msgspec.structs.replace(session, authenticated_at=at, amr=joined(session.amr, amr))
 
 
+def require_first_party(caller: Principal) -> None:
+    """Raises `Forbidden` `first_party_only` for an application that acts for somebody: no scope says that it
+    may change who that is, how that person signs in, or where they are signed in.
+    """
+    if caller.session_id is not None and caller.client_id != client_id.APP:
+        detail = "An application that acts for you cannot do this. Sign in to the product itself."
+        raise Forbidden("first_party_only", detail)
+
+
 async def read(store: Store, caller: Principal) -> OwnAccount:
     """Raises `Forbidden` `no_session` for a machine, and `first_party_only` for an application that somebody
     signed in to: whatever it was allowed, it was not to change how they sign in. `Unauthenticated`
@@ -77,9 +86,7 @@ async def read(store: Store, caller: Principal) -> OwnAccount:
     """
     if caller.session_id is None:
         raise Forbidden("no_session", "Only people have second factors: sign in as one.")
-    if caller.client_id != client_id.APP:
-        detail = "An application that acts for you cannot do this. Sign in to the product itself."
-        raise Forbidden("first_party_only", detail)
+    require_first_party(caller)
     tenant_id = caller.tenant_id
     factors_key = factor_documents.factors_key(store, tenant_id, caller.subject)
     policy_key = factor_documents.policy_key(store, tenant_id)

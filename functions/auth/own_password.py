@@ -1,6 +1,6 @@
 """Somebody who is signed in proves to know the password, before what a stolen access token must not do."""
 
-from functions.auth import standing, users
+from functions.auth import own_account, standing, users
 from functions.auth.failed_sign_ins import Source
 from functions.auth.first_factor import FirstFactor
 from functions.auth.sign_in import SignIn
@@ -17,10 +17,12 @@ class OwnPassword:
     async def proven(self, principal: Principal, password: str, source: Source) -> FirstFactor:
         """As at a sign-in, so guesses count and are slowed down in the same way.
 
-        Raises `Forbidden` `no_session` for a machine and `wrong_password`, `Invalid`, `Unavailable`.
+        Raises `Forbidden` `no_session` for a machine, `first_party_only` for an application, and
+        `wrong_password`; `Invalid`, `Unavailable`.
         """
         if principal.session_id is None:
             raise Forbidden("no_session", "A machine has no password.")
+        own_account.require_first_party(principal)
         owner = await standing.read(self._store, principal)
         user = await users.known(self._store, principal.tenant_id, principal.subject)
         try:

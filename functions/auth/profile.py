@@ -1,6 +1,6 @@
 """What people see of themselves, and may change without asking anybody."""
 
-from functions.auth import standing, users
+from functions.auth import own_account, standing, users
 from functions.auth.domain import people
 from functions.auth.domain.people import User
 from shared import audit
@@ -13,7 +13,9 @@ from shared.store import Store, until_not_stale
 
 
 class Profile:
-    """Machines have none: `Forbidden` `no_session`."""
+    """Machines have none: `Forbidden` `no_session`. What an application may know of it is userinfo's:
+    `first_party_only`.
+    """
 
     def __init__(self, store: Store, outbox: Outbox, clock: Clock) -> None:
         self._store = store
@@ -56,3 +58,4 @@ class Profile:
 def _require_person(principal: Principal) -> None:
     if principal.session_id is None:
         raise Forbidden("no_session", "A machine has no profile.")
+    own_account.require_first_party(principal)

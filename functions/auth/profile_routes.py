@@ -56,9 +56,7 @@ class _Me:
 
     async def sessions(self, call: Call) -> Response:
         asked, caller = call.query(Paging), call.principal
-        listing = await self._do.user_sessions.page(
-            caller.tenant_id, caller.subject, asked.limit, asked.cursor
-        )
+        listing = await self._do.user_sessions.own_page(caller, asked.limit, asked.cursor)
         shown = views.page(listing, lambda session: people_views.session(session, caller.session_id))
         return json_response(shown)
 

@@ -96,6 +96,16 @@ def expiring(
     return tuple(changed if credential is found else credential for credential in credentials)
 
 
+def last_longer(before: Sequence[C], after: Sequence[C]) -> bool:
+    """Whether one of them works after the deadline that it had."""
+    deadlines = {credential.id: credential.expires_at for credential in before}
+    return any(
+        (known := deadlines[credential.id]) is not None
+        and (credential.expires_at is None or credential.expires_at > known)
+        for credential in after
+    )
+
+
 def removed(credentials: Sequence[C], credential_id: str, at: datetime) -> tuple[C, ...]:
     """Without one of them. Raises `NotFound` as `expiring` does."""
     found = _found(credentials, credential_id, at)
