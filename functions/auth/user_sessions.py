@@ -85,7 +85,7 @@ class UserSessions:
         await self._ends.end_all(principal.tenant_id, user_id, "ended_by_admin", actor, lambda session: True)
 
     async def overtaken(self, tenant_id: str, user_id: str, role: Role | None = None) -> list[Replace]:
-        """Writes for a commit that changes the user: a refresh under way fails at its session and looks again.
+        """Writes for a commit that changes the user: refreshes under way fail at it and look again.
 
         Of the first hundred sessions in thirty days; for more, `end_those_over` is what counts. `role`: the
         user's new one.
