@@ -75,7 +75,8 @@ async def test_the_same_request_may_come_in_a_form(browser: Browser) -> None:
 
 
 async def test_what_we_do_not_know_is_ignored(browser: Browser) -> None:
-    await browser.authorize(CLIENT, display="page", claims="{}", code_challenge_methods="plain", empty="")
+    harmless = {"display": "page", "ui_locales": "de", "claims_locales": "de", "acr_values": "aal2"}
+    await browser.authorize(CLIENT, **harmless, claims="{}", code_challenge_methods="plain", empty="")
     assert browser.answer.status_code == 200
 
 
