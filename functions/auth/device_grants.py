@@ -9,6 +9,7 @@ import msgspec
 
 from functions.auth import records
 from functions.auth.browser_sessions import BrowserSessions, SignedIn
+from functions.auth.buckets import Buckets
 from functions.auth.client_authentication import AuthenticatedClient
 from functions.auth.client_sessions import Allowed, ClientSessions, invalid_grant
 from functions.auth.device_limits import GuessLimit, PollPace
@@ -24,6 +25,7 @@ from functions.auth.oauth_clients import OAuthClients
 from functions.auth.records import Found
 from functions.auth.roles_of_tenant import Roles
 from functions.auth.session_start import Proof
+from functions.auth.throttle import PER_ADDRESS, prefix
 from functions.auth.tokens import Tokens
 from shared import audit
 from shared.audit import Actor
@@ -76,15 +78,25 @@ class DeviceGrants:
         self._clock = clock
         self._polls = PollPace()
         self._guesses = GuessLimit()
+        self._asked_from = Buckets(PER_ADDRESS, clock)
 
-    async def ask(self, client: AuthenticatedClient, form: Mapping[str, str]) -> DeviceAuthorization:
-        """Raises `OAuthError` `unauthorized_client`, `invalid_scope`, `invalid_target`."""
+    async def ask(
+        self, client: AuthenticatedClient, form: Mapping[str, str], address: str
+    ) -> DeviceAuthorization:
+        """Each costs a document, and anybody can name a public client: from an address it gets so many.
+
+        Raises `OAuthError` `unauthorized_client`, `invalid_scope`, `invalid_target`; `TooManyRequests`.
+        """
         known = client.client
         if known is None or DEVICE_CODE not in known.grant_types:
             raise OAuthError(400, "unauthorized_client", "This client has no such grant.")
         resource = audience_of(client, form, self._issuer)
         scope = authorization_request.api_scope(form.get("scope"))
         scopes = oauth_client.scopes_for(known, known.scopes, scope)
+        wait = self._asked_from.take(prefix(address)) if client.method == "none" else 0
+        if wait:
+            detail = "Too many devices asked from here. Wait a little, then try again."
+            raise TooManyRequests("too_many_devices", detail, headers={"Retry-After": str(wait)})
         while True:
             code = user_code.new()
             with contextlib.suppress(AlreadyExists):

@@ -33,7 +33,8 @@ class _Handlers:
     async def ask(self, call: Call) -> Response:
         form = await call.form()
         client = await self._do.clients.authenticate(form, authorization(call.headers), call.request_id)
-        return json_response(await self._do.device_grants.ask(client, form), headers=NO_STORE)
+        asked = await self._do.device_grants.ask(client, form, call.client_ip)
+        return json_response(asked, headers=NO_STORE)
 
     async def page(self, call: Call) -> Response:
         """Uses nothing up: whatever opens a link is no person who decides."""

@@ -1,7 +1,5 @@
 """The sessions of one person: seen and ended by that person, and by those who may for others."""
 
-import msgspec
-
 from functions.auth import own_account, records
 from functions.auth.domain import people
 from functions.auth.domain import session as session_rules
@@ -18,7 +16,7 @@ from shared.http import pagination
 from shared.http.pagination import Listing
 from shared.identity import Principal
 from shared.ids import Clock, is_id
-from shared.store import Doc, Replace, Store
+from shared.store import Add, Body, Doc, Store
 from shared.store.bodies import from_body, stamp
 from shared.tenant import Tenant
 
@@ -84,9 +82,10 @@ class UserSessions:
         await self._require_over(principal, user_id)
         await self._ends.end_all(principal.tenant_id, user_id, "ended_by_admin", actor, lambda session: True)
 
-    async def overtaken(self, tenant_id: str, user_id: str, role: Role | None = None) -> list[Replace]:
+    async def overtaken(self, tenant_id: str, user_id: str, role: Role | None = None) -> list[Add]:
         """Writes for a commit that changes the user: refreshes under way fail at it and look again.
 
+        They ask for no version, or whoever refreshes without a pause would keep the commit from happening.
         Of the first hundred sessions in thirty days; for more, `end_those_over` is what counts. `role`: the
         user's new one.
         """
@@ -94,13 +93,11 @@ class UserSessions:
         page = await self._store.tenant(tenant_id).query(
             records.SESSIONS_OF_USER, equal={"user_id": user_id}, since=since, limit=100
         )
-        found = [records.Found(doc.key, from_body(doc.body, Session), doc.version) for doc in page.docs]
+        fields: Body = {} if role is None else {"roles": [role]}
         return [
-            session.replace(
-                session.value if role is None else msgspec.structs.replace(session.value, roles=(role,))
-            )
-            for session in found
-            if session.value.revoked_at is None
+            Add(doc.key, {"overtaken": 1}, fields)
+            for doc in page.docs
+            if from_body(doc.body, Session).revoked_at is None
         ]
 
     async def end_those_over(self, tenant_id: str, user_id: str, actor: Actor) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.store import Replace, Version, Write
 from tests.unit.auth import applications
 from tests.unit.auth.browser import add_client
 from tests.unit.auth.machine_door import ACTOR, MachineDoor
@@ -191,3 +192,24 @@ async def test_a_key_is_not_prolonged_by_who_was_ended(suite: Suite) -> None:
     await signed_out(who)
     answer = await who.person.ask("PATCH", f"/v1/api-keys/{made.key.id}", {"ip_ranges": ["0.0.0.0/0"]})
     assert answer.status_code == 401
+
+
+async def test_nobody_keeps_off_their_own_end_by_refreshing_without_a_pause(suite: Suite) -> None:
+    """R8: whoever is to be disabled moves a session on ahead of every commit that would do it."""
+    who = await insider(suite)
+    commit, moved = suite.store.commit, 0
+
+    async def overtaken(*writes: Write) -> list[Version | None]:
+        nonlocal moved
+        if moved < 100 and any(
+            isinstance(write, Replace) and write.key.id == who.user_id for write in writes
+        ):
+            moved += 1
+            await who.person.refreshed()
+        return await commit(*writes)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(suite.store, "commit", overtaken)
+        assert (await who.owner.ask("POST", f"/v1/users/{who.user_id}/disable")).status_code == 200
+    assert moved == 1
+    assert not await who.person.can_refresh()
