@@ -12,7 +12,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from bench import bill, comparison, scenarios
+from bench import bill, comparison, scenarios, tenancy
 from bench.scenarios import Figure
 from bench.server import GENERATOR_CORE
 
@@ -43,6 +43,8 @@ def main() -> int:
         else:
             runs = scenarios.run(Path(scratch), options.seconds, options.only, console.print)
             figures = asyncio.run(runs)
+            if options.only in "tenants":
+                figures += asyncio.run(tenancy.run(Path(scratch), options.seconds, console.print))
     _print(console, figures)
     if options.json:
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2))
