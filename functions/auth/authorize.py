@@ -88,6 +88,8 @@ class Authorize:
             at = signed_in.session.value.authenticated_at
             if not fresh and rules.must_sign_in(request, at, self._clock()):
                 return await self._not_yet(client.value, request)
+            if request.subject not in (None, signed_in.user.value.id):
+                return self._somebody_else(request) if fresh else await self._not_yet(client.value, request)
             try:
                 code = await self._codes.issue(client, request, signed_in)
             except OAuthError as refusal:
@@ -101,6 +103,11 @@ class Authorize:
             refusal = OAuthError(400, "login_required", "Nobody is signed in, or too long ago.")
             return self._refused(request.redirect_uri, request.state, refusal)
         return await self._sign_in(client, request)
+
+    def _somebody_else(self, request: AuthorizationRequest) -> Redirect:
+        """OpenID Connect Core §3.1.2.2: an answer is about the person of the `id_token_hint`, or an error."""
+        refusal = OAuthError(400, "login_required", "Somebody else signed in than id_token_hint names.")
+        return self._refused(request.redirect_uri, request.state, refusal)
 
     async def _sign_in(self, client: OAuthClient, request: AuthorizationRequest) -> SignInNeeded:
         doc = (await self._store.read(tenant.key(self._store, client.tenant_id)))[0]

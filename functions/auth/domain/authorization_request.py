@@ -1,8 +1,10 @@
 """Authorization requests (RFC 6749 §4.1.1, OpenID Connect Core 1.0 §3.1.2.1): read, judged, answered."""
 
+import base64
 import re
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import Annotated
 from urllib.parse import urlencode
 
 import msgspec
@@ -29,7 +31,10 @@ _MAX_AGE = re.compile(r"[0-9]{1,9}")
 
 
 class AuthorizationRequest(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is left to know of a request that was found good. `scope`: None where none was named."""
+    """What is left to know of a request that was found good. `scope`: None where none was named.
+
+    `subject`: the one user whom the client wants an answer about; None for whoever signs in.
+    """
 
     client_id: str
     redirect_uri: str
@@ -41,11 +46,18 @@ class AuthorizationRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     max_age_seconds: int | None = None
     resource: str | None = None
     login_hint: str = ""
+    subject: str | None = None
 
     @property
     def is_silent(self) -> bool:
         """Nobody may be asked anything: `prompt=none`."""
         return "none" in self.prompt
+
+
+class _Hint(msgspec.Struct, frozen=True):
+    """What counts of an ID token that is shown as a hint."""
+
+    sub: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
 
 class Addressee(msgspec.Struct, frozen=True):
@@ -97,6 +109,7 @@ def read(pairs: Pairs, to: Addressee, audiences: Collection[str]) -> Authorizati
         max_age_seconds=_max_age(given.get("max_age")),
         resource=_resource(given.get("resource"), audiences),
         login_hint=_login_hint(given.get("login_hint", "")),
+        subject=_subject(given.get("id_token_hint")),
     )
 
 
@@ -172,6 +185,18 @@ def _max_age(text: str | None) -> int | None:
 def _login_hint(text: str) -> str:
     """For the e-mail field; what cannot be an address is no hint."""
     return text if len(text) <= 254 and text.isprintable() else ""
+
+
+def _subject(hint: str | None) -> str | None:
+    """Whose ID token it is, whoever signed it and however long ago: a false one only keeps people out."""
+    if hint is None:
+        return None
+    try:
+        payload = hint.split(".")[1]
+        raw = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
+        return msgspec.json.decode(raw, type=_Hint).sub
+    except (IndexError, ValueError, RecursionError, msgspec.DecodeError):
+        raise _refused("invalid_request", "id_token_hint is no ID token.") from None
 
 
 def _refused(error: str, description: str) -> OAuthError:

@@ -15,7 +15,7 @@ from shared.audit import Actor
 from shared.ids import new_id
 from shared.store import Create
 from shared.store.bodies import from_body
-from tests.tokens import ISSUER
+from tests.tokens import ISSUER, segment
 from tests.unit.auth.browser import CALLBACK, Browser, add_client, claims, query_of, request, told, with_pairs
 from tests.unit.auth.suite import ACME, SESSIONS, Suite
 
@@ -145,6 +145,9 @@ REFUSED: list[tuple[str, dict[str, str | None]]] = [
     ("invalid_request", {"max_age": "1e3"}),
     ("invalid_target", {"resource": "https://other.example"}),
     ("invalid_request", {"nonce": "n" * 2049}),
+    ("invalid_request", {"id_token_hint": "not.a token.x"}),
+    ("invalid_request", {"id_token_hint": "x.e30.x"}),
+    ("invalid_request", {"id_token_hint": "x." + segment(b'{"x":' + b"[" * 4_000)}),
     ("login_required", {"prompt": "none"}),
 ]
 
@@ -314,6 +317,27 @@ async def test_who_has_nothing_to_give_is_told_so_by_the_client(browser: Browser
     await browser.authorize(CLIENT, scope="users:read")
     await browser.sign_in("bob@acme.test")
     assert browser.answered()["error"] == "invalid_scope"
+
+
+async def test_an_answer_is_about_the_person_who_was_hinted_at(browser: Browser) -> None:
+    """OpenID Connect Core §3.1.2.2: about nobody else, and an older ID token is a hint as good."""
+    await browser.suite.add_user("bob@acme.test", "member")
+    got = await browser.redeem(await browser.code(CLIENT), CLIENT)
+    owner = got.json()["id_token"]
+    assert (await browser.authorize(CLIENT, id_token_hint=owner, prompt="none")).status_code == 303
+    assert "code" in browser.answered()
+    await browser.authorize(CLIENT, prompt="login")
+    await browser.sign_in("bob@acme.test")
+    assert "code" in browser.answered()
+    browser.suite.clock.move(3600)
+    await browser.authorize(CLIENT, id_token_hint=owner, prompt="none")
+    assert browser.answered()["error"] == "login_required"
+    assert (await browser.authorize(CLIENT, id_token_hint=owner)).status_code == 200
+    await browser.sign_in("bob@acme.test")
+    assert browser.answered()["error"] == "login_required"
+    await browser.authorize(CLIENT, id_token_hint=owner)
+    await browser.sign_in()
+    assert "code" in browser.answered()
 
 
 async def test_a_hint_fills_in_the_address_and_is_no_markup(browser: Browser) -> None:
