@@ -103,7 +103,9 @@ class App:
             response = await self._answered(call, found, refusal, scope["headers"])
         finally:
             self._in_flight -= 1
-        reply = Reply(response, call.request_id, head=call.method == "HEAD", close=call.leaves_much_unread)
+        close = call.leaves_much_unread or "Connection" in response.headers
+        lingers = self._limits if close and call.is_unfinished else None
+        reply = Reply(response, call.request_id, head=call.method == "HEAD", close=close, lingers=lingers)
         self._log.end(call, found, response.status, started, context)
         return reply
 

@@ -13,6 +13,7 @@ from shared import strict_json
 from shared.audit import Actor
 from shared.errors import BadRequest, Invalid, TooLarge, UnsupportedMediaType, invalid
 from shared.http import Route
+from shared.http.headers import client_ip
 from shared.http.limits import Limits
 from shared.http.problem import wrong_field
 from shared.http.slots import Slots
@@ -23,7 +24,6 @@ T = TypeVar("T")
 MAX_FIELDS = 100
 
 _UTF8 = re.compile(r';\s*charset="?utf-8"?\s*', re.IGNORECASE)
-_ADDRESS = re.compile(r"[0-9A-Fa-f:.]{2,45}")
 _TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
@@ -39,7 +39,7 @@ class HttpCall:
     """Implements `shared.http.Call`."""
 
     __slots__ = (
-        "_body", "_limits", "_max_body_bytes", "_peer", "_query_string", "_receive", "_slots",
+        "_body", "_ended", "_limits", "_max_body_bytes", "_peer", "_query_string", "_receive", "_slots",
         "_trusted_principal", "headers", "method", "params", "path", "request_id",
     )  # fmt: skip
 
@@ -64,6 +64,7 @@ class HttpCall:
         self._slots = slots
         self._max_body_bytes = 0
         self._body: bytes | None = None
+        self._ended = False
         self._trusted_principal: Principal | None = None
 
     def enter(self, route: Route, params: Mapping[str, str]) -> None:
@@ -169,6 +170,12 @@ class HttpCall:
             return False
         return "transfer-encoding" in self.headers or self._declared() > self._limits.unread_bytes
 
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether more of a body may be on its way. Who waits for `100 Continue` sends none."""
+        announced = "transfer-encoding" in self.headers or self._declared() > 0
+        return announced and self._body is None and not self._ended and "expect" not in self.headers
+
     async def _received(self, limit: int) -> bytes:
         chunks: list[bytes] = []
         size = 0
@@ -177,11 +184,12 @@ class HttpCall:
             if message["type"] != "http.request":
                 raise Disconnected
             chunk: bytes = message.get("body", b"")
+            self._ended = not message.get("more_body", False)
             size += len(chunk)
             if size > limit:
                 raise _too_large(limit)
             chunks.append(chunk)
-            if not message.get("more_body", False):
+            if self._ended:
                 return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def _declared(self) -> int:
@@ -195,15 +203,6 @@ class HttpCall:
         if not good or self.headers.get("content-encoding", "identity").lower() != "identity":
             detail = f"Send the body as {expected} in UTF-8, not compressed."
             raise UnsupportedMediaType("unsupported_media_type", detail)
-
-
-def client_ip(headers: Mapping[str, str], peer: Any, trusted_hops: int) -> str:
-    """The address that the outermost proxy of ours saw; further left anybody can write what he likes."""
-    hops = headers.get("x-forwarded-for", "").split(",") if trusted_hops else []
-    seen = hops[-trusted_hops].strip() if len(hops) >= trusted_hops > 0 else ""
-    if _ADDRESS.fullmatch(seen):
-        return seen
-    return str(peer[0]) if peer else ""
 
 
 def _pairs(raw: bytes, code: str) -> list[tuple[str, str]]:

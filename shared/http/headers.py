@@ -1,6 +1,8 @@
 """Request headers, checked before anybody reads one."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from shared.errors import BadRequest, Error, HeadersTooLarge, Unauthenticated
 from shared.http.limits import Limits
@@ -22,6 +24,7 @@ SINGLE = frozenset(
 """A second one of these is a second meaning; other headers are lists (RFC 9110 §5.3)."""
 CREDENTIALS = frozenset({"authorization", "x-forwarded-authorization"})
 
+_ADDRESS = re.compile(r"[0-9A-Fa-f:.]{2,45}")
 
 Raw = Sequence[tuple[bytes, bytes]]
 
@@ -63,6 +66,15 @@ def read_message(raw: Raw, limits: Limits) -> tuple[dict[str, str], Error | None
         before = f"{headers[name]}, " if name in headers else ""
         headers[name] = before + raw_value.decode("latin-1")
     return headers, read(raw, limits, underscores=True)[1]
+
+
+def client_ip(headers: Mapping[str, str], peer: Any, trusted_hops: int) -> str:
+    """The address that the outermost proxy of ours saw; further left anybody can write what he likes."""
+    hops = headers.get("x-forwarded-for", "").split(",") if trusted_hops else []
+    seen = hops[-trusted_hops].strip() if len(hops) >= trusted_hops > 0 else ""
+    if _ADDRESS.fullmatch(seen):
+        return seen
+    return str(peer[0]) if peer else ""
 
 
 def _repeated(name: str) -> Error | None:

@@ -22,3 +22,8 @@ class Limits(msgspec.Struct, frozen=True):
     trusted_hops: int = 1
     unread_bytes: int = 65_536
     """So much of a body that nobody read is worth draining to keep the connection."""
+    linger_bytes: int = 16_777_216
+    linger_seconds: float = 2.0
+    """So much more is taken and thrown away after an answer that ends the connection. Closed with something
+    unread, it is reset, and a gateway that is still sending never sees the answer but tells of an outage.
+    """

@@ -1,10 +1,14 @@
 """A handler's `Response` as Starlette sends it, with the headers that every answer has."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from starlette.responses import Response as StarletteResponse
+from starlette.types import Receive, Scope, Send
 
 from shared.http import Response
+from shared.http.limits import Limits
 
 Header = tuple[bytes, bytes]
 
@@ -20,9 +24,14 @@ _WITHOUT_BODY = (204, 304)
 
 
 class Reply(StarletteResponse):
-    """Made on the hot path: its headers are put together once, as bytes."""
+    """Made on the hot path: its headers are put together once, as bytes.
 
-    def __init__(self, response: Response, request_id: str, *, head: bool, close: bool) -> None:
+    `lingers`: within these limits, what the client still sends is taken after the answer, and before the end.
+    """
+
+    def __init__(
+        self, response: Response, request_id: str, *, head: bool, close: bool, lingers: Limits | None = None
+    ) -> None:
         body = response.body
         headers = [_NOSNIFF, (b"x-request-id", request_id.encode())]
         if response.status not in _WITHOUT_BODY:
@@ -40,6 +49,29 @@ class Reply(StarletteResponse):
         self.raw_headers = headers
         self.body = b"" if head or response.status in _WITHOUT_BODY else body
         self.background = None
+        self._lingers = lingers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._lingers is None:
+            await super().__call__(scope, receive, send)
+            return
+        await send(
+            {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers},
+        )
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._lingers.linger_seconds):
+                await _discard(receive, self._lingers.linger_bytes)
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _discard(receive: Receive, most: int) -> None:
+    """Until the body ends, the client goes, or so many bytes have come."""
+    while most > 0:
+        message = await receive()
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            return
+        most -= len(message.get("body", b""))
 
 
 def _extend(headers: list[Header], more: Mapping[str, str], defaults: Iterable[Header]) -> None:

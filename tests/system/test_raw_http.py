@@ -285,6 +285,23 @@ def test_a_huge_body_is_not_drained(server: Server, path: str) -> None:
     assert sent < 32_000_000
 
 
+@pytest.mark.parametrize(("path", "refusal"), [("/v1/echo", 413), ("/v1/nothing", 404)])
+def test_whoever_still_sends_sees_the_answer(server: Server, path: str, refusal: int) -> None:
+    """H10: a connection that is closed on a gateway while it sends becomes a 503 to its client."""
+    size = 390_000
+    with server.connect() as connection:
+        connection.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode())
+        for _ in range(10):
+            time.sleep(0.02)
+            connection.sendall(b"a" * (size // 10))
+        answer = b""
+        connection.settimeout(1)
+        while chunk := connection.recv(65_536):
+            answer += chunk
+    assert status(answer) == refusal
+    assert b"connection: close" in answer
+
+
 def test_a_slow_body_is_given_up(server: Server) -> None:
     """H11."""
     started = time.monotonic()

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
 
 from shared.http import PUBLIC, Call, Response, Route, json_response
 from shared.http.limits import Limits
+from shared.http.reply import Reply
 from tests.door import GONE, NEVER, Door
 
 
@@ -188,6 +189,30 @@ def test_a_body_is_read_up_to_its_limit_whatever_was_announced(chunks: Sequence[
     else:
         assert answer.json() == [sum(map(len, chunks))] * 2
         assert "connection" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("limits", "taken"),
+    [(Limits(), 5), (Limits(linger_bytes=150), 2), (Limits(linger_seconds=0), 0)],
+)
+def test_after_the_answer_so_much_more_is_taken(limits: Limits, taken: int) -> None:
+    """H10: the answer first, then bytes, then time, are bounded."""
+    reply = Reply(Response(413, b"{}"), "req_1", head=False, close=True, lingers=limits)
+    left = [b"a" * 100] * 5
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        await asyncio.sleep(0)
+        assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+        assert sent[1]["body"] == b"{}"
+        return {"type": "http.request", "body": left.pop(), "more_body": bool(left)}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(reply({"type": "http"}, receive, send))
+    assert len(left) == 5 - taken
+    assert not sent[2].get("more_body")
 
 
 def test_an_announced_body_over_the_limit_is_refused_unread() -> None:
