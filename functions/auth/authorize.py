@@ -85,11 +85,13 @@ class Authorize:
             signed_in = await self._browser_sessions.find(cookie)
             if signed_in is None or signed_in.owner.value.id != client.value.tenant_id:
                 return await self._not_yet(client.value, request)
-            at = signed_in.session.value.authenticated_at
-            if not fresh and rules.must_sign_in(request, at, self._clock()):
+            session = signed_in.session.value
+            unmet = rules.unmet(request, session.user_id, session.amr)
+            if fresh and unmet is not None:
+                return self._refused(request.redirect_uri, request.state, unmet)
+            is_old = rules.must_sign_in(request, session.authenticated_at, self._clock())
+            if not fresh and (is_old or unmet is not None):
                 return await self._not_yet(client.value, request)
-            if request.subject not in (None, signed_in.user.value.id):
-                return self._somebody_else(request) if fresh else await self._not_yet(client.value, request)
             try:
                 code = await self._codes.issue(client, request, signed_in)
             except OAuthError as refusal:
@@ -103,11 +105,6 @@ class Authorize:
             refusal = OAuthError(400, "login_required", "Nobody is signed in, or too long ago.")
             return self._refused(request.redirect_uri, request.state, refusal)
         return await self._sign_in(client, request)
-
-    def _somebody_else(self, request: AuthorizationRequest) -> Redirect:
-        """OpenID Connect Core §3.1.2.2: an answer is about the person of the `id_token_hint`, or an error."""
-        refusal = OAuthError(400, "login_required", "Somebody else signed in than id_token_hint names.")
-        return self._refused(request.redirect_uri, request.state, refusal)
 
     async def _sign_in(self, client: OAuthClient, request: AuthorizationRequest) -> SignInNeeded:
         doc = (await self._store.read(tenant.key(self._store, client.tenant_id)))[0]

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from functions.auth.domain import pkce
+from functions.auth.domain.assurance import acr_of
 from shared.errors import BadRequest, OAuthError
 
 Pairs = Sequence[tuple[str, str]]
@@ -34,6 +35,7 @@ class AuthorizationRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is left to know of a request that was found good. `scope`: None where none was named.
 
     `subject`: the one user whom the client wants an answer about; None for whoever signs in.
+    `second_factor`: whether it takes one (RFC 9470 §4).
     """
 
     client_id: str
@@ -47,6 +49,7 @@ class AuthorizationRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     resource: str | None = None
     login_hint: str = ""
     subject: str | None = None
+    second_factor: bool = False
 
     @property
     def is_silent(self) -> bool:
@@ -110,6 +113,7 @@ def read(pairs: Pairs, to: Addressee, audiences: Collection[str]) -> Authorizati
         resource=_resource(given.get("resource"), audiences),
         login_hint=_login_hint(given.get("login_hint", "")),
         subject=_subject(given.get("id_token_hint")),
+        second_factor=_is_second_factor_asked_for(given.get("acr_values", "")),
     )
 
 
@@ -129,6 +133,15 @@ def must_sign_in(request: AuthorizationRequest, authenticated_at: datetime, at: 
         return True
     age = request.max_age_seconds
     return age is not None and at - authenticated_at > timedelta(seconds=age)
+
+
+def unmet(request: AuthorizationRequest, user_id: str, amr: Collection[str]) -> OAuthError | None:
+    """Why a sign-in of that user by those methods is none for this request, whenever it was."""
+    if request.subject not in (None, user_id):
+        return _refused("login_required", "Somebody else is signed in than id_token_hint names.")
+    if request.second_factor and acr_of(amr) != "aal2":
+        return _refused("unmet_authentication_requirements", "This person has no second factor to show.")
+    return None
 
 
 def answer(redirect_uri: str, issuer: str, state: str | None, **parameters: str) -> str:
@@ -197,6 +210,12 @@ def _subject(hint: str | None) -> str | None:
         return msgspec.json.decode(raw, type=_Hint).sub
     except (IndexError, ValueError, RecursionError, msgspec.DecodeError):
         raise _refused("invalid_request", "id_token_hint is no ID token.") from None
+
+
+def _is_second_factor_asked_for(acr_values: str) -> bool:
+    """Where a password alone is not among what would do; levels that we do not know are not looked at."""
+    values = acr_values.split(" ")
+    return "aal2" in values and "aal1" not in values
 
 
 def _refused(error: str, description: str) -> OAuthError:

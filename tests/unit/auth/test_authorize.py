@@ -17,6 +17,7 @@ from shared.store import Create
 from shared.store.bodies import from_body
 from tests.tokens import ISSUER, segment
 from tests.unit.auth.browser import CALLBACK, Browser, add_client, claims, query_of, request, told, with_pairs
+from tests.unit.auth.second_factor import person
 from tests.unit.auth.suite import ACME, SESSIONS, Suite
 
 pytestmark = pytest.mark.anyio
@@ -75,7 +76,7 @@ async def test_the_same_request_may_come_in_a_form(browser: Browser) -> None:
 
 
 async def test_what_we_do_not_know_is_ignored(browser: Browser) -> None:
-    harmless = {"display": "page", "ui_locales": "de", "claims_locales": "de", "acr_values": "aal2"}
+    harmless = {"display": "page", "ui_locales": "de", "claims_locales": "de", "acr_values": "urn:other"}
     await browser.authorize(CLIENT, **harmless, claims="{}", code_challenge_methods="plain", empty="")
     assert browser.answer.status_code == 200
 
@@ -337,6 +338,32 @@ async def test_an_answer_is_about_the_person_who_was_hinted_at(browser: Browser)
     assert browser.answered()["error"] == "login_required"
     await browser.authorize(CLIENT, id_token_hint=owner)
     await browser.sign_in()
+    assert "code" in browser.answered()
+
+
+async def test_a_client_may_insist_on_a_second_factor(suite: Suite) -> None:
+    """RFC 9470 §4, §5: a password that would do beside it does, and other levels are not known."""
+    someone = await person(suite)
+    await add_client(suite)
+    browser = Browser(suite)
+    await browser.code(CLIENT)
+    for would_do in ("aal2 aal1", "aal3", "aal1"):
+        await browser.authorize(CLIENT, acr_values=would_do)
+        assert "code" in browser.answered()
+    await browser.authorize(CLIENT, acr_values="aal2", prompt="none")
+    assert browser.answered()["error"] == "login_required"
+    assert (await browser.authorize(CLIENT, acr_values="aal2")).status_code == 200
+    await browser.sign_in()
+    assert browser.answered()["error"] == "unmet_authentication_requirements"
+
+    await someone.enrol_totp()
+    suite.clock.move(60)
+    await browser.authorize(CLIENT, acr_values="urn:other aal2")
+    await browser.sign_in()
+    await browser.send(code=someone.code())
+    got = await browser.redeem(browser.answered()["code"], CLIENT)
+    assert claims(got.json()["id_token"])["acr"] == "aal2"
+    await browser.authorize(CLIENT, acr_values="aal2", prompt="none")
     assert "code" in browser.answered()
 
 
