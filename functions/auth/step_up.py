@@ -143,7 +143,11 @@ class StepUp:
         at: datetime,
         writes: tuple[Write, ...],
     ) -> Tokens:
-        proven = own_account.proven(account.session.value, amr, at)
+        before = account.session.value
+        if not factor_rules.enrolled(account.factors.value):
+            # What was proven with a factor that is gone is not proven again by a password.
+            before = msgspec.structs.replace(before, amr=())
+        proven = own_account.proven(before, amr, at)
         session = session_rules.of_user(proven, account.user.value.role)
         told = self._log.writes(
             principal.tenant_id,

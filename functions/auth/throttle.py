@@ -68,7 +68,7 @@ class Throttle:
             wait = buckets.take(key)
             if wait:
                 _give_back(taken[:place])
-                if buckets is self._tenants and not self._alarms.take(slug):
+                if buckets is self._tenants and not self._alarms.take(key):
                     await self._alarm(slug, source)
                 raise _too_many(wait)
 

@@ -178,3 +178,13 @@ async def test_a_session_that_is_over_an_application_and_a_machine_step_up_not(s
     assert (await refused(suite.do.step_up.options(application))).code == "first_party_only"
     machine = msgspec.structs.replace(caller, session_id=None)
     assert (await refused(suite.do.step_up.options(machine))).code == "no_session"
+
+
+async def test_a_password_does_not_renew_the_proof_of_a_factor_that_is_gone(suite: Suite) -> None:
+    ada, bob = await person(suite), await person(suite, "bob@acme.test", "member")
+    who = await bob.enrol_totp()
+    await suite.do.factor_reset.reset(await ada.principal(), ada.actor, bob.user.id)
+    suite.clock.move(3600)
+    later = await bob.principal_later(who)
+    again = await bob.principal(await suite.do.step_up.by_password(later, bob.actor, PASSWORD, SOURCE))
+    assert (again.amr, again.authenticated_at) == (("pwd",), suite.clock())
