@@ -60,12 +60,14 @@ async def test_somebody_signs_in_and_goes_back_with_a_code(browser: Browser) -> 
 
 
 async def test_who_is_signed_in_needs_no_password_for_another_application(browser: Browser) -> None:
-    await browser.code(CLIENT)
+    """And is called the same there (OpenID Connect Core §8)."""
+    first = await browser.redeem(await browser.code(CLIENT), CLIENT)
     other = await add_client(browser.suite, "cli_other")
     verified = len(browser.suite.passwords.verified)
     await browser.authorize(other, prompt="none")
-    assert "code" in browser.answered()
+    second = await browser.redeem(browser.answered()["code"], other)
     assert len(browser.suite.passwords.verified) == verified
+    assert claims(first.json()["id_token"])["sub"] == claims(second.json()["id_token"])["sub"]
 
 
 async def test_the_same_request_may_come_in_a_form(browser: Browser) -> None:
