@@ -128,7 +128,7 @@ class Invitations:
         return await records.listed(self._store, tenant_id, records.INVITATIONS, Invitation, limit, cursor)
 
     async def invite_owner(self, tenant_id: str, actor: Actor) -> None:
-        """Once for each tenant, however often it is asked for. Raises `Rejected` where that is impossible."""
+        """Once for each tenant, as its audit log knows. Raises `Rejected` where that is impossible."""
         doc = (await self._store.read(tenant.key(self._store, tenant_id)))[0]
         owner = records.found(doc, Tenant)
         if owner is None:
@@ -219,6 +219,7 @@ class Invitations:
             target=invitation.id,
             at=self._clock(),
             detail={"role": invitation.role},
+            once=f"{action} {invitation.id}" if action == "user.invite" else "",
         )
 
     async def _known(self, tenant_id: str, invitation_id: str) -> Found[Invitation]:
@@ -230,9 +231,7 @@ class Invitations:
 
 
 async def gone(store: Store, tenant_id: str, email: str) -> list[Delete]:
-    """The writes that delete the invitations of an address, open or not: 100 of them at most. More than that
-    are deleted before: nobody can accept them as long as the address is somebody's.
-    """
+    """What deletes all invitations of an address that is somebody's; beyond 100 it is done here."""
     while True:
         query = store.tenant(tenant_id).query(records.INVITATIONS_OF_EMAIL, equal={"email": email}, limit=100)
         page = await query

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from functions.auth.domain import people as people_rules
+from functions.auth.domain.one_time_link import OneTimeLink
 from functions.auth.tokens import Tokens
 from shared.envelope import Delivery
 from shared.errors import Conflict, Invalid
@@ -114,6 +115,19 @@ async def test_nobody_who_was_deleted_comes_back_by_an_older_invitation(
     for token in tokens:
         with pytest.raises((Conflict, Invalid)):
             await suite.invitations.accept(token, PASSWORD, "Bob", "req_1")
+
+
+async def test_an_owner_who_was_deleted_is_not_invited_by_the_same_message_again(
+    suite: Suite, people: People
+) -> None:
+    await suite.deliver("tenant.activated", None)
+    link = OneTimeLink("invitation", ACME, people_rules.owner_invitation_id(ACME))
+    first = await suite.invitations.accept(suite.links.text(link), PASSWORD, "First", "req_1")
+    ada = await people.added("ada@acme.test", "owner")
+    assert await ada.code("DELETE", f"/v1/users/{first.id}") == (204, "")
+    await suite.deliver("tenant.activated", None)
+    assert (await ada.get("/v1/invitations"))["items"] == []
+    assert len(suite.bus.events("mail.requested")) == 1
 
 
 async def test_who_may_less_than_an_account_brings_nothing_of_it_back(
