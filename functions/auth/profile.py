@@ -1,15 +1,19 @@
 """What people see of themselves, and may change without asking anybody."""
 
 from functions.auth import own_account, standing, users
+from functions.auth.buckets import Buckets, Rate
 from functions.auth.domain import people
 from functions.auth.domain.people import User
 from shared import audit
 from shared.audit import Actor
-from shared.errors import Forbidden
+from shared.errors import Forbidden, TooManyRequests
 from shared.identity import Principal
 from shared.ids import Clock
 from shared.outbox import Outbox
 from shared.store import Store, until_not_stale
+
+_RENAMINGS = Rate(burst=10, seconds=60, keys=10_000)
+"""Each writes the user's document: without a bound, who is about to disable the user would not come to it."""
 
 
 class Profile:
@@ -21,6 +25,7 @@ class Profile:
         self._store = store
         self._outbox = outbox
         self._clock = clock
+        self._renamings = Buckets(_RENAMINGS, clock)
 
     async def get(self, principal: Principal) -> User:
         """Raises `NotFound` where the user is gone and the access token is not yet."""
@@ -28,8 +33,12 @@ class Profile:
         return (await users.known(self._store, principal.tenant_id, principal.subject)).value
 
     async def rename(self, principal: Principal, actor: Actor, name: str) -> User:
-        """The name by which others know the caller. Raises `Invalid`, `NotFound`."""
+        """The name by which others know the caller. Raises `Invalid`, `NotFound`, `TooManyRequests`."""
         _require_person(principal)
+        wait = self._renamings.take(f"{principal.tenant_id}/{principal.subject}")
+        if wait:
+            detail = "You have changed your name often just now. Wait a little, then try again."
+            raise TooManyRequests("too_many_names", detail, headers={"Retry-After": str(wait)})
 
         async def attempt() -> User:
             owner = await standing.read(self._store, principal)

@@ -213,3 +213,13 @@ async def test_nobody_keeps_off_their_own_end_by_refreshing_without_a_pause(suit
         assert (await who.owner.ask("POST", f"/v1/users/{who.user_id}/disable")).status_code == 200
     assert moved == 1
     assert not await who.person.can_refresh()
+
+
+async def test_nobody_keeps_off_their_own_end_by_renaming_without_a_pause(suite: Suite) -> None:
+    """Each renaming makes whoever changes the same document look again, and there are thirty looks."""
+    who = await insider(suite)
+    answers = [await who.person.ask("PATCH", "/v1/me/profile", {"name": f"Ada {i}"}) for i in range(11)]
+    assert [answer.status_code for answer in answers] == [200] * 10 + [429]
+    assert int(answers[-1].headers["retry-after"]) <= 60
+    suite.clock.move(60)
+    assert (await who.person.ask("PATCH", "/v1/me/profile", {"name": "Ada"})).status_code == 200
