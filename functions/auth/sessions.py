@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -88,10 +88,11 @@ class Sessions:
         refreshable: bool = True,
         audience: str | None = None,
         nonce: str | None = None,
+        at: datetime | None = None,
     ) -> Tokens:
         """An access token with those of `scopes` that the role stands for, an ID token where `openid` is one
         of them (with `nonce`), and unless it is not `refreshable` the refresh token of `generation`, of the
-        newest without one.
+        newest without one. `at`: as `AccessTokens.issue` has it.
         """
         stands_for = await self._roles.scopes_of(owner.id, session.roles[0])
         issued = await self._access_tokens.issue(
@@ -102,6 +103,7 @@ class Sessions:
             roles=session.roles,
             session=session,
             audience=audience or session.resource,
+            at=at,
         )
         if refreshable:
             keys = await self._keys.current()
@@ -120,6 +122,7 @@ class Sessions:
         scope: str | None,
         audience: str | None,
     ) -> Tokens:
+        at = self._clock()
         session_doc, user_doc = await self._store.read(
             records.session_key(self._store, token.tenant_id, token.session_id),
             records.user_key(self._store, token.tenant_id, token.user_id),
@@ -145,7 +148,7 @@ class Sessions:
         if isinstance(outcome, Rotated):
             await self._move_on(owner, session, outcome.session, actor)
         return await self.tokens(
-            owner.value, outcome.session, scopes, generation=token.generation + 1, audience=audience
+            owner.value, outcome.session, scopes, generation=token.generation + 1, audience=audience, at=at
         )
 
     async def _judged(self, token: RefreshToken, session: Session) -> tuple[Found[Tenant], Outcome]:

@@ -1,5 +1,6 @@
 """Revocation (RFC 7009): a client gives a token back before its time."""
 
+import contextlib
 from collections.abc import Mapping
 
 from functions.auth import records
@@ -13,7 +14,7 @@ from shared.audit import Actor
 from shared.errors import Forbidden, OAuthError, Unauthenticated
 from shared.identity import Principal, Verifier
 from shared.ids import Clock
-from shared.store import Store
+from shared.store import AlreadyExists, Store
 
 REVOKED = "revoked_by_client"
 
@@ -74,18 +75,21 @@ class TokenRevocation:
             await self._end_one(principal, request_id)
 
     async def _end_one(self, principal: Principal, request_id: str) -> None:
+        """Again is fine, and writes nothing: the door may know the token for a while."""
         tenant_id, at = principal.tenant_id, self._clock()
-        await self._store.commit(
-            revocations.record(self._store, tenant_id, principal.token_id, at),
-            audit.record(
-                self._store,
-                tenant_id,
-                actor=Actor("service_account", principal.subject, tenant_id, request_id),
-                action="access_token.revoke",
-                target=principal.token_id,
-                at=at,
-            ),
+        recorded = audit.record(
+            self._store,
+            tenant_id,
+            actor=Actor("service_account", principal.subject, tenant_id, request_id),
+            action="access_token.revoke",
+            target=principal.token_id,
+            at=at,
+            once=principal.token_id,
         )
+        with contextlib.suppress(AlreadyExists):
+            await self._store.commit(
+                recorded, revocations.record(self._store, tenant_id, principal.token_id, at)
+            )
 
 
 def _require_own(client: AuthenticatedClient, client_id: str) -> None:

@@ -1,5 +1,7 @@
 """Access tokens (RFC 9068): claims signed with the active key."""
 
+from datetime import datetime
+
 import msgspec
 
 from functions.auth.domain import claims
@@ -41,8 +43,12 @@ class AccessTokens:
         session: Session | None = None,
         audience: str | None = None,
         lifetime_seconds: int = claims.LIFETIME_SECONDS,
+        at: datetime | None = None,
     ) -> Tokens:
-        """`session`: that of the person; None for a machine. `audience`: another API's (RFC 8707)."""
+        """`session`: that of the person; None for a machine. `audience`: another API's (RFC 8707).
+
+        `at`: when it was looked up what the token says, so that what has changed since ends it; None: now.
+        """
         scope = claims.scope_text(scopes)
         said = claims.build(
             issuer=self._issuer,
@@ -54,7 +60,7 @@ class AccessTokens:
             scope=scope,
             roles=roles,
             token_id=new_id("tok"),
-            at=self._clock(),
+            at=at or self._clock(),
             lifetime_seconds=lifetime_seconds,
             session=session,
         )
