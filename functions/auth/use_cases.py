@@ -184,7 +184,7 @@ class UseCases:
         self.mails = Mails(store, self.keys, ports.mailer, clock, ports.issuer)
         self.user_changes = UserChanges(store, ports.outbox, self.roles, self.user_sessions, clock)
         self.profile = Profile(store, ports.outbox, clock)
-        own_password = OwnPassword(store, self.sign_in)
+        own_password = OwnPassword(store, self.sign_in, clock)
         self.email_changes = EmailChanges(store, ports.outbox, self.keys, own_password, clock)
         self.password_changes = PasswordChanges(
             store,

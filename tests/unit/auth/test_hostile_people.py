@@ -10,13 +10,15 @@ import pytest
 
 from functions.auth.domain import people as people_rules
 from functions.auth.domain.one_time_link import OneTimeLink
+from functions.auth.factor_proofs import Answer
 from functions.auth.tokens import Tokens
 from shared.envelope import Delivery
-from shared.errors import Conflict, Invalid
+from shared.errors import Conflict, Forbidden, Invalid
 from shared.event_door import Rejected
 from shared.events import make
 from tests.unit.auth.browser import Browser, add_client
 from tests.unit.auth.people import NEW_PASSWORD, People, Person
+from tests.unit.auth.second_factor import SOURCE, person
 from tests.unit.auth.suite import ACME, OWNER, PASSWORD, Suite
 
 pytestmark = pytest.mark.anyio
@@ -71,6 +73,28 @@ async def test_an_application_changes_nothing_of_the_person_it_acts_for(
     assert await app.code("DELETE", f"/v1/users/{bob.id}/factors") == refused
     assert await ada.can_refresh()
     assert (await app.ask("GET", "/v1/me")).status_code == 200
+
+
+async def test_password_and_token_alone_move_nobody_who_has_a_second_factor(suite: Suite) -> None:
+    bob = await person(suite, "bob@acme.test", "member")
+    who = await bob.enrol_totp()
+    suite.clock.move(3600)
+    later, do = await bob.principal_later(who), suite.do
+
+    async def moved() -> None:
+        await do.email_changes.request(later, bob.actor, "else@acme.test", PASSWORD, SOURCE)
+        await do.password_changes.change(
+            later, bob.actor, PASSWORD, NEW_PASSWORD, SOURCE, keep_other_sessions=False
+        )
+
+    with pytest.raises(Forbidden, match="step_up_required"):
+        await moved()
+    with pytest.raises(Forbidden, match="step_up_required"):
+        await do.password_changes.change(
+            later, bob.actor, PASSWORD, NEW_PASSWORD, SOURCE, keep_other_sessions=True
+        )
+    await do.step_up.by_factor(later, bob.actor, Answer(totp=bob.code()))
+    await moved()
 
 
 async def test_two_changes_of_address_at_once_are_no_outage(
