@@ -118,13 +118,13 @@ def require_equal(client: OAuthClient, scopes: Collection[str]) -> None:
 
 
 def is_led_elsewhere(before: OAuthClient, after: OAuthClient) -> bool:
-    """Whether codes or tokens may go where they could not go before."""
+    """Whether codes or tokens may go where they could not go before, or go again."""
     more = (
         set(after.redirect_uris) - set(before.redirect_uris),
         set(after.grant_types) - set(before.grant_types),
         set(after.resources) - set(before.resources),
     )
-    return any(more)
+    return any(more) or (before.status != "active" and after.status == "active")
 
 
 def differences(before: OAuthClient, after: OAuthClient) -> tuple[str, ...]:

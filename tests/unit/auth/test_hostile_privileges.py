@@ -185,6 +185,18 @@ async def test_a_client_is_led_elsewhere_only_by_who_has_its_scopes(
     assert (await enough.ask("PATCH", "/v1/clients/cli_web", change)).status_code == 200
 
 
+async def test_a_client_that_was_disabled_is_enabled_only_by_who_has_its_scopes(suite: Suite) -> None:
+    """Whoever holds its secret would be back."""
+    await add_client(suite, scopes=("openid", "users:write"), status="disabled")
+    less = MachineDoor(suite, await suite.machine_token(*await suite.add_machine("clients:write")))
+    enough = MachineDoor(
+        suite, await suite.machine_token(*await suite.add_machine("clients:write", "users:write"))
+    )
+    for door, status in ((less, 403), (enough, 200)):
+        answer = await door.ask("PATCH", "/v1/clients/cli_web", {"status": "active"})
+        assert answer.status_code == status
+
+
 async def test_a_key_is_not_prolonged_by_who_was_ended(suite: Suite) -> None:
     """K6: the key may be one that somebody copied."""
     who = await insider(suite)
