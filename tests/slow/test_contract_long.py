@@ -18,4 +18,4 @@ def suite(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_no_request_makes_a_5xx_or_an_answer_that_the_contract_does_not_know(
     suite: Suite, tmp_path_factory: pytest.TempPathFactory, caller: str
 ) -> None:
-    fuzz.run(suite, tmp_path_factory.mktemp(caller), caller, examples=20)
+    fuzz.run(suite, tmp_path_factory.mktemp(caller), caller, examples=20, is_long=True)
