@@ -1,6 +1,6 @@
 """People change the address that they sign in with: the new one counts once a link was opened from it."""
 
-from functions.auth import factor_documents, invitations, records, standing
+from functions.auth import factor_documents, invitations_of_address, records, standing
 from functions.auth.domain import email as email_rules
 from functions.auth.domain import email_change, people
 from functions.auth.domain.email_change import EmailChange
@@ -96,7 +96,7 @@ class EmailChanges:
                 Delete(login.key, login.version),
                 records.create(new_key, login.value),
                 Delete(records.link_key(self._store, tenant_id, old_id)),
-                *await invitations.gone(self._store, tenant_id, user.value.email),
+                *await invitations_of_address.gone(self._store, tenant_id, user.value.email),
                 *self._outbox.entries("user.email_changed", tenant_id, {"user_id": user_id}),
                 self._recorded(Actor("user", user_id, tenant_id, request_id), "user.change_email", user_id),
                 owner.check(),

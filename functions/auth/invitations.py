@@ -1,6 +1,6 @@
 """Invitations: somebody is asked into a tenant by mail, and becomes a user of it by accepting."""
 
-from functions.auth import caller_in_force, password_policy, records, standing
+from functions.auth import caller_in_force, invitations_of_address, password_policy, records, standing
 from functions.auth.domain import email as email_rules
 from functions.auth.domain import people
 from functions.auth.domain.one_time_link import OneTimeLink
@@ -21,7 +21,7 @@ from shared.http.pagination import Listing
 from shared.identity import Principal
 from shared.ids import Clock, is_id, new_id
 from shared.outbox import Outbox
-from shared.store import AlreadyExists, Create, Delete, Store, until_not_stale
+from shared.store import AlreadyExists, Create, Store, until_not_stale
 from shared.tenant import Tenant
 
 
@@ -54,7 +54,8 @@ class Invitations:
     ) -> Invitation:
         """The mail leaves by event. Somebody with an open invitation may be invited again.
 
-        Raises `Invalid`, `Forbidden` `role_not_grantable`, `Conflict` `user_exists`, and what
+        Raises `Invalid`, `Forbidden` `role_not_grantable`, `Conflict` `user_exists`, `TooManyRequests`
+        `too_many_invitations` of the address, and what
         `standing.of_caller` and `caller_in_force.checks` raise.
         """
         address = email_rules.canonical(email)
@@ -66,6 +67,7 @@ class Invitations:
             owner = standing.of_caller(tenant_doc, principal)
             if login_doc is not None:
                 raise _user_exists()
+            await invitations_of_address.require_room(self._store, owner.value.id, address, self._clock)
             invitation = people.invite(new_id("inv"), address, role, actor.id, self._clock())
             giving = await self._roles.giving(principal, role)
             giving += await caller_in_force.checks(self._store, principal, self._clock, giving)
@@ -90,6 +92,8 @@ class Invitations:
             found = await self._known(principal.tenant_id, invitation_id)
             giving = await self._roles.giving(principal, found.value.role)
             again = people.resend(found.value, self._clock())
+            address = found.value.email
+            await invitations_of_address.require_room(self._store, owner.value.id, address, self._clock)
             tenant_id, mail = principal.tenant_id, MailRequested("invitation", again.id)
             giving += await caller_in_force.checks(self._store, principal, self._clock, giving)
             await self._store.commit(
@@ -228,17 +232,6 @@ class Invitations:
         if found is None:
             raise NotFound("invitation_not_found", "There is no such invitation.")
         return found
-
-
-async def gone(store: Store, tenant_id: str, email: str) -> list[Delete]:
-    """What deletes all invitations of an address that is somebody's; beyond 100 it is done here."""
-    while True:
-        query = store.tenant(tenant_id).query(records.INVITATIONS_OF_EMAIL, equal={"email": email}, limit=100)
-        page = await query
-        deletes = [Delete(doc.key) for doc in page.docs]
-        if page.cursor is None:
-            return deletes
-        await store.commit(*deletes)
 
 
 def _invalid_token() -> Exception:

@@ -4,7 +4,14 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from functions.auth import caller_in_force, factor_documents, invitations, records, standing, users
+from functions.auth import (
+    caller_in_force,
+    factor_documents,
+    invitations_of_address,
+    records,
+    standing,
+    users,
+)
 from functions.auth.domain import people
 from functions.auth.domain.people import Login, User
 from functions.auth.records import Found
@@ -112,7 +119,7 @@ class UserChanges:
                 *([] if login is None else [Delete(login.key, login.version)]),
                 Delete(records.link_key(self._store, principal.tenant_id, login_id)),
                 Delete(records.link_key(self._store, principal.tenant_id, user_id)),
-                *await invitations.gone(self._store, principal.tenant_id, user.value.email),
+                *await invitations_of_address.gone(self._store, principal.tenant_id, user.value.email),
                 *await factor_documents.gone(self._store, principal.tenant_id, user_id),
                 *await self._owner_who_stays(principal.tenant_id, user.value),
                 *await self._sessions.overtaken(principal.tenant_id, user_id),

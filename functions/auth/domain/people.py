@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -10,9 +11,11 @@ import msgspec
 from functions.auth.domain.guessing import NONE, Failures
 from functions.auth.domain.roles import Role
 from functions.auth.domain.session import Session
-from shared.errors import Conflict, invalid
+from shared.errors import Conflict, TooManyRequests, invalid
 
 INVITATION_LIFETIME = timedelta(days=7)
+MAX_MAILS = 10
+"""So many go to one address by invitations that have not expired, whatever became of them."""
 NAME_MAX_CHARACTERS = 200
 
 
@@ -86,6 +89,14 @@ def invite(invitation_id: str, email: str, role: Role, invited_by: str, at: date
         created_at=at,
         expires_at=at + INVITATION_LIFETIME,
     )
+
+
+def require_room(sent: Iterable[Invitation], at: datetime) -> None:
+    """For one more mail beside those that were `sent` to an address. Raises `TooManyRequests`."""
+    if sum(invitation.sent for invitation in sent if at < invitation.expires_at) >= MAX_MAILS:
+        detail = f"This address had {MAX_MAILS} mails, the last within a week. Wait, or let it accept."
+        hour = {"Retry-After": "3600"}
+        raise TooManyRequests("too_many_invitations", detail, headers=hour)
 
 
 def status(invitation: Invitation, at: datetime) -> InvitationStatus:

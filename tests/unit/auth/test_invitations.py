@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from functions.auth.domain.one_time_link import OneTimeLink
-from functions.auth.domain.people import INVITATION_LIFETIME, owner_invitation_id
+from functions.auth.domain.people import INVITATION_LIFETIME, MAX_MAILS, owner_invitation_id
 from functions.auth.domain.roles import Role
 from shared.audit import Actor
-from shared.errors import Conflict, Error, Forbidden, Invalid, NotFound, Unavailable
+from shared.errors import Conflict, Error, Forbidden, Invalid, NotFound, TooManyRequests, Unavailable
 from shared.event_door import Rejected
 from tests.unit.auth.suite import ACME, OWNER, PASSWORD, Suite, principal
 
@@ -40,6 +40,27 @@ async def test_somebody_invited_gets_a_mail_accepts_and_signs_in(suite: Suite) -
     assert (await suite.login("bob@acme.test")).access_token
     assert [event.subject for event in suite.bus.events("user.created")] == [ACME]
     assert sorted(await suite.audit()) == ["invitation.accept", "session.create", "user.invite"]
+
+
+async def test_an_address_is_not_written_to_without_end(suite: Suite) -> None:
+    """Neither by new invitations nor by the same one again, nor by those that were revoked meanwhile."""
+    caller = principal("owner")
+    invited = await suite.invitations.invite(caller, ACTOR, "bob@acme.test", "member")
+    for _ in range(5):
+        await suite.invitations.resend(caller, ACTOR, invited.id)
+    for _ in range(4):
+        again = await suite.invitations.invite(caller, ACTOR, "BOB@acme.test", "member")
+        await suite.invitations.revoke(caller, ACTOR, again.id)
+    for refused in (
+        suite.invitations.invite(caller, ACTOR, "bob@acme.test", "member"),
+        suite.invitations.resend(caller, ACTOR, invited.id),
+    ):
+        with pytest.raises(TooManyRequests, match="too_many_invitations"):
+            await refused
+    assert len(suite.bus.events("mail.requested")) == MAX_MAILS
+    await suite.invitations.invite(caller, ACTOR, "eve@acme.test", "member")
+    suite.clock.move(INVITATION_LIFETIME.total_seconds())
+    await suite.invitations.invite(caller, ACTOR, "bob@acme.test", "member")
 
 
 async def test_a_link_works_once(suite: Suite) -> None:
