@@ -7,15 +7,6 @@ import pytest
 from tests import emulators
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Shared out file by file; all that use the running suite go together, since it takes long to start."""
-    for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        group = "suite" if "suite_on" in fixtures else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture
 def anyio_backend() -> str:
     """The product runs on asyncio only."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from tests import kills
 from tests.suite import running
 
-KILLS = 8
+KILLS = 5
 """More of them, on both backends, in tests/slow."""
 
 

@@ -8,9 +8,9 @@ import pytest
 from tests.suite import Suite, running
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def suite_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Suite]]:
-    """One running suite on each backend, started when it is asked for and kept until the last system test."""
+    """One running suite on each backend, started when it is asked for and kept until the end."""
     started: dict[str, Suite] = {}
     with contextlib.ExitStack() as stack:
 
@@ -25,7 +25,7 @@ def suite_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
         yield on
 
 
-@pytest.fixture(scope="package", params=["embedded", "gcp"])
+@pytest.fixture(scope="session", params=["embedded", "gcp"])
 def suite(request: pytest.FixtureRequest, suite_on: Callable[[str], Suite]) -> Suite:
     """For all system tests together: make tenants of your own, and leave it as you found it."""
     return suite_on(request.param)

@@ -9,7 +9,7 @@ from tests.system.clients import required, world
 from tests.system.clients.world import World
 
 
-@pytest.fixture(scope="package", params=required.BACKENDS)
+@pytest.fixture(scope="session", params=required.BACKENDS)
 def world_of_clients(request: pytest.FixtureRequest, suite_on: Callable[[str], Suite]) -> World:
     """One on each backend for all of them."""
     return world.build(suite_on(request.param))

@@ -18,6 +18,8 @@ pytestmark = pytest.mark.anyio
 MACHINE = {"name": "nightly export", "scopes": ["usage:read"]}
 GUEST = {"email": "bob@acme.test", "role": "member"}
 CREATING = {"/v1/service-accounts": MACHINE, "/v1/invitations": GUEST}
+STEPS = {"/v1/service-accounts": 4, "/v1/invitations": 5}
+"""Look, read, read the caller, commit; an address is looked at before."""
 
 
 class Client:
@@ -166,15 +168,17 @@ async def test_who_may_no_longer_do_it_gets_no_replay(suite: Suite, client: Clie
     assert (refused.status_code, refused.json()["code"]) == (403, "tenant_suspended")
 
 
-@pytest.mark.parametrize(("path", "body"), CREATING.items())
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("step", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    ("path", "step"), [(path, step) for path in CREATING for step in range(1, STEPS[path] + 1)]
+)
 async def test_a_crash_leaves_one_thing_or_none(
-    suite: Suite, client: Client, step: int, after: bool, path: str, body: dict[str, Any]
+    suite: Suite, client: Client, step: int, after: bool, path: str
 ) -> None:
-    """G5, G6: look, read, read the caller, commit; then the same request again at an instance that lives."""
+    """G5, G6: each step of it; then the same request again at an instance that lives."""
+    body = CREATING[path]
     before = len(await client.listed(path))  # the door knows its caller now: what follows is the use-case's
-    committed = step == 4 and after
+    committed = step == STEPS[path] and after
     faulty = FaultyStore(suite.store.inner)
     faulty.dies_at, faulty.dies_after = step, after
     suite.store.inner, alive = faulty, suite.store.inner
