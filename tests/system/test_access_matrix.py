@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from functions.auth.domain import people
 from shared.http import PUBLIC, SIGNED_IN, Route
 from tests.access_matrix import ALIKE, OTHERS, OWN, ROWS, Row, send
 from tests.access_world import CALLERS, AccessWorld, holds, standing_world
@@ -30,8 +31,11 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def world(tmp_path_factory: pytest.TempPathFactory, anyio_backend: str) -> AsyncIterator[AccessWorld]:
-    async with standing_world(tmp_path_factory.mktemp("access")) as world:
-        yield world
+    """In which an address may have as many mails as there are callers."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(people, "MAX_MAILS", 1000)
+        async with standing_world(tmp_path_factory.mktemp("access")) as world:
+            yield world
 
 
 def without_a_row(routes: list[Route], rows: tuple[Row, ...]) -> set[str]:
