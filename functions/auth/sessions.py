@@ -1,5 +1,6 @@
 """Sessions go on by refresh and end by logout, or when a token of theirs turns up too late."""
 
+import itertools
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -76,7 +77,10 @@ class Sessions:
         if token is None or client.tenant_id not in ("", token.tenant_id):
             raise _invalid_grant()
         actor = Actor("user", token.user_id, token.tenant_id, request_id)
-        return await until_not_stale(lambda: self._attempt(client, token, actor, scope, audience))
+        tries = itertools.count()
+        return await until_not_stale(
+            lambda: self._attempt(client, token, actor, scope, audience, is_first=next(tries) == 0)
+        )
 
     async def tokens(
         self,
@@ -121,11 +125,15 @@ class Sessions:
         actor: Actor,
         scope: str | None,
         audience: str | None,
+        *,
+        is_first: bool,
     ) -> Tokens:
+        """Whoever lost a race reads the tenant too, at once: the winner's token is what comes next."""
         at = self._clock()
-        session_doc, user_doc = await self._store.read(
+        session_doc, user_doc, *tenant_docs = await self._store.read(
             records.session_key(self._store, token.tenant_id, token.session_id),
             records.user_key(self._store, token.tenant_id, token.user_id),
+            *([] if is_first else [tenant.key(self._store, token.tenant_id)]),
         )
         session, user = records.found(session_doc, Session), records.found(user_doc, User)
         if session is None or user is None or not people.is_in_force(user.value, session.value):
@@ -136,7 +144,8 @@ class Sessions:
         if audience is not None and session.value.resource not in (None, audience):
             raise OAuthError(400, "invalid_target", "The sign-in was for another resource.")
         current = session_rules.of_user(session.value, user.value.role)
-        owner, outcome = await self._judged(token, current)
+        fresh = records.found(tenant_docs[0], Tenant) if tenant_docs else None
+        owner, outcome = await self._judged(token, current, fresh)
         if isinstance(outcome, Refused):
             raise _invalid_grant()
         if isinstance(outcome, Reused):
@@ -151,8 +160,13 @@ class Sessions:
             owner.value, outcome.session, scopes, generation=token.generation + 1, audience=audience, at=at
         )
 
-    async def _judged(self, token: RefreshToken, session: Session) -> tuple[Found[Tenant], Outcome]:
+    async def _judged(
+        self, token: RefreshToken, session: Session, fresh: Found[Tenant] | None
+    ) -> tuple[Found[Tenant], Outcome]:
         """What is kept of the tenant is enough to go on, and for nothing else."""
+        if fresh is not None and fresh.value.status == "active":
+            valid_after = fresh.value.tokens_valid_after
+            return fresh, session_rules.present(session, token.generation, self._clock(), valid_after)
         for find in (self._tenants.get, self._tenants.refetch):
             owner = await find(token.tenant_id)
             if owner is not None and owner.value.status == "active":
