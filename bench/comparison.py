@@ -18,7 +18,7 @@ from bench.peer import Peer
 from bench.scenarios import CONNECTIONS, Figure, Say
 from bench.server import pinned
 from bench.traffic import Seeded
-from functions.auth.passwords import MEMORY_KIB, PASSES
+from functions.auth.sign_in.passwords import MEMORY_KIB, PASSES
 from local import suite
 
 ROUNDS = 3

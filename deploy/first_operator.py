@@ -12,7 +12,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 
-from functions.auth.operators import Operators
+from functions.auth.machines.operators import Operators
 from shared.errors import Error, Misconfigured, Unavailable
 from shared.ids import utc_now
 from shared.store import Store

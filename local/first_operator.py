@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from functions.auth.operators import Operators
+from functions.auth.machines.operators import Operators
 from local.backend import Backend
 from local.files import write_atomically
 from local.layout import Layout

@@ -5,10 +5,10 @@ import re
 import msgspec
 
 from functions.auth.domain.roles import PLATFORM_TENANT
-from functions.auth.key_rings import SECRETS
-from functions.auth.key_rotation import KeyRotation
-from functions.auth.mails import MailRequested
-from functions.auth.session_kills import RevokeRequested
+from functions.auth.keyring.key_rings import SECRETS
+from functions.auth.keyring.key_rotation import KeyRotation
+from functions.auth.mail.mails import MailRequested
+from functions.auth.sessions.session_kills import RevokeRequested
 from functions.auth.use_cases import UseCases
 from shared.audit import Actor
 from shared.envelope import Delivery

@@ -7,9 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functions.auth import events, records, routes
-from functions.auth.mailbox import MailboxFolder, Mailer, NoTransport
-from functions.auth.password_policy import PasswordRanges
-from functions.auth.passwords import Passwords
+from functions.auth.mail.mailbox import MailboxFolder, Mailer, NoTransport
+from functions.auth.sign_in.password_policy import PasswordRanges
+from functions.auth.sign_in.passwords import Passwords
 from functions.auth.use_cases import Ports, UseCases
 from shared import entry, logs, outbox, quarantine, revocations
 from shared.bus import Bus
@@ -71,7 +71,7 @@ async def _assembled(store: PublishingStore, bus: Bus, metrics: Metrics) -> App:
 
 def _mailer(secrets: CachedSecrets) -> Mailer:
     if CONFIG.smtp is not None:
-        from functions.auth.smtp import SmtpMailer  # noqa: PLC0415 - only what handles events sends mail
+        from functions.auth.mail.smtp import SmtpMailer  # noqa: PLC0415 - only what handles events sends mail
 
         return SmtpMailer(CONFIG.smtp, secrets)
     return NoTransport() if CONFIG.deployed else MailboxFolder(CONFIG.data_dir / "mailbox")

@@ -1,20 +1,13 @@
 """The HTTP door of auth: one table of each subject."""
 
-from functions.auth import (
-    api_key_routes,
-    audit_routes,
-    client_routes,
-    device_routes,
-    factor_routes,
-    key_routes,
-    machine_routes,
-    oauth_routes,
-    page_routes,
-    people_routes,
-    profile_routes,
-    role_routes,
-    sign_in_routes,
-)
+from functions.auth import audit_routes
+from functions.auth.factors import factor_routes
+from functions.auth.hosted import device_routes, page_routes
+from functions.auth.keyring import key_routes
+from functions.auth.machines import api_key_routes, machine_routes
+from functions.auth.oauth import client_routes, oauth_routes
+from functions.auth.people import people_routes, profile_routes, role_routes
+from functions.auth.sign_in import sign_in_routes
 from functions.auth.use_cases import UseCases
 from shared.http import Route
 

@@ -4,62 +4,62 @@ import asyncio
 
 import msgspec
 
-from functions.auth import discovery
-from functions.auth.api_key_exchange import ApiKeyExchange
-from functions.auth.api_keys import ApiKeys
 from functions.auth.audit_log import AuditLog
-from functions.auth.authorization_codes import AuthorizationCodes
-from functions.auth.authorize import Authorize
-from functions.auth.browser_sessions import BrowserSessions
-from functions.auth.client_authentication import ClientAuthentication
-from functions.auth.client_sessions import ClientSessions
-from functions.auth.device_grants import DeviceGrants
 from functions.auth.domain.oauth_client import DEVICE_CODE
-from functions.auth.email_changes import EmailChanges
-from functions.auth.factor_log import FactorLog
-from functions.auth.factor_proofs import FactorProofs
-from functions.auth.factor_reset import FactorReset
-from functions.auth.failed_sign_ins import FailedSignIns, Sleep
-from functions.auth.grants import ClientCredentialsGrant, RefreshTokenGrant
-from functions.auth.hosted_sign_in import HostedSignIn
-from functions.auth.id_tokens import IdTokens
-from functions.auth.introspection import Introspection
-from functions.auth.invitations import Invitations
-from functions.auth.jwks_copy import JwksCopy
-from functions.auth.key_rotation import KeyRotation
-from functions.auth.keys import KeyRoom
-from functions.auth.mailbox import Mailer
-from functions.auth.mails import Mails
-from functions.auth.oauth import Grant, TokenEndpoint
-from functions.auth.oauth_client_changes import OAuthClientChanges
-from functions.auth.oauth_clients import OAuthClients
-from functions.auth.own_password import OwnPassword
-from functions.auth.passkey_ceremonies import PasskeyCeremonies
-from functions.auth.passkey_sign_in import PasskeySignIn
-from functions.auth.passkeys import OwnPasskeys
-from functions.auth.password_changes import PasswordChanges
-from functions.auth.password_policy import PasswordPolicy, Ranges
-from functions.auth.passwords import Passwords
-from functions.auth.profile import Profile
-from functions.auth.recovery_codes import OwnRecoveryCodes
-from functions.auth.roles_of_tenant import Roles
-from functions.auth.second_factors import SecondFactors
-from functions.auth.service_account_changes import ServiceAccountChanges
-from functions.auth.service_accounts import ServiceAccounts
-from functions.auth.session_end import SessionEnd
-from functions.auth.session_kills import SessionKills
-from functions.auth.sessions import Sessions
-from functions.auth.sign_in import SignIn
-from functions.auth.step_up import StepUp
-from functions.auth.tenant_security import TenantSecurity
-from functions.auth.throttle import Throttle
-from functions.auth.token_revocation import TokenRevocation
-from functions.auth.tokens import AccessTokens
-from functions.auth.totp import TotpEnrolment
-from functions.auth.user_changes import UserChanges
-from functions.auth.user_sessions import UserSessions
-from functions.auth.userinfo import Userinfo
-from functions.auth.users import Users
+from functions.auth.factors.factor_log import FactorLog
+from functions.auth.factors.factor_proofs import FactorProofs
+from functions.auth.factors.factor_reset import FactorReset
+from functions.auth.factors.passkey_ceremonies import PasskeyCeremonies
+from functions.auth.factors.passkeys import OwnPasskeys
+from functions.auth.factors.recovery_codes import OwnRecoveryCodes
+from functions.auth.factors.second_factors import SecondFactors
+from functions.auth.factors.step_up import StepUp
+from functions.auth.factors.tenant_security import TenantSecurity
+from functions.auth.factors.totp import TotpEnrolment
+from functions.auth.hosted.browser_sessions import BrowserSessions
+from functions.auth.hosted.hosted_sign_in import HostedSignIn
+from functions.auth.keyring.jwks_copy import JwksCopy
+from functions.auth.keyring.key_rotation import KeyRotation
+from functions.auth.keyring.keys import KeyRoom
+from functions.auth.machines.api_key_exchange import ApiKeyExchange
+from functions.auth.machines.api_keys import ApiKeys
+from functions.auth.machines.service_account_changes import ServiceAccountChanges
+from functions.auth.machines.service_accounts import ServiceAccounts
+from functions.auth.mail.mailbox import Mailer
+from functions.auth.mail.mails import Mails
+from functions.auth.oauth import discovery
+from functions.auth.oauth.authorization_codes import AuthorizationCodes
+from functions.auth.oauth.authorize import Authorize
+from functions.auth.oauth.client_authentication import ClientAuthentication
+from functions.auth.oauth.client_sessions import ClientSessions
+from functions.auth.oauth.device_grants import DeviceGrants
+from functions.auth.oauth.grants import ClientCredentialsGrant, RefreshTokenGrant
+from functions.auth.oauth.id_tokens import IdTokens
+from functions.auth.oauth.introspection import Introspection
+from functions.auth.oauth.oauth_client_changes import OAuthClientChanges
+from functions.auth.oauth.oauth_clients import OAuthClients
+from functions.auth.oauth.token_endpoint import Grant, TokenEndpoint
+from functions.auth.oauth.token_revocation import TokenRevocation
+from functions.auth.oauth.tokens import AccessTokens
+from functions.auth.oauth.userinfo import Userinfo
+from functions.auth.people.email_changes import EmailChanges
+from functions.auth.people.invitations import Invitations
+from functions.auth.people.own_password import OwnPassword
+from functions.auth.people.password_changes import PasswordChanges
+from functions.auth.people.profile import Profile
+from functions.auth.people.roles_of_tenant import Roles
+from functions.auth.people.user_changes import UserChanges
+from functions.auth.people.users import Users
+from functions.auth.sessions.session_end import SessionEnd
+from functions.auth.sessions.session_kills import SessionKills
+from functions.auth.sessions.sessions import Sessions
+from functions.auth.sessions.user_sessions import UserSessions
+from functions.auth.sign_in.failed_sign_ins import FailedSignIns, Sleep
+from functions.auth.sign_in.passkey_sign_in import PasskeySignIn
+from functions.auth.sign_in.password_policy import PasswordPolicy, Ranges
+from functions.auth.sign_in.passwords import Passwords
+from functions.auth.sign_in.sign_in import SignIn
+from functions.auth.sign_in.throttle import Throttle
 from shared.http.idempotency import Idempotency
 from shared.identity import Verifier
 from shared.ids import Clock

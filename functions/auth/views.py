@@ -10,8 +10,8 @@ from msgspec import Meta
 from functions.auth.domain import people
 from functions.auth.domain.people import Invitation, InvitationStatus, User
 from functions.auth.domain.roles import Role
-from functions.auth.second_factors import Challenge
-from functions.auth.sign_in import SignedIn
+from functions.auth.factors.second_factors import Challenge
+from functions.auth.sign_in.sign_in import SignedIn
 from shared.http.pagination import Listing
 from shared.identity import Principal
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.auth.key_rings import PACES, SECRETS
+from functions.auth.keyring.key_rings import PACES, SECRETS
 from shared import config
 from shared.config import Function
 from tests.deploy.rehearsals import (

@@ -20,9 +20,9 @@ import uvicorn
 from starlette.requests import Request
 from starlette.responses import Response
 
-from functions.auth.jwks_copy import NAME
-from functions.auth.key_rings import GATEWAY_CACHE, SIGNING_RING
-from functions.auth.key_rotation import SCHEDULE
+from functions.auth.keyring.jwks_copy import NAME
+from functions.auth.keyring.key_rings import GATEWAY_CACHE, SIGNING_RING
+from functions.auth.keyring.key_rotation import SCHEDULE
 from local import openapi
 from local.gateway import Gateway, command, envoy_config, placeholders
 from local.ports import Reservation

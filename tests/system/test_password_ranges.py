@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from functions.auth.password_policy import RANGE_SECONDS, PasswordRanges
+from functions.auth.sign_in.password_policy import RANGE_SECONDS, PasswordRanges
 
 pytestmark = pytest.mark.anyio
 

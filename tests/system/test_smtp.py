@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from functions.auth import smtp
-from functions.auth.smtp import SmtpMailer
+from functions.auth.mail import smtp
+from functions.auth.mail.smtp import SmtpMailer
 from shared.errors import Unavailable
 from shared.event_door import Rejected
 from shared.secrets.files import FileSecrets

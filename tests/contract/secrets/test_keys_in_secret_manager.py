@@ -8,14 +8,14 @@ import grpc
 import pytest
 from google.cloud.secretmanager_v1 import types
 
-from functions.auth.key_rings import (
+from functions.auth.keyring.key_rings import (
     API_KEY_SECRET,
     FACTOR_SECRET,
     LINK_SECRET,
     REFRESH_SECRET,
     SIGNING_SECRET,
 )
-from functions.auth.keys import KeyRoom
+from functions.auth.keyring.keys import KeyRoom
 from local.google.secret_manager.server import SecretManagerServer
 from shared.errors import Unavailable
 from shared.secrets import SecretUnusable

@@ -8,15 +8,16 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from functions.auth import records, session_start
-from functions.auth.client_assertion import TYPE
+from functions.auth import records
 from functions.auth.domain import client_id
 from functions.auth.domain.oauth_client import GrantType, OAuthClient
 from functions.auth.domain.people import User
 from functions.auth.domain.session import Session
-from functions.auth.oauth_clients import Wanted
-from functions.auth.session_start import Proof
-from functions.auth.tokens import Tokens
+from functions.auth.oauth.client_assertion import TYPE
+from functions.auth.oauth.oauth_clients import Wanted
+from functions.auth.oauth.tokens import Tokens
+from functions.auth.sessions import session_start
+from functions.auth.sessions.session_start import Proof
 from shared import tenant
 from shared.audit import Actor
 from shared.errors import OAuthError

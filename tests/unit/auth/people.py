@@ -8,7 +8,7 @@ import httpx
 from functions.auth import records
 from functions.auth.domain import people
 from functions.auth.domain.people import Login, User
-from functions.auth.tokens import Tokens
+from functions.auth.oauth.tokens import Tokens
 from shared.errors import Error, OAuthError
 from shared.ids import new_id
 from shared.store import Create

@@ -8,18 +8,19 @@ import argon2
 import msgspec
 import pytest
 
-from functions.auth import factor_documents, records
+from functions.auth import records
 from functions.auth.domain import login as logins
 from functions.auth.domain import people, totp
 from functions.auth.domain.factors import Factors
 from functions.auth.domain.passkeys import Passkey
 from functions.auth.domain.people import Login, User
-from functions.auth.factor_proofs import Answer
-from functions.auth.failed_sign_ins import Source
-from functions.auth.passkey_ceremonies import Assertion, Registration
-from functions.auth.second_factors import Challenge
-from functions.auth.sign_in import SignedIn
-from functions.auth.tokens import Tokens
+from functions.auth.factors import factor_documents
+from functions.auth.factors.factor_proofs import Answer
+from functions.auth.factors.passkey_ceremonies import Assertion, Registration
+from functions.auth.factors.second_factors import Challenge
+from functions.auth.oauth.tokens import Tokens
+from functions.auth.sign_in.failed_sign_ins import Source
+from functions.auth.sign_in.sign_in import SignedIn
 from shared.audit import Actor
 from shared.errors import Error
 from shared.identity import Principal

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from functions.auth.api_key_exchange import LIFETIME_SECONDS
-from functions.auth.api_keys import MadeKey
 from functions.auth.domain import api_key
 from functions.auth.domain.api_key import Presented
-from functions.auth.throttle import PER_ADDRESS
-from functions.auth.tokens import Tokens
+from functions.auth.machines.api_key_exchange import LIFETIME_SECONDS
+from functions.auth.machines.api_keys import MadeKey
+from functions.auth.oauth.tokens import Tokens
+from functions.auth.sign_in.throttle import PER_ADDRESS
 from shared.errors import Conflict, Error, Forbidden, Invalid, NotFound, OAuthError, Unauthenticated
 from shared.identity import Verifier
 from shared.logs import Formatter

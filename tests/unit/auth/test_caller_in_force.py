@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 import msgspec
 import pytest
 
-from functions.auth.oauth_client_changes import ClientChange
-from functions.auth.oauth_clients import Wanted
+from functions.auth.oauth.oauth_client_changes import ClientChange
+from functions.auth.oauth.oauth_clients import Wanted
 from shared.errors import Unauthenticated
 from shared.identity import Principal
 from tests.unit.auth.machine_door import ACTOR, ADMIN, MachineDoor

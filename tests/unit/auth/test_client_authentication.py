@@ -5,9 +5,9 @@ from typing import Any
 import jwt
 import pytest
 
-from functions.auth.client_assertion import TYPE
-from functions.auth.client_authentication import AuthenticatedClient
-from functions.auth.oauth_client_changes import ClientChange
+from functions.auth.oauth.client_assertion import TYPE
+from functions.auth.oauth.client_authentication import AuthenticatedClient
+from functions.auth.oauth.oauth_client_changes import ClientChange
 from shared.audit import Actor
 from shared.errors import OAuthError
 from shared.store import Create

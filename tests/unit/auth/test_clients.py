@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from functions.auth.domain.oauth_client import OAuthClient, redirects_to, scopes_for
-from functions.auth.oauth_client_changes import ClientChange
-from functions.auth.oauth_clients import Wanted
+from functions.auth.oauth.oauth_client_changes import ClientChange
+from functions.auth.oauth.oauth_clients import Wanted
 from shared.audit import Actor
 from shared.errors import BadRequest, Conflict, Error, Forbidden, Invalid, NotFound, OAuthError
 from tests.tokens import NOW

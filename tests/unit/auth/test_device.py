@@ -6,8 +6,8 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from functions.auth.device_limits import GUESSES, REMEMBERED, GuessLimit, PollPace
 from functions.auth.domain import user_code
+from functions.auth.oauth.device_limits import GUESSES, REMEMBERED, GuessLimit, PollPace
 from shared.store import Query
 from tests.tokens import ISSUER, NOW
 from tests.unit.auth.browser import DEVICE_CODE, SECRET, Browser, add_client, claims

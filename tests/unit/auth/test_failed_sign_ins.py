@@ -10,8 +10,8 @@ import pytest
 
 from functions.auth.domain import guessing
 from functions.auth.domain import login as logins
-from functions.auth.failed_sign_ins import PAUSE_SECONDS, Source
-from functions.auth.throttle import PER_TENANT
+from functions.auth.sign_in.failed_sign_ins import PAUSE_SECONDS, Source
+from functions.auth.sign_in.throttle import PER_TENANT
 from shared.audit import AuditRecord
 from shared.errors import Error, TooManyRequests, Unauthenticated, Unavailable
 from shared.ids import new_id

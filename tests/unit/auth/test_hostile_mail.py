@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from functions.auth.domain.email import canonical
-from functions.auth.mail_rendering import Letter, render
-from functions.auth.mailbox import LOCAL_SENDER
+from functions.auth.mail.mail_rendering import Letter, render
+from functions.auth.mail.mailbox import LOCAL_SENDER
 from shared.errors import Invalid
 from shared.event_door import Rejected
 from tests.tokens import NOW

@@ -10,8 +10,8 @@ import pytest
 
 from functions.auth.domain import people as people_rules
 from functions.auth.domain.one_time_link import OneTimeLink
-from functions.auth.factor_proofs import Answer
-from functions.auth.tokens import Tokens
+from functions.auth.factors.factor_proofs import Answer
+from functions.auth.oauth.tokens import Tokens
 from shared.envelope import Delivery
 from shared.errors import Conflict, Forbidden, Invalid
 from shared.event_door import Rejected

@@ -8,9 +8,9 @@ from typing import Any
 import jwt
 import pytest
 
-from functions.auth.client_assertion import TYPE
-from functions.auth.introspection import INACTIVE
-from functions.auth.tokens import Tokens
+from functions.auth.oauth.client_assertion import TYPE
+from functions.auth.oauth.introspection import INACTIVE
+from functions.auth.oauth.tokens import Tokens
 from shared.errors import Error
 from tests.tokens import ISSUER, NOW
 from tests.unit.auth import applications

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from functions.auth.introspection import INACTIVE, Introspected
-from functions.auth.tokens import Tokens
+from functions.auth.oauth.introspection import INACTIVE, Introspected
+from functions.auth.oauth.tokens import Tokens
 from shared.errors import OAuthError, Unavailable
 from shared.identity import TENANT_LIMITS
 from tests.tokens import ISSUER, NOW

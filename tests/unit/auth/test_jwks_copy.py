@@ -7,7 +7,7 @@ import pytest
 
 from functions.auth import records
 from functions.auth.domain.key_ring import KeyRing, RingKey
-from functions.auth.jwks_copy import CACHE_CONTROL, CONTENT_TYPE, NAME, JwksCopy
+from functions.auth.keyring.jwks_copy import CACHE_CONTROL, CONTENT_TYPE, NAME, JwksCopy
 from shared import keyring
 from shared.errors import Misconfigured, Unavailable
 from shared.objects import Object, ObjectExists

@@ -6,7 +6,7 @@ import pytest
 
 from functions.auth.domain.key_ring import KeyRing, RingKey
 from functions.auth.domain.refresh_token import RefreshToken
-from functions.auth.key_rings import (
+from functions.auth.keyring.key_rings import (
     API_KEY_RING,
     PACES,
     REFRESH_RING,
@@ -15,7 +15,7 @@ from functions.auth.key_rings import (
     SIGNING_RING,
     SIGNING_SECRET,
 )
-from functions.auth.keys import KeyRoom
+from functions.auth.keyring.keys import KeyRoom
 from shared.errors import Conflict, OAuthError, Unauthenticated, Unavailable
 from shared.identity import KEY_LIMITS, Verifier
 from shared.secrets import SecretUnusable

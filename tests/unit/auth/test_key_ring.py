@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from functions.auth.domain import key_ring
 from functions.auth.domain.key_ring import Change, KeyRing, Pace, RingKey
-from functions.auth.key_rings import FOLLOWED, GATEWAY_CACHE, PACES, SIGNING_RING
+from functions.auth.keyring.key_rings import FOLLOWED, GATEWAY_CACHE, PACES, SIGNING_RING
 from shared.access_token import MAX_LIFETIME_SECONDS
 from shared.errors import Conflict, NotFound
 from tests.tokens import NOW

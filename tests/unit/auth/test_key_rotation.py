@@ -11,15 +11,15 @@ from functions.auth import records
 from functions.auth.domain.key_ring import KeyRing
 from functions.auth.domain.refresh_token import RefreshToken
 from functions.auth.domain.roles import PLATFORM_TENANT
-from functions.auth.jwks_copy import NAME
-from functions.auth.key_rings import (
+from functions.auth.keyring.jwks_copy import NAME
+from functions.auth.keyring.key_rings import (
     PACES,
     REFRESH_RING,
     SIGNING_RING,
     SIGNING_SECRET,
 )
-from functions.auth.key_rotation import KeyRotation
-from functions.auth.keys import KeyRoom
+from functions.auth.keyring.key_rotation import KeyRotation
+from functions.auth.keyring.keys import KeyRoom
 from shared.audit import Actor
 from shared.errors import NotFound, Unauthenticated, Unavailable
 from shared.identity import Verifier

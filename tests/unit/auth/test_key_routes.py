@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from functions.auth.key_rings import PACES, SECRETS
+from functions.auth.keyring.key_rings import PACES, SECRETS
 from shared.http.idempotency import HEADER, REPLAYED
 from tests.unit.auth.suite import Suite
 from tests.unit.auth.test_http import Door

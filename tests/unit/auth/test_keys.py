@@ -15,14 +15,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from functions.auth import records
 from functions.auth.domain.key_ring import KeyRing
 from functions.auth.domain.refresh_token import RefreshToken
-from functions.auth.key_rings import (
+from functions.auth.keyring.key_rings import (
     API_KEY_SECRET,
     FACTOR_SECRET,
     LINK_SECRET,
     REFRESH_SECRET,
     SIGNING_SECRET,
 )
-from functions.auth.keys import KeyRoom
+from functions.auth.keyring.keys import KeyRoom
 from shared import keyring
 from shared.errors import Unavailable
 from shared.secrets import SecretUnusable

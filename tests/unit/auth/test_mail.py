@@ -5,8 +5,8 @@ from email.message import EmailMessage
 import pytest
 
 from functions.auth.domain.email import canonical
-from functions.auth.mailbox import MailboxFolder, NoTransport
-from functions.auth.mails import MailRequested
+from functions.auth.mail.mailbox import MailboxFolder, NoTransport
+from functions.auth.mail.mails import MailRequested
 from shared.audit import Actor
 from shared.event_door import Rejected
 from tests.unit.auth.suite import ACME, PASSWORD, Suite, principal

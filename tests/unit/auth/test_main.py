@@ -12,7 +12,7 @@ import httpx
 import pytest
 from starlette.requests import Request
 
-from functions.auth.operators import Operators
+from functions.auth.machines.operators import Operators
 from shared.ids import utc_now
 from shared.objects.files import FileObjects
 from shared.store.sqlite import SqliteStore

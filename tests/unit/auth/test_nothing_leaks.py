@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from functions.auth.key_rings import LINK_SECRET, REFRESH_SECRET, SIGNING_SECRET
+from functions.auth.keyring.key_rings import LINK_SECRET, REFRESH_SECRET, SIGNING_SECRET
 from shared.audit import Actor
 from shared.errors import Error
 from tests.unit.auth.suite import ACME, OWNER, PASSWORD, Suite, principal

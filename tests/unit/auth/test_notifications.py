@@ -10,10 +10,10 @@ import pytest
 
 from functions.auth import events
 from functions.auth.domain.key_ring import State
-from functions.auth.jwks_copy import JwksCopy
-from functions.auth.key_rings import SECRETS
-from functions.auth.key_rotation import KeyRotation
-from functions.auth.keys import KeyRoom
+from functions.auth.keyring.jwks_copy import JwksCopy
+from functions.auth.keyring.key_rings import SECRETS
+from functions.auth.keyring.key_rotation import KeyRotation
+from functions.auth.keyring.keys import KeyRoom
 from shared import quarantine
 from shared.event_door import EventDoor
 from shared.objects.files import FileObjects

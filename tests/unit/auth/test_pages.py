@@ -6,10 +6,10 @@ from collections.abc import Mapping
 import httpx
 import pytest
 
-from functions.auth import pages
 from functions.auth.domain.page_token import LIFETIME, Opened, PageTokens, Pending
 from functions.auth.domain.security_policy import SecurityPolicy
-from functions.auth.page_cookies import PageCookies
+from functions.auth.hosted import pages
+from functions.auth.hosted.page_cookies import PageCookies
 from tests.authenticator import Authenticator
 from tests.unit.auth.browser import Browser, add_client, claims
 from tests.unit.auth.second_factor import person

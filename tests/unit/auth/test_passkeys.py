@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from functions.auth.domain.passkeys import MAX_PASSKEYS
-from functions.auth.passkey_ceremonies import PasskeyCeremonies, Registration, challenge_of
+from functions.auth.factors.passkey_ceremonies import PasskeyCeremonies, Registration, challenge_of
 from shared.errors import Unauthenticated
 from tests.authenticator import Authenticator, raw, text
 from tests.unit.auth.second_factor import SOURCE, Person, assertion, loaded, person, refused

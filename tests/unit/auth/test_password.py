@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functions.auth import password_policy
 from functions.auth.domain import password
-from functions.auth.password_policy import PasswordPolicy
+from functions.auth.sign_in import password_policy
+from functions.auth.sign_in.password_policy import PasswordPolicy
 from shared.errors import Invalid
 from tests.tokens import tenant
 

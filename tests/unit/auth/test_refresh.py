@@ -10,8 +10,8 @@ import pytest
 
 from functions.auth.domain.refresh_token import RefreshToken
 from functions.auth.domain.session import ABSOLUTE_LIFETIME
-from functions.auth.oauth_client_changes import ClientChange
-from functions.auth.tokens import Tokens
+from functions.auth.oauth.oauth_client_changes import ClientChange
+from functions.auth.oauth.tokens import Tokens
 from shared.audit import Actor
 from shared.errors import Error, OAuthError, Unauthenticated, Unavailable
 from shared.identity import TENANT_LIMITS

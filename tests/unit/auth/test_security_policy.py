@@ -8,7 +8,7 @@ import pytest
 from functions.auth.domain import security_policy
 from functions.auth.domain.factors import Factors
 from functions.auth.domain.security_policy import ENROL_SCOPE, AllowedMethod, SecurityPolicy
-from functions.auth.sign_in import SignedIn
+from functions.auth.sign_in.sign_in import SignedIn
 from shared.http import ENROLLING
 from shared.identity import Principal
 from shared.store import Stale

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from functions.auth.audit_log import Selection
-from functions.auth.tokens import Tokens
+from functions.auth.oauth.tokens import Tokens
 from shared.errors import OAuthError, Unauthenticated, Unavailable
 from shared.event_door import Rejected
 from tests.unit.auth.suite import ACME, Suite

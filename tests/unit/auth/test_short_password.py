@@ -3,8 +3,8 @@
 import pytest
 
 from functions.auth.domain.security_policy import ENROL_SCOPE
-from functions.auth.second_factors import Challenge
-from functions.auth.sign_in import SignedIn
+from functions.auth.factors.second_factors import Challenge
+from functions.auth.sign_in.sign_in import SignedIn
 from shared.identity import Principal
 from tests.unit.auth.second_factor import SOURCE, Person, person, refused
 from tests.unit.auth.suite import PASSWORD, Suite

@@ -9,12 +9,12 @@ import msgspec
 import pytest
 from cryptography.exceptions import InvalidTag
 
-from functions.auth import factor_documents
 from functions.auth.domain import totp
 from functions.auth.domain.challenge import MAX_ANSWERS
 from functions.auth.domain.sealed import SealingKeys
-from functions.auth.factor_cipher import FactorCipher
-from functions.auth.factor_proofs import Answer, Proven, Refused
+from functions.auth.factors import factor_documents
+from functions.auth.factors.factor_cipher import FactorCipher
+from functions.auth.factors.factor_proofs import Answer, Proven, Refused
 from shared.errors import Error, Unauthenticated
 from tests.unit.auth.second_factor import person, refused
 from tests.unit.auth.suite import ACME, OWNER, Suite

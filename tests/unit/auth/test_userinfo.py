@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from functions.auth import records
-from functions.auth.discovery import metadata
 from functions.auth.domain.people import User
 from functions.auth.domain.roles import SCOPES
+from functions.auth.oauth.discovery import metadata
 from shared.store import Create
 from tests.tokens import ISSUER
 from tests.unit.auth import applications

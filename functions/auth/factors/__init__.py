@@ -1,0 +1,1 @@
+"""Second factors, step-up, and what a tenant demands of its people's."""

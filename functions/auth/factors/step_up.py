@@ -1,0 +1,180 @@
+"""Step-up: somebody who is signed in proves once more who they are, and the session knows of it."""
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from functions.auth.domain import challenge as challenges
+from functions.auth.domain import factors as factor_rules
+from functions.auth.domain import session as session_rules
+from functions.auth.domain.assurance import acr_of
+from functions.auth.domain.challenge import Challenges, PasskeyChallenge
+from functions.auth.factors import factor_documents
+from functions.auth.factors.factor_log import FactorLog
+from functions.auth.factors.factor_proofs import Answer, FactorProofs, Refused
+from functions.auth.factors.passkey_ceremonies import PasskeyCeremonies, challenge_of
+from functions.auth.keyring.keys import KeyRoom
+from functions.auth.oauth.tokens import Tokens
+from functions.auth.people import own_account
+from functions.auth.people.own_account import OwnAccount
+from functions.auth.sessions.sessions import Sessions
+from functions.auth.sign_in.failed_sign_ins import Source
+from functions.auth.sign_in.sign_in import SignIn
+from shared.audit import Actor
+from shared.errors import Forbidden, Unauthenticated
+from shared.identity import Principal
+from shared.ids import Clock, new_id
+from shared.store import Store, Write, until_not_stale
+
+
+class Options(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the caller may prove it with; `passkey`: for `navigator.credentials.get()`, for five minutes."""
+
+    methods: tuple[Literal["password", "passkey", "totp"], ...]
+    passkey: msgspec.Raw | None = None
+
+
+class StepUp:
+    """Whoever has a second factor proves that: a password alone would let in whoever stole it and a token."""
+
+    def __init__(
+        self,
+        store: Store,
+        keys: KeyRoom,
+        proofs: FactorProofs,
+        ceremonies: PasskeyCeremonies,
+        log: FactorLog,
+        sign_in: SignIn,
+        sessions: Sessions,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._proofs = proofs
+        self._ceremonies = ceremonies
+        self._log = log
+        self._sign_in = sign_in
+        self._sessions = sessions
+        self._clock = clock
+
+    async def options(self, principal: Principal) -> Options:
+        """Raises what `own_account.read` raises."""
+        account = await own_account.read(self._store, principal)
+        methods = factor_rules.enrolled(account.factors.value)
+        if not methods:
+            return Options(("password",))
+        known = account.factors.value.passkeys
+        if not known:
+            return Options(methods)
+        session_id = account.session.value.id
+        asked = PasskeyChallenge(new_id("chl"), principal.tenant_id, "step_up", session_id, self._clock())
+        text = Challenges((await self._keys.current()).factors).passkey_text(asked)
+        return Options(methods, self._ceremonies.request_options(text, known))
+
+    async def by_password(self, principal: Principal, actor: Actor, password: str, source: Source) -> Tokens:
+        """A fresh access token, without a refresh token: the caller has that.
+
+        Raises `Forbidden` `step_up_refused`, `second_factor_needed`; and what `SignIn.first_factor` and
+        `own_account.read` raise.
+        """
+
+        async def attempt() -> Tokens:
+            account = await own_account.read(self._store, principal)
+            if factor_rules.enrolled(account.factors.value):
+                raise Forbidden("second_factor_needed", "You have a second factor: prove that instead.")
+            owner, user = account.owner.value, account.user.value
+            try:
+                first = await self._sign_in.first_factor(owner.slug, user.email, password, source)
+            except Unauthenticated:
+                raise _refusal() from None
+            return await self._renew(principal, actor, account, ("pwd",), self._clock(), first.writes)
+
+        return await until_not_stale(attempt)
+
+    async def by_factor(self, principal: Principal, actor: Actor, answer: Answer) -> Tokens:
+        """The same with a one-time password or a passkey. Raises `Forbidden` `step_up_refused`, and what
+        `own_account.read` raises.
+        """
+        return await until_not_stale(lambda: self._attempt(principal, actor, answer))
+
+    async def _attempt(self, principal: Principal, actor: Actor, answer: Answer) -> Tokens:
+        account, at = await own_account.read(self._store, principal), self._clock()
+        text, used = await self._challenge(principal, answer, at)
+        judged = await self._proofs.judge(principal.tenant_id, account.factors.value, answer, text, at)
+        if isinstance(judged, Refused):
+            await self._count(principal, actor, account, judged, at)
+            raise _refusal()
+        writes = (account.factors.write(judged.after), *used)
+        return await self._renew(principal, actor, account, judged.amr, at, writes)
+
+    async def _challenge(
+        self, principal: Principal, answer: Answer, at: datetime
+    ) -> tuple[str, tuple[Write, ...]]:
+        """The challenge that a passkey answers, and the write that uses it up."""
+        if answer.passkey is None:
+            return "", ()
+        text, session_id = challenge_of(answer.passkey), principal.session_id or ""
+        keys = (await self._keys.current()).factors
+        asked = Challenges(keys).passkey(text, principal.tenant_id, "step_up", session_id, at)
+        if asked is None:
+            raise _refusal()
+        key = factor_documents.challenge_key(self._store, principal.tenant_id, asked.id)
+        doc = (await self._store.read(key))[0]
+        if doc is not None:
+            raise _refusal()
+        return text, (factor_documents.answers_write(key, doc, challenges.answered(None, at)),)
+
+    async def _count(
+        self, principal: Principal, actor: Actor, account: OwnAccount, refused: Refused, at: datetime
+    ) -> None:
+        """Nothing is written for a try that came too early, nor for a signature that nobody could guess."""
+        told = self._log.refused(principal.tenant_id, principal.subject, refused, actor, at)
+        if refused.after is not None:
+            await self._store.commit(*told, account.factors.write(refused.after))
+        elif refused.why == "passkey_copied":
+            await self._store.commit(*told)
+
+    async def _renew(
+        self,
+        principal: Principal,
+        actor: Actor,
+        account: OwnAccount,
+        amr: tuple[str, ...],
+        at: datetime,
+        writes: tuple[Write, ...],
+    ) -> Tokens:
+        before = account.session.value
+        if not factor_rules.enrolled(account.factors.value):
+            # What was proven with a factor that is gone is not proven again by a password.
+            before = msgspec.structs.replace(before, amr=())
+        proven = own_account.proven(before, amr, at)
+        session = session_rules.of_user(proven, account.user.value.role)
+        told = self._log.writes(
+            principal.tenant_id,
+            principal.subject,
+            "session.step_up",
+            "session.stepped_up",
+            actor,
+            at,
+            session_id=session.id,
+            acr=acr_of(session.amr),
+            amr=" ".join(amr),
+        )
+        await factor_documents.commit(
+            self._store,
+            *told,
+            *writes,
+            account.session.replace(session),
+            account.owner.check(),
+            account.user.check(),
+        )
+        scopes = sorted(principal.scopes)
+        return await self._sessions.tokens(account.owner.value, session, scopes, refreshable=False)
+
+
+def _refusal() -> Forbidden:
+    detail = (
+        "This does not prove who you are. Give the next code or another factor; after several failures wait."
+    )
+    return Forbidden("step_up_refused", detail)

@@ -1,0 +1,144 @@
+"""What a browser sends back from a page of ours, and pages as answers."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import urlsplit
+
+import msgspec
+
+from functions.auth.domain.page_token import Opened, PageTokens, Pending, Step
+from functions.auth.hosted import pages
+from functions.auth.hosted.page_cookies import Carried, PageCookies
+from functions.auth.hosted.pages import SignInForm
+from functions.auth.keyring.keys import KeyRoom
+from functions.auth.sign_in.failed_sign_ins import Source
+from shared.errors import BadRequest, Error, Forbidden
+from shared.http import Call, Handler, Response
+from shared.ids import Clock, new_id
+
+_PLAIN_HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]+)?")
+_GONE = "This page is not valid any more. Go back to the application, or to your device, and start again."
+EXPIRED = "This page was open for too long, or your browser refuses cookies. Try again."
+
+Filled = Callable[[str], str]
+"""A page, once it is given its form's token."""
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """A form that came from a page of ours. `is_current`: in this browser, and in time."""
+
+    fields: Mapping[str, str]
+    pending: Pending
+    is_current: bool
+    carried: Carried
+
+
+class PageForms:
+    def __init__(self, keys: KeyRoom, issuer: str, clock: Clock) -> None:
+        self._keys = keys
+        self._issuer = issuer
+        self._clock = clock
+        self.cookies = PageCookies(issuer)
+        self._style = pages.style_hash()
+
+    async def sent(self, call: Call, step: Step) -> Sent:
+        """Raises `BadRequest` for what is no form of that step, `Forbidden` for one from another site."""
+        self._require_own(call.headers)
+        fields = await call.form()
+        carried = self.cookies.read(call.headers)
+        opened = await self._opened(fields.get("page", ""), carried)
+        if opened is None or opened.pending.step != step:
+            raise BadRequest("page_expired", _GONE)
+        return Sent(fields, opened.pending, opened.is_current, carried)
+
+    async def shown(
+        self,
+        call: Call,
+        pending: Pending,
+        filled: Filled,
+        *,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """A page with a form for `pending`, which only this browser can send."""
+        known = self.cookies.read(call.headers).browser
+        browser = known or new_id("brw")
+        token = PageTokens((await self._keys.current()).front_channel).seal(pending, browser, self._clock())
+        target = pending.request.redirect_uri if pending.request else None
+        more = {**(headers or {}), **self._headers(target)}
+        cookies = () if known else (self.cookies.browser(browser),)
+        return Response(status, filled(token).encode(), "text/html", more, cookies)
+
+    async def sign_in(
+        self,
+        call: Call,
+        pending: Pending,
+        form: SignInForm,
+        *,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """The page that begins everything."""
+
+        def filled(token: str) -> str:
+            return pages.sign_in(msgspec.structs.replace(form, token=token))
+
+        return await self.shown(call, pending, filled, status=status, headers=headers)
+
+    def notice(self, title: str, text: str, *cookies: str, status: int = 200) -> Response:
+        """A page with nothing to do on it."""
+        body = pages.notice(title, text).encode()
+        return Response(status, body, "text/html", self._headers(None), cookies)
+
+    def to(self, uri: str, *cookies: str) -> Response:
+        """Elsewhere, by GET."""
+        return Response(303, b"", "text/html", {"Location": uri, **self._headers(None)}, cookies)
+
+    def handler(self, handle: Callable[[Call], Awaitable[Response]]) -> Handler:
+        """What `handle` refuses is shown to a person, instead of a problem document."""
+
+        async def shown(call: Call) -> Response:
+            try:
+                return await handle(call)
+            except Error as refusal:
+                body = pages.notice("That did not work", refusal.detail).encode()
+                headers = {**refusal.headers, **self._headers(None)}
+                return Response(refusal.status, body, "text/html", headers)
+
+        return shown
+
+    def source(self, call: Call) -> Source:
+        agent = call.headers.get("user-agent", "")
+        return Source(call.client_ip, self.cookies.read(call.headers).device, agent, call.request_id)
+
+    async def _opened(self, text: str, carried: Carried) -> Opened | None:
+        tokens = PageTokens((await self._keys.current()).front_channel)
+        return tokens.open(text, carried.browser, self._clock())
+
+    def _require_own(self, headers: Mapping[str, str]) -> None:
+        """As browsers tell it (Fetch Metadata). Without a referrer the origin of our own form is `null`."""
+        site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+        if site not in (None, "same-origin", "none") or origin not in (None, "null", self._issuer):
+            raise Forbidden("cross_site", "This form was sent from another site. Nothing was done.")
+
+    def _headers(self, redirect_uri: str | None) -> dict[str, str]:
+        """`redirect_uri`: where the answer to the form may send the browser on, which CSP looks at, too."""
+        target = "" if redirect_uri is None else f" {_source_expression(redirect_uri)}"
+        policy = (
+            f"default-src 'none'; style-src {self._style}; form-action 'self'{target};"
+            " frame-ancestors 'none'; base-uri 'none'"
+        )
+        return {
+            "Content-Security-Policy": policy,
+            "X-Frame-Options": "DENY",
+            "Referrer-Policy": "no-referrer",
+            "Cache-Control": "no-store",
+        }
+
+
+def _source_expression(uri: str) -> str:
+    """The origin, or where CSP has no way to write it (IPv6, an app's own scheme) the scheme."""
+    parts = urlsplit(uri)
+    if parts.scheme in ("http", "https") and _PLAIN_HOST.fullmatch(parts.netloc):
+        return f"{parts.scheme}://{parts.netloc}"
+    return f"{parts.scheme}:"

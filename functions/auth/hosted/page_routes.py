@@ -1,0 +1,152 @@
+"""The hosted pages: the authorization endpoint, signing in, signing out."""
+
+import msgspec
+
+from functions.auth.domain.page_token import Pending
+from functions.auth.factors.second_factors import Challenge
+from functions.auth.hosted import pages
+from functions.auth.hosted.hosted_sign_in import Begun
+from functions.auth.hosted.page_forms import EXPIRED, PageForms, Sent
+from functions.auth.hosted.pages import SignInForm
+from functions.auth.oauth.authorize import Redirect, SignInNeeded
+from functions.auth.use_cases import UseCases
+from shared.errors import Forbidden, Invalid, TooManyRequests, Unauthenticated, Unavailable
+from shared.http import PUBLIC, Call, Response, Route
+
+_NO_MATCH = "These details match no account, or too many tries did not. Check them, or wait a while."
+_NO_CODE = "This code does not count. Give the next one or a recovery code, or wait a while."
+_PASSKEY_ONLY = (
+    "This account proves its second factor with a passkey, which this page cannot ask for. Sign in where your"
+    " passkey works, and set up an authenticator app or recovery codes."
+)
+_SIGNED_OUT = "You are signed out here. Applications that you opened may still have sessions of their own."
+
+
+def table(use_cases: UseCases) -> tuple[Route, ...]:
+    on = _Handlers(use_cases)
+    shown = on.forms.handler
+    return (
+        Route("GET", "/oauth2/authorize", shown(on.authorize), PUBLIC),
+        Route("POST", "/oauth2/authorize", shown(on.authorize_by_form), PUBLIC),
+        Route("POST", "/oauth2/sign-in", shown(on.sign_in), PUBLIC),
+        Route("POST", "/oauth2/second-factor", shown(on.second_factor), PUBLIC),
+        Route("GET", "/oauth2/logout", shown(on.sign_out_page), PUBLIC),
+        Route("POST", "/oauth2/logout", shown(on.sign_out), PUBLIC),
+    )
+
+
+class _Handlers:
+    def __init__(self, use_cases: UseCases) -> None:
+        self._do = use_cases
+        self.forms = PageForms(use_cases.keys, use_cases.issuer, use_cases.clock)
+
+    async def authorize(self, call: Call) -> Response:
+        session = self.forms.cookies.read(call.headers).session
+        return await self._answered(call, await self._do.authorize.begin(call.pairs(), session))
+
+    async def authorize_by_form(self, call: Call) -> Response:
+        """OpenID Connect Core §3.1.2.1 wants both."""
+        session = self.forms.cookies.read(call.headers).session
+        pairs = await call.form_pairs()
+        return await self._answered(call, await self._do.authorize.begin(pairs, session))
+
+    async def sign_in(self, call: Call) -> Response:
+        sent = await self.forms.sent(call, "sign_in")
+        page = await self._sign_in_form(sent)
+        if not sent.is_current:
+            return await self._again(call, sent.pending, page, EXPIRED, 400)
+        email, password = sent.fields.get("email", ""), sent.fields.get("password", "")
+        try:
+            done = await self._do.hosted_sign_in.first(page.slug, email, password, self.forms.source(call))
+        except (Unauthenticated, Invalid):
+            return await self._again(call, sent.pending, page, _NO_MATCH, 400)
+        except (Forbidden, TooManyRequests, Unavailable) as refusal:
+            return await self._again(
+                call, sent.pending, page, refusal.detail, refusal.status, refusal.headers
+            )
+        if isinstance(done, Begun):
+            return await self._signed_in(call, sent.pending, done)
+        if not {"totp", "recovery_code"} & set(done.methods):
+            return await self._again(call, sent.pending, page, _PASSKEY_ONLY, 403)
+        return await self._second_factor_page(call, sent.pending, done)
+
+    async def second_factor(self, call: Call) -> Response:
+        sent = await self.forms.sent(call, "second_factor")
+        if not sent.is_current:
+            start = Pending("sign_in", sent.pending.request, sent.pending.user_code)
+            return await self._again(call, start, await self._sign_in_form(sent), EXPIRED, 400)
+        code = sent.fields.get("code", "")
+        try:
+            source = self.forms.source(call)
+            done = await self._do.hosted_sign_in.second(sent.pending.challenge, code, source)
+        except (Unauthenticated, Invalid):
+            return await self._code_again(call, sent.pending, _NO_CODE, 400)
+        except (Forbidden, TooManyRequests, Unavailable) as refusal:
+            return await self._code_again(call, sent.pending, refusal.detail, refusal.status)
+        return await self._signed_in(call, sent.pending, done)
+
+    async def sign_out_page(self, call: Call) -> Response:
+        signed_in = await self._do.browser_sessions.find(self.forms.cookies.read(call.headers).session)
+        if signed_in is None:
+            return self.forms.notice("Signed out", _SIGNED_OUT)
+        person = signed_in.user.value.email
+        return await self.forms.shown(
+            call, Pending("sign_out"), lambda token: pages.sign_out(token, person=person)
+        )
+
+    async def sign_out(self, call: Call) -> Response:
+        sent = await self.forms.sent(call, "sign_out")
+        if not sent.is_current:
+            return await self.sign_out_page(call)
+        await self._do.browser_sessions.end(sent.carried.session, call.request_id)
+        return self.forms.notice("Signed out", _SIGNED_OUT, self.forms.cookies.no_session())
+
+    async def _answered(self, call: Call, outcome: Redirect | SignInNeeded, *cookies: str) -> Response:
+        if isinstance(outcome, Redirect):
+            return self.forms.to(outcome.uri, *cookies)
+        pending = Pending("sign_in", outcome.request)
+        return await self.forms.sign_in(call, pending, _form(outcome, outcome.request.login_hint))
+
+    async def _signed_in(self, call: Call, pending: Pending, begun: Begun) -> Response:
+        cookies = self.forms.cookies.session(begun.session), self.forms.cookies.device(begun.device)
+        if pending.request is not None:
+            outcome = await self._do.authorize.go_on(pending.request, begun.session)
+            return await self._answered(call, outcome, *cookies)
+        query = f"?user_code={pending.user_code}" if pending.user_code else ""
+        return self.forms.to(f"/device{query}", *cookies)
+
+    async def _sign_in_form(self, sent: Sent) -> SignInForm:
+        """As it was filled in, without the password. Raises `BadRequest` where the client is gone."""
+        email = sent.fields.get("email", "")
+        if sent.pending.request is not None:
+            return _form(await self._do.authorize.page_of(sent.pending.request), email)
+        return SignInForm(slug=sent.fields.get("organisation", ""), email=email)
+
+    async def _again(
+        self,
+        call: Call,
+        pending: Pending,
+        page: SignInForm,
+        error: str,
+        status: int,
+        headers: dict[str, str] | None = None,
+    ) -> Response:
+        form = msgspec.structs.replace(page, error=error)
+        return await self.forms.sign_in(call, pending, form, status=status, headers=headers)
+
+    async def _second_factor_page(self, call: Call, before: Pending, challenge: Challenge) -> Response:
+        pending = Pending("second_factor", before.request, before.user_code, challenge.challenge)
+        totp, recovery = "totp" in challenge.methods, "recovery_code" in challenge.methods
+        return await self.forms.shown(
+            call, pending, lambda token: pages.second_factor(token, totp=totp, recovery_codes=recovery)
+        )
+
+    async def _code_again(self, call: Call, pending: Pending, error: str, status: int) -> Response:
+        def filled(token: str) -> str:
+            return pages.second_factor(token, totp=True, recovery_codes=True, error=error)
+
+        return await self.forms.shown(call, pending, filled, status=status)
+
+
+def _form(asked: SignInNeeded, email: str) -> SignInForm:
+    return SignInForm(client=asked.client_name, organisation=asked.organisation, slug=asked.slug, email=email)

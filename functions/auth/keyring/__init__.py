@@ -1,0 +1,1 @@
+"""Key rings: made, turned and removed; the JWKS that others verify with."""

@@ -1,0 +1,1 @@
+"""Mails: rendered, and handed to a transport."""

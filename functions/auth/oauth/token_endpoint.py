@@ -1,0 +1,55 @@
+"""The token endpoint (RFC 6749 §3.2): which grant is asked for, who the client is, and whether it may."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from functions.auth.oauth.client_authentication import (
+    AuthenticatedClient,
+    ClientAuthentication,
+    invalid_client,
+)
+from functions.auth.oauth.tokens import Tokens
+from shared.errors import OAuthError
+
+_OF_THE_APP = ("refresh_token",)
+_OF_ACCOUNTS = ("client_credentials",)
+
+
+class Grant(Protocol):
+    """One `grant_type`."""
+
+    async def redeem(self, client: AuthenticatedClient, form: Mapping[str, str], request_id: str) -> Tokens:
+        """Raises `OAuthError` with the codes of RFC 6749 §5.2 and of the grant's own specification."""
+
+
+class TokenEndpoint:
+    """`grants` by their `grant_type`: what is in there is what works, and what discovery lists."""
+
+    def __init__(self, clients: ClientAuthentication, grants: Mapping[str, Grant]) -> None:
+        self._clients = clients
+        self._grants = grants
+
+    @property
+    def grant_types(self) -> tuple[str, ...]:
+        return tuple(self._grants)
+
+    async def answer(self, form: Mapping[str, str], authorization: str | None, request_id: str) -> Tokens:
+        """Raises `OAuthError` with the codes of RFC 6749 §5.2."""
+        grant_type = form.get("grant_type")
+        if grant_type is None:
+            raise OAuthError(400, "invalid_request", "grant_type is missing.")
+        grant = self._grants.get(grant_type)
+        if grant is None:
+            raise OAuthError(400, "unsupported_grant_type", f"Use one of {', '.join(self._grants)}.")
+        client = await self._clients.authenticate(form, authorization, request_id)
+        if grant_type not in _allowed(client):
+            if client.kind == "app":
+                raise invalid_client()
+            raise OAuthError(400, "unauthorized_client", "This client may not use this grant type.")
+        return await grant.redeem(client, form, request_id)
+
+
+def _allowed(client: AuthenticatedClient) -> Sequence[str]:
+    if client.client is not None:
+        return client.client.grant_types
+    return _OF_ACCOUNTS if client.kind == "service_account" else _OF_THE_APP

@@ -1,0 +1,98 @@
+"""Revocation (RFC 7009): a client gives a token back before its time."""
+
+import contextlib
+from collections.abc import Mapping
+
+from functions.auth import records
+from functions.auth.domain import refresh_token as refresh_tokens
+from functions.auth.domain.session import Session
+from functions.auth.keyring.keys import KeyRoom
+from functions.auth.oauth.client_authentication import AuthenticatedClient, ClientAuthentication
+from functions.auth.sessions.session_end import SessionEnd
+from shared import audit, revocations
+from shared.audit import Actor
+from shared.errors import Forbidden, OAuthError, Unauthenticated
+from shared.identity import Principal, Verifier
+from shared.ids import Clock
+from shared.store import AlreadyExists, Store
+
+REVOKED = "revoked_by_client"
+
+
+class TokenRevocation:
+    """A token of a session ends the session; a machine's access token ends alone."""
+
+    def __init__(
+        self,
+        store: Store,
+        clients: ClientAuthentication,
+        verifier: Verifier,
+        keys: KeyRoom,
+        ends: SessionEnd,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._clients = clients
+        self._verifier = verifier
+        self._keys = keys
+        self._ends = ends
+        self._clock = clock
+
+    async def revoke(self, form: Mapping[str, str], authorization: str | None, request_id: str) -> None:
+        """What is no token, or none any more, is fine. Raises `OAuthError`: as `ClientAuthentication` does,
+        `invalid_request`, and `invalid_grant` for another client's token, which stays as it is.
+        """
+        client = await self._clients.authenticate(form, authorization, request_id)
+        token = form.get("token")
+        if token is None:
+            raise OAuthError(400, "invalid_request", "token is missing.")
+        if token.startswith(refresh_tokens.PREFIX):
+            await self._refresh_token(client, token, request_id)
+        else:
+            await self._access_token(client, token, request_id)
+
+    async def _refresh_token(self, client: AuthenticatedClient, text: str, request_id: str) -> None:
+        token = (await self._keys.current()).refresh_tokens.read(text)
+        if token is None:
+            return
+        doc = (await self._store.read(records.session_key(self._store, token.tenant_id, token.session_id)))[0]
+        session = records.found(doc, Session)
+        if session is not None:
+            _require_own(client, session.value.client_id)
+            actor = Actor("user", session.value.user_id, token.tenant_id, request_id)
+            await self._ends.end(token.tenant_id, session.value.id, REVOKED, actor)
+
+    async def _access_token(self, client: AuthenticatedClient, text: str, request_id: str) -> None:
+        try:
+            principal = await self._verifier.verify(text)
+        except (Unauthenticated, Forbidden):
+            return
+        _require_own(client, principal.client_id)
+        if principal.session_id is not None:
+            actor = Actor("user", principal.subject, principal.tenant_id, request_id)
+            await self._ends.end(principal.tenant_id, principal.session_id, REVOKED, actor)
+        else:
+            await self._end_one(principal, request_id)
+
+    async def _end_one(self, principal: Principal, request_id: str) -> None:
+        """Again is fine, and writes nothing: the door may know the token for a while."""
+        tenant_id, at = principal.tenant_id, self._clock()
+        recorded = audit.record(
+            self._store,
+            tenant_id,
+            actor=Actor("service_account", principal.subject, tenant_id, request_id),
+            action="access_token.revoke",
+            target=principal.token_id,
+            at=at,
+            once=principal.token_id,
+        )
+        with contextlib.suppress(AlreadyExists):
+            await self._store.commit(
+                recorded, revocations.record(self._store, tenant_id, principal.token_id, at)
+            )
+
+
+def _require_own(client: AuthenticatedClient, client_id: str) -> None:
+    """§2.1: the request is refused, and the token's owner keeps it."""
+    if client.client_id != client_id:
+        raise OAuthError(400, "invalid_grant", "The token was issued to another client.")

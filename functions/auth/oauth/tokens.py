@@ -1,0 +1,69 @@
+"""Access tokens (RFC 9068): claims signed with the active key."""
+
+from datetime import datetime
+
+import msgspec
+
+from functions.auth.domain import claims
+from functions.auth.domain.session import Session
+from functions.auth.keyring.keys import KeyRoom
+from shared.ids import Clock, new_id
+from shared.tenant import Tenant
+
+_encoder = msgspec.json.Encoder()
+
+
+class Tokens(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A successful answer (RFC 6749 §5.1); machines get no refresh token."""
+
+    access_token: str
+    token_type: str
+    expires_in: int
+    scope: str
+    refresh_token: str | None = None
+    id_token: str | None = None
+
+
+class AccessTokens:
+    """`issuer` is the public address of the API, which is the audience too unless another one is given."""
+
+    def __init__(self, keys: KeyRoom, issuer: str, clock: Clock) -> None:
+        self._keys = keys
+        self._issuer = issuer
+        self._clock = clock
+
+    async def issue(
+        self,
+        tenant: Tenant,
+        subject: str,
+        client_id: str,
+        *,
+        scopes: tuple[str, ...],
+        roles: tuple[str, ...],
+        session: Session | None = None,
+        audience: str | None = None,
+        lifetime_seconds: int = claims.LIFETIME_SECONDS,
+        at: datetime | None = None,
+    ) -> Tokens:
+        """`session`: that of the person; None for a machine. `audience`: another API's (RFC 8707).
+
+        `at`: when it was looked up what the token says, so that what has changed since ends it; None: now.
+        """
+        scope = claims.scope_text(scopes)
+        said = claims.build(
+            issuer=self._issuer,
+            audience=audience or self._issuer,
+            subject=subject,
+            client_id=client_id,
+            tenant_id=tenant.id,
+            tier=tenant.tier,
+            scope=scope,
+            roles=roles,
+            token_id=new_id("tok"),
+            at=at or self._clock(),
+            lifetime_seconds=lifetime_seconds,
+            session=session,
+        )
+        keys = await self._keys.current()
+        signed = keys.signer.sign(_encoder.encode(said))
+        return Tokens(signed, "Bearer", lifetime_seconds, scope)

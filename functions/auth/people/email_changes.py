@@ -1,0 +1,126 @@
+"""People change the address that they sign in with: the new one counts once a link was opened from it."""
+
+from functions.auth import records, standing
+from functions.auth.domain import email as email_rules
+from functions.auth.domain import email_change, people
+from functions.auth.domain.email_change import EmailChange
+from functions.auth.domain.one_time_link import OneTimeLink
+from functions.auth.domain.people import Login, User
+from functions.auth.factors import factor_documents
+from functions.auth.keyring.keys import KeyRoom
+from functions.auth.mail.mails import MailRequested
+from functions.auth.people import invitations_of_address
+from functions.auth.people.own_password import OwnPassword
+from functions.auth.sign_in.failed_sign_ins import Source
+from shared import audit, tenant
+from shared.audit import Actor
+from shared.errors import Conflict, Invalid, invalid
+from shared.identity import Principal
+from shared.ids import Clock, new_id
+from shared.outbox import Outbox
+from shared.store import AlreadyExists, Create, Delete, Store, until_not_stale
+from shared.tenant import Tenant
+
+
+class EmailChanges:
+    def __init__(self, store: Store, outbox: Outbox, keys: KeyRoom, own: OwnPassword, clock: Clock) -> None:
+        self._store = store
+        self._outbox = outbox
+        self._keys = keys
+        self._own = own
+        self._clock = clock
+
+    async def request(
+        self, principal: Principal, actor: Actor, email: str, password: str, source: Source
+    ) -> None:
+        """A link goes to the new address and a notice to the old one. Whether somebody else has the new one
+        is not said here.
+
+        Raises what `OwnPassword.proven` does, `Invalid`, `Conflict` `email_unchanged`, `TooManyRequests`.
+        """
+        address = email_rules.canonical(email)
+
+        async def attempt() -> None:
+            first = await self._own.proven(principal, password, source)
+            user, tenant_id = first.user.value, principal.tenant_id
+            key = records.link_key(self._store, tenant_id, user.id)
+            known = records.found((await self._store.read(key))[0], EmailChange)
+            change = email_change.ask(
+                known.value if known else None, new_id("chg"), address, user.email, self._clock()
+            )
+            await factor_documents.commit(
+                self._store,
+                known.replace(change) if known else records.create(key, change),
+                *self._mailed(tenant_id, user.id),
+                self._recorded(actor, "user.request_email_change", user.id),
+                first.user.check(),
+                first.owner.check(),
+                *first.writes,
+            )
+
+        await until_not_stale(attempt)
+
+    async def confirm(self, token: str, request_id: str) -> User:
+        """Sessions go on. Invitations and password resets of the old address are gone.
+
+        Raises `Invalid` (`/token` `invalid_token`), `Conflict` `link_used`, `link_expired` or `user_exists`,
+        `Forbidden` `tenant_suspended` or `tenant_not_active`.
+        """
+        link = (await self._keys.current()).links.read("email_verification", token)
+        if link is None:
+            raise _invalid_token()
+        return await until_not_stale(lambda: self._confirmed(link, request_id))
+
+    async def _confirmed(self, link: OneTimeLink, request_id: str) -> User:
+        tenant_id, user_id = link.tenant_id, link.document_id
+        tenant_doc, change_doc, user_doc = await self._store.read(
+            tenant.key(self._store, tenant_id),
+            records.link_key(self._store, tenant_id, user_id),
+            records.user_key(self._store, tenant_id, user_id),
+        )
+        owner, user = records.found(tenant_doc, Tenant), records.found(user_doc, User)
+        change = records.found(change_doc, EmailChange)
+        if owner is None or user is None or change is None or change.value.id != link.issue:
+            raise _invalid_token()
+        standing.require_active(owner.value)
+        over = email_change.confirm(change.value, self._clock())
+        after = people.with_email(user.value, over.email)
+        old_id = people.login_id(user.value.email)
+        old_key = records.login_key(self._store, tenant_id, old_id)
+        login = records.found((await self._store.read(old_key))[0], Login)
+        if login is None or user.value.status != "active":
+            raise _invalid_token()
+        new_key = records.login_key(self._store, tenant_id, people.login_id(after.email))
+        try:
+            await self._store.commit(
+                user.replace(after),
+                change.replace(over),
+                Delete(login.key, login.version),
+                records.create(new_key, login.value),
+                Delete(records.link_key(self._store, tenant_id, old_id)),
+                *await invitations_of_address.gone(self._store, tenant_id, user.value.email),
+                *self._outbox.entries("user.email_changed", tenant_id, {"user_id": user_id}),
+                self._recorded(Actor("user", user_id, tenant_id, request_id), "user.change_email", user_id),
+                owner.check(),
+            )
+        except AlreadyExists:
+            detail = "Somebody with this e-mail address is in the tenant already."
+            raise Conflict("user_exists", detail) from None
+        return after
+
+    def _mailed(self, tenant_id: str, user_id: str) -> list[Create]:
+        link = MailRequested("email_verification", user_id)
+        notice = MailRequested("email_change_requested", user_id)
+        return [
+            *self._outbox.entries("mail.requested", tenant_id, link),
+            *self._outbox.entries("mail.requested", tenant_id, notice),
+        ]
+
+    def _recorded(self, actor: Actor, action: str, user_id: str) -> Create:
+        return audit.record(
+            self._store, actor.tenant_id, actor=actor, action=action, target=user_id, at=self._clock()
+        )
+
+
+def _invalid_token() -> Invalid:
+    return invalid("/token", "invalid_token", "This link does not work, or no more. Ask for a new one.")

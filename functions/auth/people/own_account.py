@@ -1,0 +1,120 @@
+"""A caller's own account where it is about second factors: everything that decides, read at once."""
+
+from datetime import datetime
+
+import msgspec
+
+from functions.auth import records, standing
+from functions.auth.domain import client_id, people, security_policy
+from functions.auth.domain import factors as factor_rules
+from functions.auth.domain.assurance import joined
+from functions.auth.domain.factors import Factors
+from functions.auth.domain.people import User
+from functions.auth.domain.roles import most_of
+from functions.auth.domain.security_policy import ENROL_SCOPE, AllowedMethod, SecurityPolicy
+from functions.auth.domain.session import Session
+from functions.auth.factors import factor_documents
+from functions.auth.factors.factor_documents import Kept
+from functions.auth.factors.recency import require_recent_session
+from functions.auth.records import Found
+from shared import tenant
+from shared.errors import Conflict, Forbidden, Unauthenticated
+from shared.identity import Principal
+from shared.store import Store, Write
+from shared.tenant import Tenant
+
+
+class OwnAccount(msgspec.Struct, frozen=True):
+    owner: Found[Tenant]
+    user: Found[User]
+    session: Found[Session]
+    factors: Kept[Factors]
+    policy: SecurityPolicy
+
+    def require_recent(self, at: datetime) -> None:
+        """Whoever has a second factor must have proven one. Raises `Forbidden` `step_up_required`."""
+        has_factor = bool(factor_rules.enrolled(self.factors.value))
+        require_recent_session(self.session.value, at, "aal2" if has_factor else "aal1")
+
+    def require_allowed(self, method: AllowedMethod) -> None:
+        """Raises `Conflict` `method_not_allowed`."""
+        if method not in self.policy.methods:
+            allowed = " or ".join(self.policy.methods)
+            raise Conflict("method_not_allowed", f"Your tenant does not allow this. Enrol {allowed} instead.")
+
+    def require_another(self, after: Factors) -> None:
+        """Raises `Conflict` `last_factor` where the tenant requires what is being taken away."""
+        if security_policy.is_last(self.policy, self.factors.value, after):
+            raise Conflict("last_factor", "Your tenant requires a second factor. Enrol another one first.")
+
+    def checks(self) -> tuple[Write, ...]:
+        return (self.owner.check(), self.user.check(), self.session.check())
+
+    def enrolled(self, after: Factors, amr: tuple[str, ...], at: datetime) -> tuple[Write, ...]:
+        """The writes with which a factor was proven for the first time. The session knows of it; if it could
+        do nothing but enrol, it may do everything that its user may, unless something is still required.
+        """
+        session = proven(self.session.value, amr, at)
+        if ENROL_SCOPE in session.scopes and not security_policy.must_enrol(self.policy, after):
+            scopes = tuple(sorted(most_of(self.user.value.role)))
+            session = msgspec.structs.replace(session, scopes=scopes)
+        return (
+            self.owner.check(),
+            self.user.check(),
+            self.session.replace(session),
+            self.factors.write(after),
+        )
+
+
+def proven(session: Session, amr: tuple[str, ...], at: datetime) -> Session:
+    """The session of somebody who has just proven who they are, by `amr`."""
+    return msgspec.structs.replace(session, authenticated_at=at, amr=joined(session.amr, amr))
+
+
+def require_first_party(caller: Principal) -> None:
+    """Raises `Forbidden` `first_party_only` for an application that acts for somebody: no scope says that it
+    may change who that is, how that person signs in, or where they are signed in.
+    """
+    if caller.session_id is not None and caller.client_id != client_id.APP:
+        detail = "An application that acts for you cannot do this. Sign in to the product itself."
+        raise Forbidden("first_party_only", detail)
+
+
+async def read(store: Store, caller: Principal) -> OwnAccount:
+    """Raises `Forbidden` `no_session` for a machine, and `first_party_only` for an application that somebody
+    signed in to: whatever it was allowed, it was not to change how they sign in. `Unauthenticated`
+    `invalid_token` where the session or its user is over; and what `standing.of_caller` raises.
+    """
+    if caller.session_id is None:
+        raise Forbidden("no_session", "Only people have second factors: sign in as one.")
+    require_first_party(caller)
+    tenant_id = caller.tenant_id
+    factors_key = factor_documents.factors_key(store, tenant_id, caller.subject)
+    policy_key = factor_documents.policy_key(store, tenant_id)
+    tenant_doc, user_doc, session_doc, factors_doc, policy_doc = await store.read(
+        tenant.key(store, tenant_id),
+        records.user_key(store, tenant_id, caller.subject),
+        records.session_key(store, tenant_id, caller.session_id),
+        factors_key,
+        policy_key,
+    )
+    owner = standing.of_caller(tenant_doc, caller)
+    user, session = records.found(user_doc, User), records.found(session_doc, Session)
+    if user is None or session is None or not _goes_on(user.value, session.value):
+        raise Unauthenticated(
+            "invalid_token",
+            "The access token is not valid. Sign in again.",
+            headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
+        )
+    return OwnAccount(
+        owner,
+        user,
+        session,
+        factor_documents.factors(factors_key, factors_doc),
+        factor_documents.policy(policy_key, policy_doc).value,
+    )
+
+
+def _goes_on(user: User, session: Session) -> bool:
+    mine = session.user_id == user.id and session.revoked_at is None
+    return mine and people.is_in_force(user, session)

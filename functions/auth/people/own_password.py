@@ -1,0 +1,38 @@
+"""Somebody who is signed in proves to know the password, before what a stolen access token must not do."""
+
+from functions.auth.domain import factors as factor_rules
+from functions.auth.factors.recency import require_recent_session
+from functions.auth.people import own_account
+from functions.auth.sign_in.failed_sign_ins import Source
+from functions.auth.sign_in.first_factor import FirstFactor
+from functions.auth.sign_in.sign_in import SignIn
+from shared.errors import Forbidden, Unauthenticated
+from shared.identity import Principal
+from shared.ids import Clock
+from shared.store import Store
+
+
+class OwnPassword:
+    def __init__(self, store: Store, sign_in: SignIn, clock: Clock) -> None:
+        self._store = store
+        self._sign_in = sign_in
+        self._clock = clock
+
+    async def proven(self, principal: Principal, password: str, source: Source) -> FirstFactor:
+        """As at a sign-in, so guesses count and are slowed down in the same way. Whoever has a second factor
+        has proven it in the last ten minutes, too.
+
+        Raises `Forbidden` `no_session` for a machine, `wrong_password`, `step_up_required`; what
+        `own_account.read` raises; `Invalid`, `Unavailable`.
+        """
+        if principal.session_id is None:
+            raise Forbidden("no_session", "A machine has no password.")
+        account = await own_account.read(self._store, principal)
+        if factor_rules.enrolled(account.factors.value):
+            require_recent_session(account.session.value, self._clock(), "aal2")
+        slug, email = account.owner.value.slug, account.user.value.email
+        try:
+            return await self._sign_in.first_factor(slug, email, password, source)
+        except Unauthenticated:
+            detail = "This is not your password, or it was wrong too often. Try again later."
+            raise Forbidden("wrong_password", detail) from None

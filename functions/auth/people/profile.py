@@ -1,0 +1,71 @@
+"""What people see of themselves, and may change without asking anybody."""
+
+from functions.auth import standing
+from functions.auth.domain import people
+from functions.auth.domain.people import User
+from functions.auth.people import own_account, users
+from functions.auth.sign_in.buckets import Buckets, Rate
+from shared import audit
+from shared.audit import Actor
+from shared.errors import Forbidden, TooManyRequests
+from shared.identity import Principal
+from shared.ids import Clock
+from shared.outbox import Outbox
+from shared.store import Store, until_not_stale
+
+_RENAMINGS = Rate(burst=10, seconds=60, keys=10_000)
+"""Each writes the user's document: without a bound, who is about to disable the user would not come to it."""
+
+
+class Profile:
+    """Machines have none: `Forbidden` `no_session`. What an application may know of it is userinfo's:
+    `first_party_only`.
+    """
+
+    def __init__(self, store: Store, outbox: Outbox, clock: Clock) -> None:
+        self._store = store
+        self._outbox = outbox
+        self._clock = clock
+        self._renamings = Buckets(_RENAMINGS, clock)
+
+    async def get(self, principal: Principal) -> User:
+        """Raises `NotFound` where the user is gone and the access token is not yet."""
+        _require_person(principal)
+        return (await users.known(self._store, principal.tenant_id, principal.subject)).value
+
+    async def rename(self, principal: Principal, actor: Actor, name: str) -> User:
+        """The name by which others know the caller. Raises `Invalid`, `NotFound`, `TooManyRequests`."""
+        _require_person(principal)
+        wait = self._renamings.take(f"{principal.tenant_id}/{principal.subject}")
+        if wait:
+            detail = "You have changed your name often just now. Wait a little, then try again."
+            raise TooManyRequests("too_many_names", detail, headers={"Retry-After": str(wait)})
+
+        async def attempt() -> User:
+            owner = await standing.read(self._store, principal)
+            user = await users.known(self._store, principal.tenant_id, principal.subject)
+            after = people.renamed(user.value, name)
+            if after == user.value:
+                return after
+            await self._store.commit(
+                user.replace(after),
+                *self._outbox.entries("user.updated", principal.tenant_id, {"user_id": after.id}),
+                audit.record(
+                    self._store,
+                    principal.tenant_id,
+                    actor=actor,
+                    action="user.update",
+                    target=after.id,
+                    at=self._clock(),
+                ),
+                owner.check(),
+            )
+            return after
+
+        return await until_not_stale(attempt)
+
+
+def _require_person(principal: Principal) -> None:
+    if principal.session_id is None:
+        raise Forbidden("no_session", "A machine has no profile.")
+    own_account.require_first_party(principal)

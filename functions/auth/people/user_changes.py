@@ -1,0 +1,191 @@
+"""What some people of a tenant do to others: name, role, disable, enable, delete. One owner always stays."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from functions.auth import caller_in_force, records, standing
+from functions.auth.domain import people
+from functions.auth.domain.people import Login, User
+from functions.auth.factors import factor_documents
+from functions.auth.people import invitations_of_address, users
+from functions.auth.people.roles_of_tenant import Roles
+from functions.auth.records import Found
+from functions.auth.sessions.user_sessions import UserSessions
+from shared import audit, revocations
+from shared.audit import Actor
+from shared.errors import Conflict
+from shared.identity import Principal
+from shared.ids import Clock
+from shared.outbox import Outbox
+from shared.store import Check, Create, Delete, Store, Write, until_not_stale
+
+
+class UserChanges:
+    """Each commit holds if tenant, user and the owner who stays are what they were when they were read.
+
+    Whoever is changed has a role that the caller could give: `Forbidden` `role_not_grantable` otherwise.
+    The caller is still who his token says: `caller_in_force.checks`.
+    """
+
+    def __init__(
+        self, store: Store, outbox: Outbox, roles: Roles, sessions: UserSessions, clock: Clock
+    ) -> None:
+        self._store = store
+        self._outbox = outbox
+        self._roles = roles
+        self._sessions = sessions
+        self._clock = clock
+
+    async def change(
+        self, principal: Principal, actor: Actor, user_id: str, name: str | None, role: str | None
+    ) -> User:
+        """None: as it is. With another role people stay signed in: what they are given next has its scopes.
+
+        Raises `NotFound`, `Invalid`, `Forbidden`, `Conflict` `last_owner`.
+        """
+
+        async def decide(user: User) -> tuple[User, list[Write]]:
+            after = user if name is None else people.renamed(user, name)
+            writes: list[Write] = []
+            if after != user:
+                writes += self._told(principal, actor, "user.updated", "user.update", user_id)
+            if role is not None and role != user.role:
+                after = msgspec.structs.replace(after, role=role)
+                writes += await self._roles.giving(principal, role)
+                writes += await self._owner_who_stays(principal.tenant_id, user)
+                writes.append(self._access_ends(principal.tenant_id, user_id))
+                writes += await self._sessions.overtaken(principal.tenant_id, user_id, role)
+                detail = {"role": role, "role_before": user.role}
+                writes += self._told(
+                    principal, actor, "user.role_changed", "user.change_role", user_id, detail
+                )
+            return after, writes
+
+        return await self._changed(principal, user_id, decide)
+
+    async def disable(self, principal: Principal, actor: Actor, user_id: str) -> User:
+        """Nobody signs in as this user, and all sessions are over; again is fine.
+
+        Raises `NotFound`, `Forbidden`, `Conflict` `last_owner`.
+        """
+
+        async def decide(user: User) -> tuple[User, list[Write]]:
+            if user.status == "disabled":
+                return user, []
+            after = msgspec.structs.replace(people.signed_out(user), status="disabled")
+            return after, [
+                *await self._owner_who_stays(principal.tenant_id, user),
+                *await self._sessions.overtaken(principal.tenant_id, user_id),
+                self._access_ends(principal.tenant_id, user_id),
+                *self._told(principal, actor, "user.disabled", "user.disable", user_id),
+            ]
+
+        disabled = await self._changed(principal, user_id, decide)
+        await self._sessions.end_those_over(principal.tenant_id, user_id, actor)
+        return disabled
+
+    async def enable(self, principal: Principal, actor: Actor, user_id: str) -> User:
+        """The user may sign in again; no session comes back. Raises `NotFound`, `Forbidden`."""
+
+        async def decide(user: User) -> tuple[User, list[Write]]:
+            if user.status == "active":
+                return user, []
+            told = self._told(principal, actor, "user.enabled", "user.enable", user_id)
+            return msgspec.structs.replace(user, status="active"), [*told]
+
+        return await self._changed(principal, user_id, decide)
+
+    async def delete(self, principal: Principal, actor: Actor, user_id: str) -> None:
+        """The user, the login, the second factors and every invitation of the address are gone; it is free.
+
+        What is left is ids, in the audit log and in sessions that are over. Raises `NotFound`, `Forbidden`,
+        `Conflict` `last_owner`.
+        """
+
+        async def attempt() -> None:
+            owner = await standing.read(self._store, principal)
+            user = await self._over(principal, user_id)
+            login_id = people.login_id(user.value.email)
+            login_key = records.login_key(self._store, principal.tenant_id, login_id)
+            login = records.found((await self._store.read(login_key))[0], Login)
+            writes = (
+                Delete(user.key, user.version),
+                *([] if login is None else [Delete(login.key, login.version)]),
+                Delete(records.link_key(self._store, principal.tenant_id, login_id)),
+                Delete(records.link_key(self._store, principal.tenant_id, user_id)),
+                *await invitations_of_address.gone(self._store, principal.tenant_id, user.value.email),
+                *await factor_documents.gone(self._store, principal.tenant_id, user_id),
+                *await self._owner_who_stays(principal.tenant_id, user.value),
+                *await self._sessions.overtaken(principal.tenant_id, user_id),
+                self._access_ends(principal.tenant_id, user_id),
+                *self._told(principal, actor, "user.deleted", "user.delete", user_id),
+                owner.check(),
+            )
+            still = await caller_in_force.checks(self._store, principal, self._clock, writes)
+            await self._store.commit(*writes, *still)
+
+        await until_not_stale(attempt)
+        await self._sessions.end_those_over(principal.tenant_id, user_id, actor)
+
+    async def _changed(
+        self,
+        principal: Principal,
+        user_id: str,
+        decide: Callable[[User], Awaitable[tuple[User, list[Write]]]],
+    ) -> User:
+        async def attempt() -> User:
+            owner = await standing.read(self._store, principal)
+            user = await self._over(principal, user_id)
+            after, writes = await decide(user.value)
+            if writes:
+                writes += [user.replace(after), owner.check()]
+                still = await caller_in_force.checks(self._store, principal, self._clock, writes)
+                await self._store.commit(*writes, *still)
+            return after
+
+        return await until_not_stale(attempt)
+
+    async def _over(self, principal: Principal, user_id: str) -> Found[User]:
+        user = await users.known(self._store, principal.tenant_id, user_id)
+        await self._roles.require_over(principal, user.value.role)
+        return user
+
+    async def _owner_who_stays(self, tenant_id: str, user: User) -> Sequence[Check]:
+        """Two owners who let each other go at once: each commit checks the other's document, so one fails."""
+        if user.role != "owner" or user.status != "active":
+            return ()
+        equal = {"role": "owner", "status": "active"}
+        page = await self._store.tenant(tenant_id).query(
+            records.USERS_OF_ROLE_AND_STATUS, equal=equal, limit=2
+        )
+        others = [doc for doc in page.docs if doc.key.id != user.id]
+        if not others:
+            raise Conflict("last_owner", "A tenant keeps one active owner. Make somebody else owner first.")
+        return (Check(others[0].key, others[0].version),)
+
+    def _access_ends(self, tenant_id: str, user_id: str) -> Create:
+        return revocations.record(self._store, tenant_id, user_id, self._clock())
+
+    def _told(
+        self,
+        principal: Principal,
+        actor: Actor,
+        event: str,
+        action: str,
+        user_id: str,
+        detail: dict[str, str] | None = None,
+    ) -> list[Create]:
+        """The event and the audit record."""
+        return [
+            *self._outbox.entries(event, principal.tenant_id, {"user_id": user_id, **(detail or {})}),
+            audit.record(
+                self._store,
+                principal.tenant_id,
+                actor=actor,
+                action=action,
+                target=user_id,
+                at=self._clock(),
+                detail=detail,
+            ),
+        ]

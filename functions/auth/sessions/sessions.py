@@ -1,0 +1,207 @@
+"""Sessions go on by refresh and end by logout, or when a token of theirs turns up too late."""
+
+import itertools
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from functions.auth import records
+from functions.auth.domain import oauth_client, people, roles
+from functions.auth.domain import session as session_rules
+from functions.auth.domain.people import User
+from functions.auth.domain.refresh_token import RefreshToken
+from functions.auth.domain.session import Outcome, Refused, Reused, Rotated, Session
+from functions.auth.keyring.keys import KeyRoom
+from functions.auth.oauth.client_authentication import AuthenticatedClient
+from functions.auth.oauth.id_tokens import IdTokens
+from functions.auth.oauth.tokens import AccessTokens, Tokens
+from functions.auth.people.roles_of_tenant import Roles
+from functions.auth.records import Found
+from functions.auth.sessions.session_end import SessionEnd
+from shared import audit, tenant
+from shared.audit import Actor
+from shared.cache import Cache, CacheLimits
+from shared.errors import OAuthError
+from shared.ids import Clock
+from shared.store import Stale, Store, until_not_stale
+from shared.tenant import Tenant
+
+_KEPT_TENANTS = CacheLimits(ttl=timedelta(seconds=25), stale=timedelta(0), size=10_000)
+
+_log = logging.getLogger(__name__)
+
+
+class Sessions:
+    """A refresh reads the session and its user. The tenant is kept for 25 s: the commit holds only if it is
+    still what it was, and where nothing is committed it is read again.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        access_tokens: AccessTokens,
+        id_tokens: IdTokens,
+        keys: KeyRoom,
+        roles: Roles,
+        ends: SessionEnd,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._access_tokens = access_tokens
+        self._id_tokens = id_tokens
+        self._keys = keys
+        self._roles = roles
+        self._ends = ends
+        self._clock = clock
+        self._tenants = Cache("tenant of a refresh", self._fetch_tenant, clock, _KEPT_TENANTS)
+
+    async def refresh(
+        self,
+        client: AuthenticatedClient,
+        text: str,
+        request_id: str,
+        *,
+        scope: str | None = None,
+        audience: str | None = None,
+    ) -> Tokens:
+        """A new access token, and the successor of the refresh token `text`.
+
+        Raises `OAuthError`: `invalid_grant` for whatever is no live token of this client (another client's
+        stays what it was), `invalid_scope`, and `invalid_target` for another API than the session is for.
+        A token that is older than `session.present` allows ends the session:
+        `security.refresh_token_reused`.
+        """
+        token = (await self._keys.current()).refresh_tokens.read(text)
+        if token is None or client.tenant_id not in ("", token.tenant_id):
+            raise _invalid_grant()
+        actor = Actor("user", token.user_id, token.tenant_id, request_id)
+        tries = itertools.count()
+        return await until_not_stale(
+            lambda: self._attempt(client, token, actor, scope, audience, is_first=next(tries) == 0)
+        )
+
+    async def tokens(
+        self,
+        owner: Tenant,
+        session: Session,
+        scopes: Sequence[str],
+        *,
+        generation: int | None = None,
+        refreshable: bool = True,
+        audience: str | None = None,
+        nonce: str | None = None,
+        at: datetime | None = None,
+    ) -> Tokens:
+        """An access token with those of `scopes` that the role stands for, an ID token where `openid` is one
+        of them (with `nonce`), and unless it is not `refreshable` the refresh token of `generation`, of the
+        newest without one. `at`: as `AccessTokens.issue` has it.
+        """
+        stands_for = await self._roles.scopes_of(owner.id, session.roles[0])
+        issued = await self._access_tokens.issue(
+            owner,
+            session.user_id,
+            session.client_id,
+            scopes=roles.held(scopes, stands_for),
+            roles=session.roles,
+            session=session,
+            audience=audience or session.resource,
+            at=at,
+        )
+        if refreshable:
+            keys = await self._keys.current()
+            successor = RefreshToken(owner.id, session.user_id, session.id, generation or session.generation)
+            issued = msgspec.structs.replace(issued, refresh_token=keys.refresh_tokens.text(successor))
+        if "openid" in scopes:
+            id_token = await self._id_tokens.issue(owner.id, session, issued.access_token, nonce)
+            issued = msgspec.structs.replace(issued, id_token=id_token)
+        return issued
+
+    async def _attempt(
+        self,
+        client: AuthenticatedClient,
+        token: RefreshToken,
+        actor: Actor,
+        scope: str | None,
+        audience: str | None,
+        *,
+        is_first: bool,
+    ) -> Tokens:
+        """Whoever lost a race reads the tenant too, at once: the winner's token is what comes next."""
+        at = self._clock()
+        session_doc, user_doc, *tenant_docs = await self._store.read(
+            records.session_key(self._store, token.tenant_id, token.session_id),
+            records.user_key(self._store, token.tenant_id, token.user_id),
+            *([] if is_first else [tenant.key(self._store, token.tenant_id)]),
+        )
+        session, user = records.found(session_doc, Session), records.found(user_doc, User)
+        if session is None or user is None or not people.is_in_force(user.value, session.value):
+            raise _invalid_grant()
+        if session.value.client_id != client.client_id:
+            _log.warning("a refresh token of session %s was sent by another client", session.value.id)
+            raise _invalid_grant()
+        if audience is not None and session.value.resource not in (None, audience):
+            raise OAuthError(400, "invalid_target", "The sign-in was for another resource.")
+        current = session_rules.of_user(session.value, user.value.role)
+        fresh = records.found(tenant_docs[0], Tenant) if tenant_docs else None
+        owner, outcome = await self._judged(token, current, fresh)
+        if isinstance(outcome, Refused):
+            raise _invalid_grant()
+        if isinstance(outcome, Reused):
+            await self._ends.commit(token.tenant_id, session, outcome.session, actor)
+            raise _invalid_grant()
+        stands_for = await self._roles.scopes_of(token.tenant_id, user.value.role)
+        granted = oauth_client.still_granted(client.client, roles.held(current.scopes, stands_for))
+        scopes = roles.narrowed(granted, scope)
+        if isinstance(outcome, Rotated):
+            await self._move_on(owner, session, outcome.session, actor)
+        return await self.tokens(
+            owner.value, outcome.session, scopes, generation=token.generation + 1, audience=audience, at=at
+        )
+
+    async def _judged(
+        self, token: RefreshToken, session: Session, fresh: Found[Tenant] | None
+    ) -> tuple[Found[Tenant], Outcome]:
+        """What is kept of the tenant is enough to go on, and for nothing else."""
+        if fresh is not None and fresh.value.status == "active":
+            valid_after = fresh.value.tokens_valid_after
+            return fresh, session_rules.present(session, token.generation, self._clock(), valid_after)
+        for find in (self._tenants.get, self._tenants.refetch):
+            owner = await find(token.tenant_id)
+            if owner is not None and owner.value.status == "active":
+                valid_after = owner.value.tokens_valid_after
+                outcome = session_rules.present(session, token.generation, self._clock(), valid_after)
+                if isinstance(outcome, Rotated):
+                    break
+        if owner is None or owner.value.status != "active":
+            raise _invalid_grant()
+        return owner, outcome
+
+    async def _fetch_tenant(self, tenant_id: str) -> Found[Tenant] | None:
+        return records.found((await self._store.read(tenant.key(self._store, tenant_id)))[0], Tenant)
+
+    async def _move_on(
+        self, owner: Found[Tenant], session: Found[Session], moved: Session, actor: Actor
+    ) -> None:
+        """Whatever ends the sessions of a user or gives another role changes them too: a race is `Stale`."""
+        try:
+            await self._store.commit(
+                audit.record(
+                    self._store,
+                    owner.value.id,
+                    actor=actor,
+                    action="session.refresh",
+                    target=moved.id,
+                    at=moved.used_at,
+                ),
+                session.replace(moved),
+                owner.check(),
+            )
+        except Stale:
+            self._tenants.forget(owner.value.id)
+            raise
+
+
+def _invalid_grant() -> OAuthError:
+    return OAuthError(400, "invalid_grant", "The refresh token is no longer valid. Sign in again.")

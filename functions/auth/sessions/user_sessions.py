@@ -1,0 +1,146 @@
+"""The sessions of one person: seen and ended by that person, and by those who may for others."""
+
+from functions.auth import records
+from functions.auth.domain import people
+from functions.auth.domain import session as session_rules
+from functions.auth.domain.people import User
+from functions.auth.domain.roles import Role
+from functions.auth.domain.session import Session
+from functions.auth.people import own_account
+from functions.auth.people.roles_of_tenant import Roles
+from functions.auth.sessions.session_end import SessionEnd
+from shared import tenant
+from shared.audit import Actor
+from shared.errors import NotFound
+from shared.event_door import Rejected
+from shared.http import pagination
+from shared.http.pagination import Listing
+from shared.identity import Principal
+from shared.ids import Clock, is_id
+from shared.store import Add, Body, Doc, Store
+from shared.store.bodies import from_body, stamp
+from shared.tenant import Tenant
+
+
+class UserSessions:
+    def __init__(self, store: Store, ends: SessionEnd, roles: Roles, clock: Clock) -> None:
+        self._store = store
+        self._ends = ends
+        self._roles = roles
+        self._clock = clock
+
+    async def page(self, tenant_id: str, user_id: str, limit: int, cursor: str | None) -> Listing[Session]:
+        """Those that go on, oldest first; a page may be short and have another after it.
+
+        Raises `NotFound` `user_not_found`, `BadRequest` `invalid_cursor`.
+        """
+        owner_doc, user = await self._owner_and_user(tenant_id, user_id)
+        owner, now = records.found(owner_doc, Tenant), self._clock()
+        valid_after = owner.value.tokens_valid_after if owner else None
+        with pagination.checked(cursor):
+            page = await self._store.tenant(tenant_id).query(
+                records.SESSIONS_OF_USER,
+                equal={"user_id": user_id},
+                since=stamp(now - session_rules.ABSOLUTE_LIFETIME),
+                limit=limit,
+                cursor=cursor,
+            )
+        found = (from_body(doc.body, Session) for doc in page.docs)
+        alive = (session for session in found if session_rules.is_alive(session, now, valid_after))
+        return Listing([session for session in alive if people.is_in_force(user, session)], page.cursor)
+
+    async def own_page(self, principal: Principal, limit: int, cursor: str | None) -> Listing[Session]:
+        """The caller's. Raises what `page` does, and `Forbidden` `first_party_only`, as the next two do."""
+        own_account.require_first_party(principal)
+        return await self.page(principal.tenant_id, principal.subject, limit, cursor)
+
+    async def end_own(self, principal: Principal, actor: Actor, session_id: str) -> None:
+        """One of the caller's; again is fine. Raises `NotFound` `session_not_found`."""
+        own_account.require_first_party(principal)
+        await self._end(principal.tenant_id, principal.subject, session_id, "ended_by_user", actor)
+
+    async def end_others(self, principal: Principal, actor: Actor) -> None:
+        """All of the caller's but the one that asks."""
+        own_account.require_first_party(principal)
+        await self._ends.end_all(
+            principal.tenant_id,
+            principal.subject,
+            "ended_by_user",
+            actor,
+            lambda session: session.id != principal.session_id,
+        )
+
+    async def end_one_of(self, principal: Principal, actor: Actor, user_id: str, session_id: str) -> None:
+        """One of somebody's whose role the caller could give; again is fine.
+
+        Raises `NotFound` `user_not_found` or `session_not_found`, `Forbidden` `role_not_grantable`.
+        """
+        await self._require_over(principal, user_id)
+        await self._end(principal.tenant_id, user_id, session_id, "ended_by_admin", actor)
+
+    async def end_all_of(self, principal: Principal, actor: Actor, user_id: str) -> None:
+        """The same for every one of them."""
+        await self._require_over(principal, user_id)
+        await self._ends.end_all(principal.tenant_id, user_id, "ended_by_admin", actor, lambda session: True)
+
+    async def overtaken(self, tenant_id: str, user_id: str, role: Role | None = None) -> list[Add]:
+        """Writes for a commit that changes the user: refreshes under way fail at it and look again.
+
+        They ask for no version, or whoever refreshes without a pause would keep the commit from happening.
+        Of the first hundred sessions in thirty days; for more, `end_those_over` is what counts. `role`: the
+        user's new one.
+        """
+        since = stamp(self._clock() - session_rules.ABSOLUTE_LIFETIME)
+        page = await self._store.tenant(tenant_id).query(
+            records.SESSIONS_OF_USER, equal={"user_id": user_id}, since=since, limit=100
+        )
+        fields: Body = {} if role is None else {"roles": [role]}
+        return [
+            Add(doc.key, {"overtaken": 1}, fields)
+            for doc in page.docs
+            if from_body(doc.body, Session).revoked_at is None
+        ]
+
+    async def end_those_over(self, tenant_id: str, user_id: str, actor: Actor) -> None:
+        """Ends what its user's document says is over: after the commit that said it, and by its event again.
+
+        Refresh looks at the document itself; this is for the access tokens. Raises `Rejected`.
+        """
+        if not (is_id(tenant_id) and is_id(user_id)):
+            raise Rejected("unknown_user", "There is no such user.")
+        key = records.user_key(self._store, tenant_id, user_id)
+        user = records.found((await self._store.read(key))[0], User)
+        await self._ends.end_all(
+            tenant_id,
+            user_id,
+            "ended_with_user",
+            actor,
+            lambda session: user is None or not people.is_in_force(user.value, session),
+        )
+
+    async def _end(self, tenant_id: str, user_id: str, session_id: str, because: str, actor: Actor) -> None:
+        """Another person's session is as unknown as nobody's."""
+        key = records.session_key(self._store, tenant_id, session_id) if is_id(session_id) else None
+        found = records.found((await self._store.read(key))[0], Session) if key else None
+        if found is None or found.value.user_id != user_id:
+            raise NotFound("session_not_found", "There is no such session.")
+        await self._ends.end(tenant_id, session_id, because, actor)
+
+    async def _require_over(self, principal: Principal, user_id: str) -> None:
+        _, user = await self._owner_and_user(principal.tenant_id, user_id)
+        await self._roles.require_over(principal, user.role)
+
+    async def _owner_and_user(self, tenant_id: str, user_id: str) -> tuple[Doc | None, User]:
+        if not is_id(user_id):
+            raise _user_not_found()
+        owner, user_doc = await self._store.read(
+            tenant.key(self._store, tenant_id), records.user_key(self._store, tenant_id, user_id)
+        )
+        user = records.found(user_doc, User)
+        if user is None:
+            raise _user_not_found()
+        return owner, user.value
+
+
+def _user_not_found() -> NotFound:
+    return NotFound("user_not_found", "There is no such user.")

@@ -1,0 +1,1 @@
+"""The first factor: passwords and passkeys, and the brake on guessing."""

@@ -1,0 +1,135 @@
+"""Signing in with nothing but a passkey, which says by itself whose it is."""
+
+import msgspec
+
+from functions.auth import records, standing
+from functions.auth.domain import challenge as challenges
+from functions.auth.domain import login as logins
+from functions.auth.domain import passkeys, people, security_policy
+from functions.auth.domain.challenge import Challenges, PasskeyChallenge
+from functions.auth.domain.passkeys import Credential
+from functions.auth.domain.people import Login, User
+from functions.auth.factors import factor_documents
+from functions.auth.factors.factor_log import FactorLog
+from functions.auth.factors.factor_proofs import FactorProofs, Refused
+from functions.auth.factors.passkey_ceremonies import Assertion, PasskeyCeremonies, challenge_of
+from functions.auth.factors.second_factors import limited
+from functions.auth.keyring.keys import KeyRoom
+from functions.auth.records import Slug
+from functions.auth.sessions.session_start import Proof
+from functions.auth.sign_in.failed_sign_ins import Source
+from functions.auth.sign_in.first_factor import FirstFactor
+from functions.auth.sign_in.sign_in import SignedIn, SignIn
+from shared import tenant
+from shared.audit import Actor
+from shared.errors import Unauthenticated
+from shared.ids import Clock, is_id, new_id
+from shared.store import Store, until_not_stale
+from shared.tenant import Tenant
+
+_NOBODY = "nobody"
+"""The tenant of a challenge for a slug that there is not: its options look like any others."""
+
+
+class PasskeySignIn:
+    def __init__(
+        self,
+        store: Store,
+        keys: KeyRoom,
+        proofs: FactorProofs,
+        ceremonies: PasskeyCeremonies,
+        log: FactorLog,
+        sign_in: SignIn,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._proofs = proofs
+        self._ceremonies = ceremonies
+        self._log = log
+        self._sign_in = sign_in
+        self._clock = clock
+
+    async def options(self, slug: str) -> msgspec.Raw:
+        """For `navigator.credentials.get()`: the same for every tenant, and for none."""
+        tenant_id = await self._tenant_id(slug)
+        asked = PasskeyChallenge(new_id("chl"), tenant_id, "sign_in", "", self._clock())
+        text = Challenges((await self._keys.current()).factors).passkey_text(asked)
+        return self._ceremonies.request_options(text, ())
+
+    async def login(self, slug: str, given: Assertion, source: Source, *, remember: bool = False) -> SignedIn:
+        """Raises `Unauthenticated` `invalid_credentials`, the same for whatever is not a passkey of an active
+        user of the tenant, signing a challenge of ours for the first time within five minutes; `Forbidden`
+        `tenant_suspended` or `tenant_not_active` with the right passkey only.
+        """
+        tenant_id, text = await self._tenant_id(slug), challenge_of(given)
+        keys = (await self._keys.current()).factors
+        asked = Challenges(keys).passkey(text, tenant_id, "sign_in", "", self._clock())
+        if asked is None:
+            raise _invalid_credentials()
+
+        async def attempt() -> SignedIn:
+            first = await self._first_factor(asked, text, given, source)
+            return await self._sign_in.begin(first, source, remember=remember)
+
+        return await until_not_stale(attempt)
+
+    async def _first_factor(
+        self, asked: PasskeyChallenge, text: str, given: Assertion, source: Source
+    ) -> FirstFactor:
+        tenant_id, store, at = asked.tenant_id, self._store, self._clock()
+        document_id = passkeys.credential_document_id(given.id)
+        used = factor_documents.challenge_key(store, tenant_id, asked.id)
+        credential_doc, used_doc = await store.read(
+            factor_documents.credential_key(store, tenant_id, document_id), used
+        )
+        credential = records.found(credential_doc, Credential)
+        if credential is None or used_doc is not None:
+            raise _invalid_credentials()
+        user_id = credential.value.user_id
+        factors_key = factor_documents.factors_key(store, tenant_id, user_id)
+        policy_key = factor_documents.policy_key(store, tenant_id)
+        tenant_doc, user_doc, factors_doc, policy_doc = await store.read(
+            tenant.key(store, tenant_id),
+            records.user_key(store, tenant_id, user_id),
+            factors_key,
+            policy_key,
+        )
+        owner, user = records.found(tenant_doc, Tenant), records.found(user_doc, User)
+        if owner is None or user is None or user.value.status != "active":
+            raise _invalid_credentials()
+        login_key = records.login_key(store, tenant_id, people.login_id(user.value.email))
+        login = records.found((await store.read(login_key))[0], Login)
+        factors = factor_documents.factors(factors_key, factors_doc)
+        judged = await self._proofs.passkey(factors.value, given, text, at)
+        if login is None or isinstance(judged, Refused):
+            if isinstance(judged, Refused) and judged.why == "passkey_copied":
+                actor = Actor("anonymous", source.ip, tenant_id, source.request_id)
+                await store.commit(*self._log.refused(tenant_id, user_id, judged, actor, at))
+            raise _invalid_credentials()
+        standing.require_active(owner.value)
+        seen = (await self._keys.current()).devices.read(source.device, at)
+        first = FirstFactor(
+            owner,
+            login,
+            user,
+            Proof(judged.amr, at),
+            (
+                login.check(),
+                factors.write(judged.after),
+                factor_documents.answers_write(used, None, challenges.answered(None, at)),
+            ),
+            logins.device_id(login.value, tenant_id, seen, at),
+        )
+        policy = factor_documents.policy(policy_key, policy_doc).value
+        return limited(first, security_policy.must_enrol(policy, factors.value))
+
+    async def _tenant_id(self, slug: str) -> str:
+        known = slug if is_id(slug) else _NOBODY
+        doc = (await self._store.read(records.slug_key(self._store, known)))[0]
+        found = records.found(doc, Slug)
+        return found.value.tenant_id if found is not None else _NOBODY
+
+
+def _invalid_credentials() -> Unauthenticated:
+    return Unauthenticated("invalid_credentials", "This passkey does not sign anybody in here. Try again.")

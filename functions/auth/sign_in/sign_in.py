@@ -1,0 +1,184 @@
+"""People sign in with tenant, e-mail and password, and with a second factor where they have one."""
+
+import msgspec
+
+from functions.auth import records, standing
+from functions.auth.domain import client_id, guessing, password, people
+from functions.auth.domain import email as email_rules
+from functions.auth.domain import login as logins
+from functions.auth.domain.known_device import KnownDevice
+from functions.auth.domain.people import Login, User
+from functions.auth.factors import factor_documents
+from functions.auth.factors.factor_proofs import Answer
+from functions.auth.factors.second_factors import Challenge, SecondFactors
+from functions.auth.keyring.keys import KeyRoom
+from functions.auth.oauth.tokens import Tokens
+from functions.auth.records import Found, Slug
+from functions.auth.sessions import session_start
+from functions.auth.sessions.session_start import Proof
+from functions.auth.sessions.sessions import Sessions
+from functions.auth.sign_in.failed_sign_ins import FailedSignIns, Source
+from functions.auth.sign_in.first_factor import FirstFactor
+from functions.auth.sign_in.passwords import Passwords
+from functions.auth.sign_in.throttle import Throttle
+from shared import tenant
+from shared.errors import Unauthenticated
+from shared.ids import Clock, is_id, new_id
+from shared.store import Store, Write, until_not_stale
+from shared.tenant import Tenant
+
+_NOBODY = "nobody"
+"""Read in place of an unknown id, so that every sign-in asks the store the same number of times."""
+
+
+class SignedIn(msgspec.Struct, frozen=True):
+    """`device_token` where it was asked for."""
+
+    tokens: Tokens
+    device_token: str | None = None
+
+
+class _Account(msgspec.Struct, frozen=True):
+    """What a sign-in found: all three, or less."""
+
+    tenant: Found[Tenant] | None
+    login: Found[Login] | None
+    user: Found[User] | None
+
+
+class SignIn:
+    """Unknown tenant or e-mail, wrong password, disabled user, too early a try cost and look the same."""
+
+    def __init__(
+        self,
+        store: Store,
+        passwords: Passwords,
+        sessions: Sessions,
+        keys: KeyRoom,
+        failed: FailedSignIns,
+        throttle: Throttle,
+        second_factors: SecondFactors,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._passwords = passwords
+        self._sessions = sessions
+        self._keys = keys
+        self._failed = failed
+        self._throttle = throttle
+        self._second_factors = second_factors
+        self._clock = clock
+
+    async def login(
+        self, slug: str, email: str, secret: str, source: Source, *, remember: bool = False
+    ) -> SignedIn | Challenge:
+        """A challenge for whoever has a second factor: nothing has begun yet. With `remember`, the device is
+        known from now on. Raises what `first_factor` does.
+        """
+
+        async def attempt() -> SignedIn | Challenge:
+            first = await self.first_factor(slug, email, secret, source)
+            required = await self._second_factors.required(first, source)
+            if isinstance(required, Challenge):
+                return required
+            return await self.begin(required, source, remember=remember)
+
+        return await until_not_stale(attempt)
+
+    async def finish(
+        self, challenge: str, answer: Answer, source: Source, *, remember: bool = False
+    ) -> SignedIn:
+        """What a challenge of `login` leads to. Raises what `SecondFactors.answer` does."""
+
+        async def attempt() -> SignedIn:
+            first = await self._second_factors.answer(challenge, answer, source)
+            return await self.begin(first, source, remember=remember)
+
+        return await until_not_stale(attempt)
+
+    async def first_factor(self, slug: str, email: str, secret: str, source: Source) -> FirstFactor:
+        """Raises `Unauthenticated` `invalid_credentials`; `Forbidden` `tenant_suspended` or
+        `tenant_not_active` with the right password only; `TooManyRequests` `too_many_tries`; `Invalid`;
+        `Unavailable` when too many wait.
+        """
+        address = email_rules.canonical(email)
+        secret = password.normal(secret)
+        seen = (await self._keys.current()).devices.read(source.device, self._clock())
+        async with self._throttle.trying(slug, source, seen):
+            return await self._proved(slug, address, secret, source, seen)
+
+    async def _proved(
+        self, slug: str, address: str, secret: str, source: Source, seen: KnownDevice | None
+    ) -> FirstFactor:
+        account = await self._account(slug, address)
+        known = account.login.value.password_hash if account.login else None
+        matches = await self._passwords.verify(known, secret)
+        first = await self._judged(account, seen, source, secret if matches else None)
+        if first is None:
+            raise Unauthenticated(
+                "invalid_credentials", "Tenant, e-mail and password do not belong together."
+            )
+        standing.require_active(first.owner.value)
+        return first
+
+    async def begin(self, first: FirstFactor, source: Source, *, remember: bool) -> SignedIn:
+        """The session stands only if tenant, login and user are what they were when they were looked at.
+
+        Raises `Stale` otherwise: the factor has to be looked at again.
+        """
+        at, owner, user = self._clock(), first.owner, first.user
+        started = session_start.start(
+            self._store,
+            owner,
+            user,
+            first.proof,
+            client_id=client_id.APP,
+            at=at,
+            request_id=source.request_id,
+            scopes=first.scopes,
+            user_agent=source.user_agent,
+        )
+        await factor_documents.commit(self._store, *started.writes, *first.writes)
+        tokens = await self._sessions.tokens(owner.value, started.session, started.session.scopes)
+        if not remember:
+            return SignedIn(tokens)
+        device = KnownDevice(owner.value.id, user.value.id, first.device or new_id("dev"), at)
+        return SignedIn(tokens, (await self._keys.current()).devices.text(device))
+
+    async def _account(self, slug: str, address: str) -> _Account:
+        known_slug = slug if is_id(slug) else _NOBODY
+        slug_doc = (await self._store.read(records.slug_key(self._store, known_slug)))[0]
+        found_slug = records.found(slug_doc, Slug)
+        tenant_id = found_slug.value.tenant_id if found_slug else _NOBODY
+        tenant_doc, login_doc = await self._store.read(
+            tenant.key(self._store, tenant_id),
+            records.login_key(self._store, tenant_id, people.login_id(address)),
+        )
+        login = records.found(login_doc, Login)
+        user_id = login.value.user_id if login else _NOBODY
+        user_doc = (await self._store.read(records.user_key(self._store, tenant_id, user_id)))[0]
+        return _Account(records.found(tenant_doc, Tenant), login, records.found(user_doc, User))
+
+    async def _judged(
+        self, account: _Account, seen: KnownDevice | None, source: Source, secret: str | None
+    ) -> FirstFactor | None:
+        """`secret` is None for the wrong one. None for whatever is refused, which always takes as long."""
+        owner, login, user, at = account.tenant, account.login, account.user, self._clock()
+        if owner is None or login is None or user is None or user.value.status != "active":
+            await self._failed.uncounted()
+            return None
+        device = logins.device_id(login.value, owner.value.id, seen, at)
+        if not guessing.may_try(logins.failures(login.value, device), at):
+            await self._failed.uncounted()
+            return None
+        if secret is None:
+            await self._failed.counted(owner.value.id, login, device, source)
+            return None
+        write = await self._login_write(login, device, secret)
+        return FirstFactor(owner, login, user, Proof(("pwd",), at), (write,), device)
+
+    async def _login_write(self, login: Found[Login], device: str | None, secret: str) -> Write:
+        after = logins.succeeded(login.value, device, self._clock())
+        if self._passwords.is_outdated(after.password_hash):
+            after = msgspec.structs.replace(after, password_hash=await self._passwords.hash(secret))
+        return login.check() if after is login.value else login.replace(after)
