@@ -32,8 +32,9 @@ class _Handlers:
 
     async def ask(self, call: Call) -> Response:
         form = await call.form()
-        client = await self._do.clients.authenticate(form, authorization(call.headers), call.request_id)
-        asked = await self._do.device_grants.ask(client, form, call.client_ip)
+        authorized, address = authorization(call.headers), call.client_ip
+        client = await self._do.clients.authenticate(form, authorized, call.request_id, address)
+        asked = await self._do.device_grants.ask(client, form, address)
         return json_response(asked, headers=NO_STORE)
 
     async def page(self, call: Call) -> Response:

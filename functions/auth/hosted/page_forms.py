@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from functions.auth.domain.page_token import Opened, PageTokens, Pending, Step
-from functions.auth.hosted import pages
+from functions.auth.hosted import markup, pages
 from functions.auth.hosted.page_cookies import Carried, PageCookies
 from functions.auth.hosted.pages import SignInForm
 from functions.auth.keyring.keys import KeyRoom
@@ -39,11 +39,11 @@ class PageForms:
         self._issuer = issuer
         self._clock = clock
         self.cookies = PageCookies(issuer)
-        self._style = pages.style_hash()
+        self._style = markup.source(markup.STYLE)
 
     async def sent(self, call: Call, step: Step) -> Sent:
         """Raises `BadRequest` for what is no form of that step, `Forbidden` for one from another site."""
-        self._require_own(call.headers)
+        self.require_own(call.headers)
         fields = await call.form()
         carried = self.cookies.read(call.headers)
         opened = await self._opened(fields.get("page", ""), carried)
@@ -65,9 +65,8 @@ class PageForms:
         browser = known or new_id("brw")
         token = PageTokens((await self._keys.current()).front_channel).seal(pending, browser, self._clock())
         target = pending.request.redirect_uri if pending.request else None
-        more = {**(headers or {}), **self._headers(target)}
         cookies = () if known else (self.cookies.browser(browser),)
-        return Response(status, filled(token).encode(), "text/html", more, cookies)
+        return self.page(filled(token), *cookies, status=status, headers=headers, target=target)
 
     async def sign_in(
         self,
@@ -87,12 +86,24 @@ class PageForms:
 
     def notice(self, title: str, text: str, *cookies: str, status: int = 200) -> Response:
         """A page with nothing to do on it."""
-        body = pages.notice(title, text).encode()
-        return Response(status, body, "text/html", self._headers(None), cookies)
+        return self.page(pages.notice(title, text), *cookies, status=status)
+
+    def page(
+        self,
+        text: str,
+        *cookies: str,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        target: str | None = None,
+        script: str = "",
+    ) -> Response:
+        """`target`: where its form may lead in the end; `script`: the source expression of its script."""
+        more = {**(headers or {}), **self._headers(target, script)}
+        return Response(status, text.encode(), "text/html", more, cookies)
 
     def to(self, uri: str, *cookies: str) -> Response:
         """Elsewhere, by GET."""
-        return Response(303, b"", "text/html", {"Location": uri, **self._headers(None)}, cookies)
+        return Response(303, b"", "text/html", {"Location": uri, **self._headers()}, cookies)
 
     def handler(self, handle: Callable[[Call], Awaitable[Response]]) -> Handler:
         """What `handle` refuses is shown to a person, instead of a problem document."""
@@ -101,9 +112,8 @@ class PageForms:
             try:
                 return await handle(call)
             except Error as refusal:
-                body = pages.notice("That did not work", refusal.detail).encode()
-                headers = {**refusal.headers, **self._headers(None)}
-                return Response(refusal.status, body, "text/html", headers)
+                text = pages.notice("That did not work", refusal.detail)
+                return self.page(text, status=refusal.status, headers=refusal.headers)
 
         return shown
 
@@ -111,21 +121,25 @@ class PageForms:
         agent = call.headers.get("user-agent", "")
         return Source(call.client_ip, self.cookies.read(call.headers).device, agent, call.request_id)
 
-    async def _opened(self, text: str, carried: Carried) -> Opened | None:
-        tokens = PageTokens((await self._keys.current()).front_channel)
-        return tokens.open(text, carried.browser, self._clock())
+    def require_own(self, headers: Mapping[str, str]) -> None:
+        """As browsers tell it (Fetch Metadata). Without a referrer the origin of our own form is `null`.
 
-    def _require_own(self, headers: Mapping[str, str]) -> None:
-        """As browsers tell it (Fetch Metadata). Without a referrer the origin of our own form is `null`."""
+        Raises `Forbidden` for another site's form.
+        """
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
         if site not in (None, "same-origin", "none") or origin not in (None, "null", self._issuer):
             raise Forbidden("cross_site", "This form was sent from another site. Nothing was done.")
 
-    def _headers(self, redirect_uri: str | None) -> dict[str, str]:
+    async def _opened(self, text: str, carried: Carried) -> Opened | None:
+        tokens = PageTokens((await self._keys.current()).front_channel)
+        return tokens.open(text, carried.browser, self._clock())
+
+    def _headers(self, redirect_uri: str | None = None, script: str = "") -> dict[str, str]:
         """`redirect_uri`: where the answer to the form may send the browser on, which CSP looks at, too."""
         target = "" if redirect_uri is None else f" {_source_expression(redirect_uri)}"
+        scripts = f"script-src {script}; " if script else ""
         policy = (
-            f"default-src 'none'; style-src {self._style}; form-action 'self'{target};"
+            f"default-src 'none'; {scripts}style-src {self._style}; form-action 'self'{target};"
             " frame-ancestors 'none'; base-uri 'none'"
         )
         return {

@@ -27,13 +27,19 @@ Open this link, choose a password and you are in:
 
 {link}
 
-The link works once, until {expires}. Programs send its token with POST {action}
+The link works once, until {expires}. If the page asks for a code, it is this one:
+
+{code}
+
+Programs send it as the token of POST {action}
 If you did not expect this mail, do nothing.
 """,
         """\
 <p>You are invited to join <b>{tenant}</b> as {role}.</p>
 <p><a href="{link}">Choose a password</a> and you are in.</p>
-<p>The link works once, until {expires}. If you did not expect this mail, do nothing.</p>
+<p>The link works once, until {expires}. If the page asks for a code, it is this one:</p>
+<p><code>{code}</code></p>
+<p>If you did not expect this mail, do nothing.</p>
 """,
     ),
     "password_reset": Template(
@@ -45,13 +51,19 @@ Open this link to choose one:
 
 {link}
 
-The link works once, until {expires}. Programs send its token with POST {action}
+The link works once, until {expires}. If the page asks for a code, it is this one:
+
+{code}
+
+Programs send it as the token of POST {action}
 If it was not you, do nothing: your password stays what it is.
 """,
         """\
 <p>Somebody asked for a new password for this address at <b>{tenant}</b>.</p>
 <p><a href="{link}">Choose a new password</a></p>
-<p>The link works once, until {expires}. If it was not you, do nothing: your password stays what it is.</p>
+<p>The link works once, until {expires}. If the page asks for a code, it is this one:</p>
+<p><code>{code}</code></p>
+<p>If it was not you, do nothing: your password stays what it is.</p>
 """,
     ),
     "password_changed": Template(
@@ -75,13 +87,19 @@ If it is you, open this link and confirm:
 
 {link}
 
-The link works once, until {expires}. Programs send its token with POST {action}
+The link works once, until {expires}. If the page asks for a code, it is this one:
+
+{code}
+
+Programs send it as the token of POST {action}
 If it is not you, do nothing.
 """,
         """\
 <p>Somebody at <b>{tenant}</b> wants to sign in with this address from now on.</p>
 <p>If it is you, <a href="{link}">confirm this address</a>.</p>
-<p>The link works once, until {expires}. If it is not you, do nothing.</p>
+<p>The link works once, until {expires}. If the page asks for a code, it is this one:</p>
+<p><code>{code}</code></p>
+<p>If it is not you, do nothing.</p>
 """,
     ),
     "email_change_requested": Template(

@@ -166,6 +166,7 @@ class Mails:
         token = (await self._keys.current()).links.text(link)
         return _of(owner) | {
             "link": f"{self._public_url}/{_PAGE_OF[link.kind]}#token={token}",
+            "code": token,
             "action": f"{self._public_url}/{_ACTION_OF[link.kind]}",
             "expires": expires_at.strftime("%Y-%m-%d %H:%M UTC"),
         }

@@ -8,7 +8,7 @@ import pytest
 
 from functions.auth.domain.page_token import LIFETIME, Opened, PageTokens, Pending
 from functions.auth.domain.security_policy import SecurityPolicy
-from functions.auth.hosted import pages
+from functions.auth.hosted import markup, pages
 from functions.auth.hosted.page_cookies import PageCookies
 from tests.authenticator import Authenticator
 from tests.unit.auth.browser import Browser, add_client, claims
@@ -154,7 +154,7 @@ async def test_the_page_cannot_be_framed_scripted_or_led_elsewhere(browser: Brow
     policy = page.headers["content-security-policy"].split("; ")
     assert policy == [
         "default-src 'none'",
-        f"style-src {pages.style_hash()}",
+        f"style-src {markup.source(markup.STYLE)}",
         "form-action 'self' https://app.example",
         "frame-ancestors 'none'",
         "base-uri 'none'",
@@ -353,5 +353,5 @@ async def test_a_page_token_holds_what_was_sealed(suite: Suite) -> None:
 
 
 def test_nothing_of_the_style_is_from_elsewhere() -> None:
-    assert "url(" not in pages.STYLE
-    assert "@import" not in pages.STYLE
+    assert "url(" not in markup.STYLE
+    assert "@import" not in markup.STYLE

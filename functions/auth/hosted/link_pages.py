@@ -1,0 +1,78 @@
+"""The pages behind the links of mails, as HTML: the same for everybody who opens them."""
+
+from html import escape
+
+import msgspec
+
+from functions.auth.hosted import markup
+
+SCRIPT = """
+(function () {
+  function take() {
+    if (location.hash.length > 1) {
+      document.getElementById("token").value = location.hash.slice(location.hash.indexOf("=") + 1);
+      history.replaceState(null, "", location.pathname);
+    }
+  }
+  addEventListener("hashchange", take);
+  take();
+})();
+"""
+"""Takes the code out of the address into the form. It comes after `#`, so no server and no log has it."""
+
+_UNSEEN = 'type="password" autocomplete="new-password" maxlength="1024"'
+
+
+class LinkForm(msgspec.Struct, frozen=True):
+    """As it was filled in, without passwords. `wrong`: the field that `error` is about, if it is one."""
+
+    token: str = ""
+    name: str = ""
+    error: str = ""
+    wrong: str = ""
+
+
+def invitation(form: LinkForm) -> str:
+    name = markup.field(
+        "name",
+        "Your name",
+        f'type="text" autocomplete="name" maxlength="200" value="{escape(form.name)}"{_focus(form, "name")}',
+    )
+    passwords = _passwords(form, "Password", "At least 15 characters. A few words make a good one.")
+    lead = "Say who you are and choose a password."
+    return _page("/invitation", "Accept your invitation", lead, form, name + passwords, "Accept")
+
+
+def password_reset(form: LinkForm) -> str:
+    hint = "At least 15 characters; 8 are enough beside a second factor. A few words make a good one."
+    lead = "Once it is set you are signed out everywhere."
+    passwords = _passwords(form, "New password", hint)
+    return _page("/reset-password", "Choose a new password", lead, form, passwords, "Set password")
+
+
+def email_verification(form: LinkForm) -> str:
+    lead = "Once it is confirmed you sign in with it."
+    return _page("/verify-email", "Confirm your new address", lead, form, "", "Confirm")
+
+
+def _passwords(form: LinkForm, label: str, hint: str) -> str:
+    first = markup.field("password", label, _UNSEEN + _focus(form, "password"), hint)
+    return first + markup.field("password_again", "The same again", _UNSEEN + _focus(form, "password_again"))
+
+
+def _page(action: str, title: str, lead: str, form: LinkForm, fields: str, label: str) -> str:
+    code = markup.field(
+        "token",
+        "Code from the mail",
+        'type="text" autocomplete="off" autocapitalize="none" spellcheck="false" maxlength="2048"'
+        f' value="{escape(form.token)}"{_focus(form, "token")}',
+        "Most browsers fill it in by themselves. If yours does not, it stands in the mail.",
+    )
+    top = f'<h1>{title}</h1><p class="lead">{lead}</p>{markup.alert(form.error)}'
+    body = markup.form(action, fields + code + markup.button(label))
+    return markup.document(title, top + body, SCRIPT)
+
+
+def _focus(form: LinkForm, name: str) -> str:
+    wrong = form.wrong == name
+    return markup.invalid(wrong) + markup.autofocus(wrong)

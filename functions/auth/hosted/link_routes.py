@@ -1,0 +1,106 @@
+"""The pages behind the links of mails. Opening one reads nothing and uses nothing up; its form does."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
+
+from functions.auth.domain.one_time_link import LinkKind
+from functions.auth.hosted import link_pages, markup
+from functions.auth.hosted.link_pages import LinkForm
+from functions.auth.hosted.page_forms import PageForms
+from functions.auth.use_cases import UseCases
+from shared.errors import Conflict, Error, Invalid, invalid
+from shared.http import PUBLIC, Call, Response, Route
+
+Page = Callable[[LinkForm], str]
+Sent = Mapping[str, str]
+Use = Callable[[str, Sent, str], Awaitable[str]]
+"""Given a code, the form's fields and the request's id: carries it out, and says what to do next."""
+
+
+def table(use_cases: UseCases) -> tuple[Route, ...]:
+    on = _Handlers(use_cases)
+    return (
+        *on.routes("/invitation", "invitation", link_pages.invitation, on.accept),
+        *on.routes("/reset-password", "password_reset", link_pages.password_reset, on.reset),
+        *on.routes("/verify-email", "email_verification", link_pages.email_verification, on.verify),
+    )
+
+
+class _Handlers:
+    def __init__(self, use_cases: UseCases) -> None:
+        self._do = use_cases
+        self._forms = PageForms(use_cases.keys, use_cases.issuer, use_cases.clock)
+        self._script = markup.source(link_pages.SCRIPT)
+
+    def routes(self, path: str, kind: LinkKind, page: Page, use: Use) -> tuple[Route, ...]:
+        """The page, and what its form does."""
+
+        async def opened(call: Call) -> Response:
+            return self._shown(page, LinkForm())
+
+        async def sent(call: Call) -> Response:
+            return await self._sent(call, kind, page, use)
+
+        shown = self._forms.handler
+        return Route("GET", path, shown(opened), PUBLIC), Route("POST", path, shown(sent), PUBLIC)
+
+    async def accept(self, token: str, sent: Sent, request_id: str) -> str:
+        password, name = _password(sent), sent.get("name", "")
+        user = await self._do.invitations.accept(token, password, name, request_id)
+        return f"You are in. Go to the application now, and sign in as {user.email} with your password."
+
+    async def reset(self, token: str, sent: Sent, request_id: str) -> str:
+        await self._do.password_changes.reset(token, _password(sent), request_id)
+        return "Your new password is set. Go back to the application, and sign in with it."
+
+    async def verify(self, token: str, sent: Sent, request_id: str) -> str:
+        user = await self._do.email_changes.confirm(token, request_id)
+        return f"From now on you sign in as {user.email}. Go back to the application."
+
+    async def _sent(self, call: Call, kind: LinkKind, page: Page, use: Use) -> Response:
+        """What is no code of ours is not shown again: it may be anything, a password too."""
+        self._forms.require_own(call.headers)
+        sent = await call.form()
+        form = LinkForm(token=_token(sent.get("token", "")), name=sent.get("name", ""))
+        try:
+            if (await self._do.keys.current()).links.read(kind, form.token) is None:
+                return self._refused(page, LinkForm(), _dead())
+            return self._forms.notice("Done", await use(form.token, sent, call.request_id))
+        except Error as refusal:
+            return self._refused(page, form, refusal)
+
+    def _refused(self, page: Page, form: LinkForm, refusal: Error) -> Response:
+        """The same page with the same code in it. What is wrong with a link looks the same each time."""
+        wrong = refusal.fields[0].path.removeprefix("/") if refusal.fields else ""
+        if wrong == "token" or (isinstance(refusal, Conflict) and refusal.code != "user_exists"):
+            refusal, wrong = _dead(), "token"
+        filled = msgspec.structs.replace(form, error=refusal.detail, wrong=wrong)
+        return self._shown(page, filled, refusal.status, refusal.headers)
+
+    def _shown(
+        self, page: Page, form: LinkForm, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        return self._forms.page(page(form), status=status, headers=headers, script=self._script)
+
+
+def _dead() -> Invalid:
+    detail = (
+        "This link does not work, or no more. Each works once and for a while, and a newer one takes its"
+        " place. If you have used it already, sign in at the application. If not, ask for a new one."
+    )
+    return invalid("/token", "invalid_token", detail)
+
+
+def _token(typed: str) -> str:
+    """The code, of which mail programs make several lines, or of which somebody pasted the whole link."""
+    return "".join(typed.split()).rpartition("token=")[2]
+
+
+def _password(sent: Sent) -> str:
+    """Raises `Invalid` where the two are not the same."""
+    password = sent.get("password", "")
+    if password != sent.get("password_again", ""):
+        detail = "The two passwords are not the same. Type both again."
+        raise invalid("/password", "password_not_repeated", detail)
+    return password
