@@ -58,6 +58,7 @@ from functions.auth.sign_in.failed_sign_ins import FailedSignIns, Sleep
 from functions.auth.sign_in.passkey_sign_in import PasskeySignIn
 from functions.auth.sign_in.password_policy import PasswordPolicy, Ranges
 from functions.auth.sign_in.passwords import Passwords
+from functions.auth.sign_in.refused_credentials import RefusedCredentials
 from functions.auth.sign_in.sign_in import SignIn
 from functions.auth.sign_in.throttle import Throttle
 from shared.http.idempotency import Idempotency
@@ -110,7 +111,8 @@ class UseCases:
         self.oauth_clients = OAuthClients(store, ports.outbox, clock)
         self.oauth_client_changes = OAuthClientChanges(store, ports.outbox, clock)
         self.user_sessions = UserSessions(store, self.session_end, self.roles, clock)
-        self.clients = ClientAuthentication(store, ports.issuer, clock)
+        refused = RefusedCredentials(store, ports.outbox, clock)
+        self.clients = ClientAuthentication(store, refused, ports.issuer, clock)
         verifier = Verifier(store, ports.issuer, None, clock)
         self.introspection = Introspection(store, self.clients, verifier, self.keys, clock)
         self.token_revocation = TokenRevocation(
@@ -147,7 +149,9 @@ class UseCases:
         self.service_accounts = ServiceAccounts(store, ports.outbox, clock)
         self.service_account_changes = ServiceAccountChanges(store, ports.outbox, clock)
         self.api_keys = ApiKeys(store, ports.outbox, self.keys, ports.environment, clock)
-        self.api_key_exchange = ApiKeyExchange(store, self.access_tokens, self.keys, ports.environment, clock)
+        self.api_key_exchange = ApiKeyExchange(
+            store, self.access_tokens, self.keys, refused, ports.environment, clock
+        )
         self.browser_sessions = BrowserSessions(store, self.session_end, self.keys, clock)
         self.hosted_sign_in = HostedSignIn(
             self.sign_in, self.second_factors, self.browser_sessions, self.keys, clock

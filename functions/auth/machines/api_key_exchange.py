@@ -14,6 +14,8 @@ from functions.auth.keyring.keys import KeyRoom
 from functions.auth.oauth.tokens import AccessTokens, Tokens
 from functions.auth.records import Found
 from functions.auth.sign_in.buckets import Buckets
+from functions.auth.sign_in.failed_sign_ins import Source
+from functions.auth.sign_in.refused_credentials import Refused, RefusedCredentials
 from functions.auth.sign_in.throttle import PER_ADDRESS, prefix
 from shared import audit, tenant
 from shared.audit import Actor
@@ -29,17 +31,24 @@ _log = logging.getLogger(__name__)
 
 class ApiKeyExchange:
     def __init__(
-        self, store: Store, access_tokens: AccessTokens, keys: KeyRoom, environment: str, clock: Clock
+        self,
+        store: Store,
+        access_tokens: AccessTokens,
+        keys: KeyRoom,
+        refused: RefusedCredentials,
+        environment: str,
+        clock: Clock,
     ) -> None:
         self._store = store
         self._access_tokens = access_tokens
         self._keys = keys
+        self._refused = refused
         self._environment = environment
         self._clock = clock
         self._wrong = Buckets(PER_ADDRESS, clock)
 
     async def token(self, text: str, address: str, scope: str | None, request_id: str) -> Tokens:
-        """One read of two documents; once an hour a write, of which nothing depends.
+        """One read of two documents; once an hour a write, of which nothing depends, and a few for refusals.
 
         Raises `Unauthenticated` `invalid_api_key`, the same for whatever is wrong with the key, with its time
         or the caller's address; `TooManyRequests` where too many were wrong from there; `Forbidden`
@@ -49,9 +58,10 @@ class ApiKeyExchange:
         if presented is None or presented.environment != self._environment:
             raise _refused()
         peppers = (await self._keys.current()).peppers
-        key, owner = await self._counted(presented, peppers, prefix(address))
+        source = Source(address, request_id=request_id)
+        key, owner = await self._counted(presented, peppers, source)
         at = self._clock()
-        self._require_in_force(key.value, address, at)
+        await self._require_in_force(presented, key.value, source, at)
         standing.require_active(owner.value)
         tokens = await self._access_tokens.issue(
             owner.value,
@@ -66,45 +76,50 @@ class ApiKeyExchange:
         return tokens
 
     async def _counted(
-        self, presented: Presented, peppers: SealingKeys, place: str
+        self, presented: Presented, peppers: SealingKeys, source: Source
     ) -> tuple[Found[ApiKey], Found[Tenant]]:
         """A secret that is wrong counts against the place it comes from; a right one that has expired, which
         many machines behind one address may have, does not.
         """
+        place = prefix(source.ip)
         wait = self._wrong.take(place)
         if wait:
             raise _too_many(wait)
         try:
-            known = await self._known(presented, peppers)
+            key, owner = await self._read(presented)
         except BaseException:
             self._wrong.give_back(place)
             raise
-        if known is None:
+        is_secret = api_key.is_secret(presented, None if key is None else key.value, peppers)
+        if key is None or owner is None:
             raise _refused()
+        if not is_secret:
+            raise await self._known_refused(presented, "wrong_secret", source)
         self._wrong.give_back(place)
-        return known
+        return key, owner
 
-    async def _known(
-        self, presented: Presented, peppers: SealingKeys
-    ) -> tuple[Found[ApiKey], Found[Tenant]] | None:
-        """The key and its tenant, where the secret is that of the key."""
+    async def _read(self, presented: Presented) -> tuple[Found[ApiKey] | None, Found[Tenant] | None]:
         key_doc, tenant_doc = await self._store.read(
             records.api_key_key(self._store, presented.tenant_id, presented.key_id),
             tenant.key(self._store, presented.tenant_id),
         )
-        key, owner = records.found(key_doc, ApiKey), records.found(tenant_doc, Tenant)
-        is_secret = api_key.is_secret(presented, None if key is None else key.value, peppers)
-        return None if key is None or owner is None or not is_secret else (key, owner)
+        return records.found(key_doc, ApiKey), records.found(tenant_doc, Tenant)
 
-    def _require_in_force(self, key: ApiKey, address: str, at: datetime) -> None:
-        """Whoever holds the secret is told no more than others; why is in the log."""
+    async def _require_in_force(
+        self, presented: Presented, key: ApiKey, source: Source, at: datetime
+    ) -> None:
+        """Whoever holds the secret is told no more than others."""
         status = api_key.status(key, at)
         if status != "active":
-            _log.info("API key %s was refused: %s", key.id, status)
-            raise _refused()
-        if not api_key.is_allowed(key, address):
-            _log.info("API key %s was refused: the address is in none of its ranges", key.id)
-            raise _refused()
+            raise await self._known_refused(presented, status, source)
+        if not api_key.is_allowed(key, source.ip):
+            raise await self._known_refused(presented, "address_not_allowed", source)
+
+    async def _known_refused(self, presented: Presented, why: str, source: Source) -> Unauthenticated:
+        """The refusal of a key that there is; why is in the log, and in aggregate on record."""
+        _log.info("API key %s was refused: %s", presented.key_id, why)
+        await self._refused.note(Refused("api_key", presented.tenant_id, presented.key_id, why), source)
+        return _refused()
 
     async def _note_use(
         self, presented: Presented, key: Found[ApiKey], peppers: SealingKeys, at: datetime, request_id: str

@@ -19,6 +19,8 @@ from functions.auth.domain.machines import ServiceAccount
 from functions.auth.domain.oauth_client import OAuthClient
 from functions.auth.oauth import client_assertion
 from functions.auth.oauth.client_assertion import Assertion, NotAnAssertion
+from functions.auth.sign_in.failed_sign_ins import Source
+from functions.auth.sign_in.refused_credentials import Kind, Refused, RefusedCredentials
 from shared import tenant
 from shared.errors import OAuthError
 from shared.ids import Clock
@@ -27,6 +29,13 @@ from shared.tenant import Tenant
 
 Method = Literal["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]
 METHODS: tuple[Method, ...] = ("client_secret_basic", "client_secret_post", "private_key_jwt", "none")
+_WHY: Mapping[Method, str] = {
+    "client_secret_basic": "wrong_secret",
+    "client_secret_post": "wrong_secret",
+    "private_key_jwt": "wrong_assertion",
+    "none": "no_proof",
+}
+"""What was wrong, as the audit log has it."""
 
 KEPT_FOR = timedelta(seconds=25)
 MAX_KEPT = 1_000
@@ -69,17 +78,19 @@ class _Kept(msgspec.Struct, frozen=True):
 class ClientAuthentication:
     """The same answer for a client that is unknown, disabled or wrong about its secret."""
 
-    def __init__(self, store: Store, issuer: str, clock: Clock) -> None:
+    def __init__(self, store: Store, refused: RefusedCredentials, issuer: str, clock: Clock) -> None:
         self._store = store
+        self._refused = refused
         self._audiences = (issuer, f"{issuer}/oauth2/token")
         self._clock = clock
         self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
 
     async def authenticate(
-        self, form: Mapping[str, str], authorization: str | None, request_id: str
+        self, form: Mapping[str, str], authorization: str | None, request_id: str, address: str = ""
     ) -> AuthenticatedClient:
         """One read; with an assertion, one commit as well. Who names no client is the first-party app.
 
+        `address` is where the request comes from: a client that is refused is on record, in aggregate.
         Raises `OAuthError`: `invalid_request` for two ways at once, `invalid_client`, and where all is right
         but the tenant is not active `unauthorized_client`.
         """
@@ -92,30 +103,32 @@ class ClientAuthentication:
         if ids is None:
             raise invalid_client()
         try:
-            return await self._proven(presented, *ids)
+            return await self._proven(presented, *ids, Source(address, request_id=request_id))
         except OAuthError as refusal:
             _log.info("client %s.%s was refused: %s (%s)", *ids, refusal.code, request_id)
             raise
 
     async def recently(
-        self, form: Mapping[str, str], authorization: str | None, request_id: str
+        self, form: Mapping[str, str], authorization: str | None, request_id: str, address: str = ""
     ) -> AuthenticatedClient:
         """The same, but a secret may have been checked `KEPT_FOR` ago: for what gives no new token."""
         if "client_assertion" in form:
-            return await self.authenticate(form, authorization, request_id)
+            return await self.authenticate(form, authorization, request_id, address)
         said = (authorization, form.get("client_id"), form.get("client_secret"))
         digest = hashlib.sha256(msgspec.json.encode(said)).digest()
         now, kept = self._clock(), self._kept.get(digest)
         if kept is not None and now < kept.until:
             return kept.client
-        client = await self.authenticate(form, authorization, request_id)
+        client = await self.authenticate(form, authorization, request_id, address)
         self._kept[digest] = _Kept(client, now + KEPT_FOR)
         self._kept.move_to_end(digest)
         if len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)
         return client
 
-    async def _proven(self, presented: _Presented, tenant_id: str, own_id: str) -> AuthenticatedClient:
+    async def _proven(
+        self, presented: _Presented, tenant_id: str, own_id: str, source: Source
+    ) -> AuthenticatedClient:
         is_account = own_id.startswith("sa_")
         key_of = records.service_account_key if is_account else records.client_key
         doc, tenant_doc = await self._store.read(
@@ -125,9 +138,15 @@ class ClientAuthentication:
         account = records.found(doc, ServiceAccount) if is_account else None
         client = None if is_account else records.found(doc, OAuthClient)
         holder = account or client
-        if owner is None or holder is None or holder.value.status != "active":
+        if owner is None or holder is None:
             raise invalid_client()
-        await self._prove(presented, holder.value, tenant_id)
+        try:
+            await self._prove(presented, holder.value, tenant_id)
+        except OAuthError:
+            why = _WHY[presented.method] if holder.value.status == "active" else holder.value.status
+            kind: Kind = "service_account" if is_account else "client"
+            await self._refused.note(Refused(kind, tenant_id, own_id, why), source)
+            raise
         if owner.value.status != "active":
             raise OAuthError(400, "unauthorized_client", "The tenant of this client is not active.")
         return AuthenticatedClient(
@@ -145,7 +164,7 @@ class ClientAuthentication:
     ) -> None:
         """Raises `OAuthError` `invalid_client` unless `presented` proves that it is `holder`."""
         is_public = isinstance(holder, OAuthClient) and holder.kind == "public"
-        if is_public != (presented.method == "none"):
+        if holder.status != "active" or is_public != (presented.method == "none"):
             raise invalid_client()
         if presented.assertion is not None:
             await self._use(presented.assertion, holder, tenant_id)

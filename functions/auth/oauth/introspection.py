@@ -63,10 +63,10 @@ class Introspection:
         self._clock = clock
 
     async def answer(
-        self, form: Mapping[str, str], authorization: str | None, request_id: str
+        self, form: Mapping[str, str], authorization: str | None, request_id: str, address: str = ""
     ) -> Introspected:
         """Raises `OAuthError`: `invalid_client` for who proved to be no client, and `invalid_request`."""
-        caller = await self._clients.recently(form, authorization, request_id)
+        caller = await self._clients.recently(form, authorization, request_id, address)
         if caller.method == "none":
             raise invalid_client()
         token = form.get("token")

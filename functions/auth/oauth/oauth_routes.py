@@ -33,17 +33,20 @@ class _Handlers:
 
     async def token(self, call: Call) -> Response:
         form = await call.form()
-        tokens = await self._do.tokens.answer(form, authorization(call.headers), call.request_id)
+        authorized = authorization(call.headers)
+        tokens = await self._do.tokens.answer(form, authorized, call.request_id, call.client_ip)
         return json_response(tokens, headers=NO_STORE)
 
     async def introspect(self, call: Call) -> Response:
         form = await call.form()
         authorized = authorization(call.headers)
-        return json_response(await self._do.introspection.answer(form, authorized, call.request_id))
+        said = await self._do.introspection.answer(form, authorized, call.request_id, call.client_ip)
+        return json_response(said)
 
     async def revoke(self, call: Call) -> Response:
         form = await call.form()
-        await self._do.token_revocation.revoke(form, authorization(call.headers), call.request_id)
+        authorized = authorization(call.headers)
+        await self._do.token_revocation.revoke(form, authorized, call.request_id, call.client_ip)
         return Response(200)
 
     async def userinfo(self, call: Call) -> Response:

@@ -33,7 +33,9 @@ class TokenEndpoint:
     def grant_types(self) -> tuple[str, ...]:
         return tuple(self._grants)
 
-    async def answer(self, form: Mapping[str, str], authorization: str | None, request_id: str) -> Tokens:
+    async def answer(
+        self, form: Mapping[str, str], authorization: str | None, request_id: str, address: str = ""
+    ) -> Tokens:
         """Raises `OAuthError` with the codes of RFC 6749 §5.2."""
         grant_type = form.get("grant_type")
         if grant_type is None:
@@ -41,7 +43,7 @@ class TokenEndpoint:
         grant = self._grants.get(grant_type)
         if grant is None:
             raise OAuthError(400, "unsupported_grant_type", f"Use one of {', '.join(self._grants)}.")
-        client = await self._clients.authenticate(form, authorization, request_id)
+        client = await self._clients.authenticate(form, authorization, request_id, address)
         if grant_type not in _allowed(client):
             if client.kind == "app":
                 raise invalid_client()

@@ -38,11 +38,13 @@ class TokenRevocation:
         self._ends = ends
         self._clock = clock
 
-    async def revoke(self, form: Mapping[str, str], authorization: str | None, request_id: str) -> None:
+    async def revoke(
+        self, form: Mapping[str, str], authorization: str | None, request_id: str, address: str = ""
+    ) -> None:
         """What is no token, or none any more, is fine. Raises `OAuthError`: as `ClientAuthentication` does,
         `invalid_request`, and `invalid_grant` for another client's token, which stays as it is.
         """
-        client = await self._clients.authenticate(form, authorization, request_id)
+        client = await self._clients.authenticate(form, authorization, request_id, address)
         token = form.get("token")
         if token is None:
             raise OAuthError(400, "invalid_request", "token is missing.")

@@ -30,14 +30,21 @@ class MachineDoor:
         )
 
     async def ask(
-        self, method: str, path: str, body: Any = None, *, address: str = "192.0.2.7", **headers: str
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        form: Any = None,
+        address: str = "192.0.2.7",
+        **headers: str,
     ) -> httpx.Response:
         """Header names with `_` for `-`."""
         given = self._headers | {"X-Forwarded-For": address}
         given |= {name.replace("_", "-"): value for name, value in headers.items()}
         transport = httpx.ASGITransport(self._serve)
         async with httpx.AsyncClient(transport=transport, base_url="https://api.example.test") as client:
-            return await client.request(method, path, headers=given, json=body)
+            return await client.request(method, path, headers=given, json=body, data=form)
 
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
         await (await self._app(Request(scope, receive)))(scope, receive, send)
