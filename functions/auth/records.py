@@ -1,16 +1,20 @@
 """The documents of auth: where they are, and how they become values."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
 import msgspec
 
 from shared.http import pagination
 from shared.http.pagination import Listing
+from shared.ids import is_id
 from shared.store import Check, Create, Doc, Key, Query, Replace, Store, Version
 from shared.store.bodies import from_body, to_body
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+KeyOf = Callable[[Store, str, str], Key]
+"""Where a tenant's document is, by the tenant's id and its own."""
 
 USERS = Query("users_by_age", "users", order="created_at")
 USERS_OF_STATUS = Query("users_of_status", "users", equal=("status",), order="created_at")
@@ -47,6 +51,10 @@ QUERIES = (
 )
 
 
+NOBODY = "nobody"
+"""Read in place of an id that is none of ours."""
+
+
 class Slug(msgspec.Struct, frozen=True):
     """`slugs/{slug}`, which the tenants function owns."""
 
@@ -81,6 +89,24 @@ async def listed(
     with pagination.checked(cursor):
         page = await store.tenant(tenant_id).query(query, equal=equal, limit=limit, cursor=cursor)
     return Listing([from_body(doc.body, kind) for doc in page.docs], page.cursor)
+
+
+async def read(store: Store, key: Key, kind: type[T]) -> Found[T] | None:
+    """None where there is no such document."""
+    return found((await store.read(key))[0], kind)
+
+
+async def by_id(store: Store, key_of: KeyOf, tenant_id: str, own_id: str, kind: type[T]) -> Found[T] | None:
+    """What a caller names. None for another tenant's as for nobody's, and for what can be no id."""
+    return await read(store, key_of(store, tenant_id, own_id), kind) if is_id(own_id) else None
+
+
+async def tenant_of_slug(store: Store, slug: str) -> str:
+    """The tenant's id, or `NOBODY`: whoever asks for a slug of none costs the store as much, and is told
+    no more.
+    """
+    found = await read(store, slug_key(store, slug if is_id(slug) else NOBODY), Slug)
+    return found.value.tenant_id if found else NOBODY
 
 
 def found(doc: Doc | None, kind: type[T]) -> Found[T] | None:

@@ -190,7 +190,7 @@ class KeyRoom:
             await self._store.commit(records.create(where, ring))
         except AlreadyExists:
             await self._secrets.set_state(SECRETS[name], key.secret_version, "destroyed")
-            winner = records.found((await self._store.read(where))[0], KeyRing)
+            winner = await records.read(self._store, where, KeyRing)
             if winner is None:
                 raise Unavailable("no_key_ring", "The key ring is gone.") from None
             return winner.value

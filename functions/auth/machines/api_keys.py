@@ -89,10 +89,7 @@ class ApiKeys:
 
     async def get(self, tenant_id: str, key_id: str) -> ApiKey:
         """Raises `NotFound`."""
-        if not is_id(key_id):
-            raise _not_found()
-        doc = (await self._store.read(records.api_key_key(self._store, tenant_id, key_id)))[0]
-        found = records.found(doc, ApiKey)
+        found = await records.by_id(self._store, records.api_key_key, tenant_id, key_id, ApiKey)
         if found is None:
             raise _not_found()
         return found.value

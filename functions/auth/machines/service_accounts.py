@@ -14,7 +14,7 @@ from shared.errors import NotFound
 from shared.http.idempotency import EACH_TIME, Once
 from shared.http.pagination import Listing
 from shared.identity import Principal
-from shared.ids import Clock, is_id, new_id
+from shared.ids import Clock, new_id
 from shared.outbox import Outbox
 from shared.store import Store, Write
 
@@ -70,10 +70,8 @@ class ServiceAccounts:
 
     async def get(self, tenant_id: str, account_id: str) -> ServiceAccount:
         """Raises `NotFound`."""
-        if not is_id(account_id):
-            raise not_found()
-        doc = (await self._store.read(records.service_account_key(self._store, tenant_id, account_id)))[0]
-        found = records.found(doc, ServiceAccount)
+        key_of = records.service_account_key
+        found = await records.by_id(self._store, key_of, tenant_id, account_id, ServiceAccount)
         if found is None:
             raise not_found()
         return found.value

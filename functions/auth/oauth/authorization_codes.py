@@ -95,7 +95,7 @@ class AuthorizationCodes:
         self, tenant_id: str, client: AuthenticatedClient, form: Mapping[str, str], request_id: str
     ) -> Tokens:
         key = records.authorization_code_key(self._store, tenant_id, rules.document_id(form["code"]))
-        found = records.found((await self._store.read(key))[0], AuthorizationCode)
+        found = await records.read(self._store, key, AuthorizationCode)
         if found is None or found.value.client_id != client.client_id:
             raise _refused()
         code = found.value

@@ -107,8 +107,7 @@ class Authorize:
         return await self._sign_in(client, request)
 
     async def _sign_in(self, client: OAuthClient, request: AuthorizationRequest) -> SignInNeeded:
-        doc = (await self._store.read(tenant.key(self._store, client.tenant_id)))[0]
-        owner = records.found(doc, Tenant)
+        owner = await records.read(self._store, tenant.key(self._store, client.tenant_id), Tenant)
         if owner is None:
             raise _unknown_client()
         return SignInNeeded(request, client.name, owner.value.slug, owner.value.name)

@@ -193,7 +193,7 @@ class DeviceGrants:
         self, client: AuthenticatedClient, code: DeviceCode, text: str, request_id: str
     ) -> Tokens:
         key = records.device_code_key(self._store, code.tenant_id, code.grant_id)
-        found = records.found((await self._store.read(key))[0], DeviceGrant)
+        found = await records.read(self._store, key, DeviceGrant)
         if found is None or not rules.is_of(found.value, text, client.client_id):
             raise _refused()
         grant = found.value
@@ -218,8 +218,8 @@ class DeviceGrants:
         """None where there is none that waits, nor a client for it."""
         tenant_id = signed_in.owner.value.id
         grant_id = user_code.document_id(tenant_id, code)
-        doc = (await self._store.read(records.device_code_key(self._store, tenant_id, grant_id)))[0]
-        grant = records.found(doc, DeviceGrant)
+        key = records.device_code_key(self._store, tenant_id, grant_id)
+        grant = await records.read(self._store, key, DeviceGrant)
         if grant is None or not rules.awaits_decision(grant.value, self._clock()):
             return None
         client = await self._clients.find(grant.value.client_id)

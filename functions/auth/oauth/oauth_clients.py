@@ -16,7 +16,7 @@ from shared.errors import NotFound
 from shared.http.idempotency import EACH_TIME, Once
 from shared.http.pagination import Listing
 from shared.identity import Principal
-from shared.ids import Clock, is_id, new_id
+from shared.ids import Clock, new_id
 from shared.outbox import Outbox
 from shared.store import Store
 
@@ -113,10 +113,7 @@ class OAuthClients:
         return found if found is not None and found.value.status == "active" else None
 
     async def _read(self, tenant_id: str, own_id: str) -> Found[OAuthClient] | None:
-        if not is_id(own_id):
-            return None
-        doc = (await self._store.read(records.client_key(self._store, tenant_id, own_id)))[0]
-        return records.found(doc, OAuthClient)
+        return await records.by_id(self._store, records.client_key, tenant_id, own_id, OAuthClient)
 
 
 def not_found() -> NotFound:

@@ -30,7 +30,7 @@ class Userinfo:
     async def of(self, principal: Principal) -> Claims:
         """`principal` has the scope `openid`. Raises `Unauthenticated` for who is no active user any more."""
         key = records.user_key(self._store, principal.tenant_id, principal.subject)
-        found = records.found((await self._store.read(key))[0], User)
+        found = await records.read(self._store, key, User)
         if found is None or found.value.status != "active":
             detail = "The access token is not valid. Sign in again."
             raise Unauthenticated("invalid_token", detail, headers=_CHALLENGE)

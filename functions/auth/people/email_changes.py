@@ -44,7 +44,7 @@ class EmailChanges:
             first = await self._own.proven(principal, password, source)
             user, tenant_id = first.user.value, principal.tenant_id
             key = records.link_key(self._store, tenant_id, user.id)
-            known = records.found((await self._store.read(key))[0], EmailChange)
+            known = await records.read(self._store, key, EmailChange)
             change = email_change.ask(
                 known.value if known else None, new_id("chg"), address, user.email, self._clock()
             )
@@ -87,7 +87,7 @@ class EmailChanges:
         after = people.with_email(user.value, over.email)
         old_id = people.login_id(user.value.email)
         old_key = records.login_key(self._store, tenant_id, old_id)
-        login = records.found((await self._store.read(old_key))[0], Login)
+        login = await records.read(self._store, old_key, Login)
         if login is None or user.value.status != "active":
             raise _invalid_token()
         new_key = records.login_key(self._store, tenant_id, people.login_id(after.email))

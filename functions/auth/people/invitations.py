@@ -21,7 +21,7 @@ from shared.event_door import Rejected
 from shared.http.idempotency import EACH_TIME, Once
 from shared.http.pagination import Listing
 from shared.identity import Principal
-from shared.ids import Clock, is_id, new_id
+from shared.ids import Clock, new_id
 from shared.outbox import Outbox
 from shared.store import AlreadyExists, Create, Store, until_not_stale
 from shared.tenant import Tenant
@@ -135,8 +135,7 @@ class Invitations:
 
     async def invite_owner(self, tenant_id: str, actor: Actor) -> None:
         """Once for each tenant, as its audit log knows. Raises `Rejected` where that is impossible."""
-        doc = (await self._store.read(tenant.key(self._store, tenant_id)))[0]
-        owner = records.found(doc, Tenant)
+        owner = await records.read(self._store, tenant.key(self._store, tenant_id), Tenant)
         if owner is None:
             raise Rejected("unknown_tenant", "There is no such tenant.")
         address = email_rules.canonical(owner.value.owner_email, "/owner_email")
@@ -229,8 +228,8 @@ class Invitations:
         )
 
     async def _known(self, tenant_id: str, invitation_id: str) -> Found[Invitation]:
-        key = records.invitation_key(self._store, tenant_id, invitation_id) if is_id(invitation_id) else None
-        found = records.found((await self._store.read(key))[0], Invitation) if key else None
+        key_of = records.invitation_key
+        found = await records.by_id(self._store, key_of, tenant_id, invitation_id, Invitation)
         if found is None:
             raise NotFound("invitation_not_found", "There is no such invitation.")
         return found

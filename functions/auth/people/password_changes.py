@@ -15,7 +15,7 @@ from functions.auth.factors import factor_documents
 from functions.auth.keyring.keys import KeyRoom
 from functions.auth.mail.mails import MailRequested
 from functions.auth.people.own_password import OwnPassword
-from functions.auth.records import Found, Slug
+from functions.auth.records import Found
 from functions.auth.sessions.user_sessions import UserSessions
 from functions.auth.sign_in import password_policy
 from functions.auth.sign_in.failed_sign_ins import Source
@@ -25,13 +25,10 @@ from shared import audit, tenant
 from shared.audit import Actor
 from shared.errors import Invalid, invalid
 from shared.identity import Principal
-from shared.ids import Clock, is_id
+from shared.ids import Clock
 from shared.outbox import Outbox
 from shared.store import Delete, Store, Write, until_not_stale
 from shared.tenant import Tenant
-
-_NOBODY = "nobody"
-"""The tenant of a request that names none of ours: it is carried out like any other, and comes to nothing."""
 
 
 class _New(msgspec.Struct, frozen=True):
@@ -68,10 +65,8 @@ class PasswordChanges:
         Raises `Invalid` for what is no address.
         """
         address = email_rules.canonical(email)
-        doc = (await self._store.read(records.slug_key(self._store, slug if is_id(slug) else _NOBODY)))[0]
-        found = records.found(doc, Slug)
+        tenant_id = await records.tenant_of_slug(self._store, slug)
         mail = MailRequested("password_reset", people.login_id(address))
-        tenant_id = found.value.tenant_id if found else _NOBODY
         await self._store.commit(*self._outbox.entries("mail.requested", tenant_id, mail))
 
     async def reset(self, token: str, password: str, request_id: str) -> None:
@@ -120,7 +115,7 @@ class PasswordChanges:
             hashed = await self._new(first.owner.value, user, new, "/new_password")
             after = user if keep_other_sessions else people.signed_out(user, principal.session_id or "")
             reset_key = records.link_key(self._store, principal.tenant_id, first.login.key.id)
-            reset = records.found((await self._store.read(reset_key))[0], PasswordReset)
+            reset = await records.read(self._store, reset_key, PasswordReset)
             await self._store.commit(
                 *self._changed(first.owner, first.login, first.user, after, hashed),
                 *(
@@ -151,7 +146,7 @@ class PasswordChanges:
         if not password_reset.opens(reset.value, link.issue, login.value.password_set_at, self._clock()):
             raise _invalid_token()
         user_key = records.user_key(self._store, link.tenant_id, login.value.user_id)
-        user = records.found((await self._store.read(user_key))[0], User)
+        user = await records.read(self._store, user_key, User)
         if user is None or user.value.status != "active":
             raise _invalid_token()
         standing.require_active(owner.value)

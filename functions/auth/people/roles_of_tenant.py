@@ -190,7 +190,7 @@ class Roles:
         if not custom_role.is_name(name):
             return None
         key = records.role_key(self._store, tenant_id, name)
-        return records.found((await self._store.read(key))[0], CustomRole)
+        return await records.read(self._store, key, CustomRole)
 
     def _told(self, principal: Principal, actor: Actor, verb: str, role: CustomRole) -> list[Create]:
         """Its event and its audit record."""

@@ -108,7 +108,7 @@ class UserChanges:
             user = await self._over(principal, user_id)
             login_id = people.login_id(user.value.email)
             login_key = records.login_key(self._store, principal.tenant_id, login_id)
-            login = records.found((await self._store.read(login_key))[0], Login)
+            login = await records.read(self._store, login_key, Login)
             writes = (
                 Delete(user.key, user.version),
                 *([] if login is None else [Delete(login.key, login.version)]),

@@ -10,7 +10,6 @@ from functions.auth.domain.people import User
 from functions.auth.records import Found
 from shared.errors import NotFound, invalid
 from shared.http.pagination import Listing
-from shared.ids import is_id
 from shared.store import Query, Store
 
 
@@ -43,8 +42,7 @@ class Users:
 
 async def known(store: Store, tenant_id: str, user_id: str) -> Found[User]:
     """Raises `NotFound` `user_not_found`."""
-    key = records.user_key(store, tenant_id, user_id) if is_id(user_id) else None
-    found = records.found((await store.read(key))[0], User) if key else None
+    found = await records.by_id(store, records.user_key, tenant_id, user_id, User)
     if found is None:
         raise NotFound("user_not_found", "There is no such user.")
     return found

@@ -37,7 +37,7 @@ class SessionEnd:
 
         async def attempt() -> Session | None:
             key = records.session_key(self._store, tenant_id, session_id)
-            session = records.found((await self._store.read(key))[0], Session)
+            session = await records.read(self._store, key, Session)
             if session is None:
                 return None
             if session.value.revoked_at is not None:

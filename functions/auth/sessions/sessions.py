@@ -179,7 +179,7 @@ class Sessions:
         return owner, outcome
 
     async def _fetch_tenant(self, tenant_id: str) -> Found[Tenant] | None:
-        return records.found((await self._store.read(tenant.key(self._store, tenant_id)))[0], Tenant)
+        return await records.read(self._store, tenant.key(self._store, tenant_id), Tenant)
 
     async def _move_on(
         self, owner: Found[Tenant], session: Found[Session], moved: Session, actor: Actor

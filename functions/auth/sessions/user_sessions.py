@@ -109,7 +109,7 @@ class UserSessions:
         if not (is_id(tenant_id) and is_id(user_id)):
             raise Rejected("unknown_user", "There is no such user.")
         key = records.user_key(self._store, tenant_id, user_id)
-        user = records.found((await self._store.read(key))[0], User)
+        user = await records.read(self._store, key, User)
         await self._ends.end_all(
             tenant_id,
             user_id,
@@ -120,8 +120,8 @@ class UserSessions:
 
     async def _end(self, tenant_id: str, user_id: str, session_id: str, because: str, actor: Actor) -> None:
         """Another person's session is as unknown as nobody's."""
-        key = records.session_key(self._store, tenant_id, session_id) if is_id(session_id) else None
-        found = records.found((await self._store.read(key))[0], Session) if key else None
+        key_of = records.session_key
+        found = await records.by_id(self._store, key_of, tenant_id, session_id, Session)
         if found is None or found.value.user_id != user_id:
             raise NotFound("session_not_found", "There is no such session.")
         await self._ends.end(tenant_id, session_id, because, actor)

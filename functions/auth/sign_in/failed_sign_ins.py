@@ -10,11 +10,11 @@ from functions.auth import records
 from functions.auth.domain import guessing
 from functions.auth.domain import login as logins
 from functions.auth.domain.people import Login
-from functions.auth.records import Found, Slug
+from functions.auth.records import NOBODY, Found
 from shared import audit
 from shared.audit import Actor
 from shared.errors import Unavailable
-from shared.ids import Clock, is_id
+from shared.ids import Clock
 from shared.outbox import Outbox
 from shared.store import Store, until_not_stale
 
@@ -60,11 +60,9 @@ class FailedSignIns:
     async def flooded(self, slug: str, source: Source) -> None:
         """So much fails in a tenant that sign-ins are turned away unseen: one record, one event."""
         try:
-            slug_doc = await self._store.platform().get("slugs", slug) if is_id(slug) else None
-            found = records.found(slug_doc, Slug)
-            if found is None:
+            tenant_id = await records.tenant_of_slug(self._store, slug)
+            if tenant_id == NOBODY:
                 return
-            tenant_id = found.value.tenant_id
             recorded = audit.record(
                 self._store,
                 tenant_id,
@@ -88,7 +86,7 @@ class FailedSignIns:
             nonlocal newest
             found, newest = newest, None
             if found is None:
-                found = records.found((await self._store.read(login.key))[0], Login)
+                found = await records.read(self._store, login.key, Login)
             at = self._clock()
             # Of many at once only so many count as may be tried: those after them were too early.
             if found is None or not guessing.may_try(logins.failures(found.value, device), at):

@@ -15,7 +15,6 @@ from functions.auth.factors.factor_proofs import FactorProofs, Refused
 from functions.auth.factors.passkey_ceremonies import Assertion, PasskeyCeremonies, challenge_of
 from functions.auth.factors.second_factors import limited
 from functions.auth.keyring.keys import KeyRoom
-from functions.auth.records import Slug
 from functions.auth.sessions.session_start import Proof
 from functions.auth.sign_in.failed_sign_ins import Source
 from functions.auth.sign_in.first_factor import FirstFactor
@@ -23,12 +22,9 @@ from functions.auth.sign_in.sign_in import SignedIn, SignIn
 from shared import tenant
 from shared.audit import Actor
 from shared.errors import Unauthenticated
-from shared.ids import Clock, is_id, new_id
+from shared.ids import Clock, new_id
 from shared.store import Store, until_not_stale
 from shared.tenant import Tenant
-
-_NOBODY = "nobody"
-"""The tenant of a challenge for a slug that there is not: its options look like any others."""
 
 
 class PasskeySignIn:
@@ -51,8 +47,8 @@ class PasskeySignIn:
         self._clock = clock
 
     async def options(self, slug: str) -> msgspec.Raw:
-        """For `navigator.credentials.get()`: the same for every tenant, and for none."""
-        tenant_id = await self._tenant_id(slug)
+        """For `navigator.credentials.get()`: the same for every tenant, and for a slug of none."""
+        tenant_id = await records.tenant_of_slug(self._store, slug)
         asked = PasskeyChallenge(new_id("chl"), tenant_id, "sign_in", "", self._clock())
         text = Challenges((await self._keys.current()).factors).passkey_text(asked)
         return self._ceremonies.request_options(text, ())
@@ -62,7 +58,7 @@ class PasskeySignIn:
         user of the tenant, signing a challenge of ours for the first time within five minutes; `Forbidden`
         `tenant_suspended` or `tenant_not_active` with the right passkey only.
         """
-        tenant_id, text = await self._tenant_id(slug), challenge_of(given)
+        tenant_id, text = await records.tenant_of_slug(self._store, slug), challenge_of(given)
         keys = (await self._keys.current()).factors
         asked = Challenges(keys).passkey(text, tenant_id, "sign_in", "", self._clock())
         if asked is None:
@@ -99,7 +95,7 @@ class PasskeySignIn:
         if owner is None or user is None or user.value.status != "active":
             raise _invalid_credentials()
         login_key = records.login_key(store, tenant_id, people.login_id(user.value.email))
-        login = records.found((await store.read(login_key))[0], Login)
+        login = await records.read(store, login_key, Login)
         factors = factor_documents.factors(factors_key, factors_doc)
         judged = await self._proofs.passkey(factors.value, given, text, at)
         if login is None or isinstance(judged, Refused):
@@ -123,12 +119,6 @@ class PasskeySignIn:
         )
         policy = factor_documents.policy(policy_key, policy_doc).value
         return limited(first, security_policy.must_enrol(policy, factors.value))
-
-    async def _tenant_id(self, slug: str) -> str:
-        known = slug if is_id(slug) else _NOBODY
-        doc = (await self._store.read(records.slug_key(self._store, known)))[0]
-        found = records.found(doc, Slug)
-        return found.value.tenant_id if found is not None else _NOBODY
 
 
 def _invalid_credentials() -> Unauthenticated:

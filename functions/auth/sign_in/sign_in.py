@@ -13,7 +13,7 @@ from functions.auth.factors.factor_proofs import Answer
 from functions.auth.factors.second_factors import Challenge, SecondFactors
 from functions.auth.keyring.keys import KeyRoom
 from functions.auth.oauth.tokens import Tokens
-from functions.auth.records import Found, Slug
+from functions.auth.records import NOBODY, Found
 from functions.auth.sessions import session_start
 from functions.auth.sessions.session_start import Proof
 from functions.auth.sessions.sessions import Sessions
@@ -23,12 +23,9 @@ from functions.auth.sign_in.passwords import Passwords
 from functions.auth.sign_in.throttle import Throttle
 from shared import tenant
 from shared.errors import Unauthenticated
-from shared.ids import Clock, is_id, new_id
+from shared.ids import Clock, new_id
 from shared.store import Store, Write, until_not_stale
 from shared.tenant import Tenant
-
-_NOBODY = "nobody"
-"""Read in place of an unknown id, so that every sign-in asks the store the same number of times."""
 
 
 class SignedIn(msgspec.Struct, frozen=True):
@@ -47,7 +44,9 @@ class _Account(msgspec.Struct, frozen=True):
 
 
 class SignIn:
-    """Unknown tenant or e-mail, wrong password, disabled user, too early a try cost and look the same."""
+    """Unknown tenant or e-mail, wrong password, disabled user, too early a try cost and look the same; each
+    asks the store as often.
+    """
 
     def __init__(
         self,
@@ -146,18 +145,15 @@ class SignIn:
         return SignedIn(tokens, (await self._keys.current()).devices.text(device))
 
     async def _account(self, slug: str, address: str) -> _Account:
-        known_slug = slug if is_id(slug) else _NOBODY
-        slug_doc = (await self._store.read(records.slug_key(self._store, known_slug)))[0]
-        found_slug = records.found(slug_doc, Slug)
-        tenant_id = found_slug.value.tenant_id if found_slug else _NOBODY
+        tenant_id = await records.tenant_of_slug(self._store, slug)
         tenant_doc, login_doc = await self._store.read(
             tenant.key(self._store, tenant_id),
             records.login_key(self._store, tenant_id, people.login_id(address)),
         )
         login = records.found(login_doc, Login)
-        user_id = login.value.user_id if login else _NOBODY
-        user_doc = (await self._store.read(records.user_key(self._store, tenant_id, user_id)))[0]
-        return _Account(records.found(tenant_doc, Tenant), login, records.found(user_doc, User))
+        user_id = login.value.user_id if login else NOBODY
+        user = await records.read(self._store, records.user_key(self._store, tenant_id, user_id), User)
+        return _Account(records.found(tenant_doc, Tenant), login, user)
 
     async def _judged(
         self, account: _Account, seen: KnownDevice | None, source: Source, secret: str | None
