@@ -65,8 +65,6 @@ class Row(msgspec.Struct, frozen=True):
 _SA = "/v1/service-accounts"
 _LATER = {"expires_at": "2026-03-04T13:00:00Z"}
 _INVITED = {"email": "new@acme.test", "role": "member"}
-_NO_PERSON = {"service_account": 404, "api_key": 404, "operator": 404}
-"""A machine has no sessions to see or to end."""
 _ABUSE = {"reason": "abuse"}
 _ANY_TENANT = {"operator foreign": 200}
 _SEES_TENANTS = {**_ANY_TENANT, "service_account": 404, "api_key": 404}
@@ -130,9 +128,9 @@ ROWS = (
     Row("GET /v1/me/profile", SIGNED_IN, 200, but=MACHINES),
     Row("PATCH /v1/me/profile", SIGNED_IN, 200, {"name": "y"}, but=MACHINES),
     Row("POST /v1/me/email", SIGNED_IN, 202, _ADDRESS, but=MACHINES),
-    Row("GET /v1/me/sessions", SIGNED_IN, 200, but=_NO_PERSON),
-    Row("DELETE /v1/me/sessions", SIGNED_IN, 204),
-    Row("DELETE /v1/me/sessions/{session_id}", SIGNED_IN, 204, but=_NO_PERSON),
+    Row("GET /v1/me/sessions", SIGNED_IN, 200, but=MACHINES),
+    Row("DELETE /v1/me/sessions", SIGNED_IN, 204, but=MACHINES),
+    Row("DELETE /v1/me/sessions/{session_id}", SIGNED_IN, 204, but=MACHINES),
     Row("POST /v1/auth/step-up/options", SIGNED_IN, 200, but=MACHINES),
     Row("POST /v1/auth/step-up", SIGNED_IN, 403, {"totp": "123456"}),
     Row("GET /v1/me/factors", SIGNED_IN, 200, but=MACHINES),

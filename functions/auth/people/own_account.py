@@ -80,21 +80,27 @@ def require_first_party(caller: Principal) -> None:
         raise Forbidden("first_party_only", detail)
 
 
+def require_person(caller: Principal) -> str:
+    """The caller's session. Raises `Forbidden` `no_session` for a machine, else as `require_first_party`."""
+    if caller.session_id is None:
+        raise Forbidden("no_session", "This is for people: a machine has no account of its own. Sign in.")
+    require_first_party(caller)
+    return caller.session_id
+
+
 async def read(store: Store, caller: Principal) -> OwnAccount:
     """Raises `Forbidden` `no_session` for a machine, and `first_party_only` for an application that somebody
     signed in to: whatever it was allowed, it was not to change how they sign in. `Unauthenticated`
     `invalid_token` where the session or its user is over; and what `standing.of_caller` raises.
     """
-    if caller.session_id is None:
-        raise Forbidden("no_session", "Only people have second factors: sign in as one.")
-    require_first_party(caller)
+    session_id = require_person(caller)
     tenant_id = caller.tenant_id
     factors_key = factor_documents.factors_key(store, tenant_id, caller.subject)
     policy_key = factor_documents.policy_key(store, tenant_id)
     tenant_doc, user_doc, session_doc, factors_doc, policy_doc = await store.read(
         tenant.key(store, tenant_id),
         records.user_key(store, tenant_id, caller.subject),
-        records.session_key(store, tenant_id, caller.session_id),
+        records.session_key(store, tenant_id, session_id),
         factors_key,
         policy_key,
     )

@@ -7,7 +7,7 @@ from functions.auth.people import own_account, users
 from functions.auth.sign_in.buckets import Buckets, Rate
 from shared import audit
 from shared.audit import Actor
-from shared.errors import Forbidden, TooManyRequests
+from shared.errors import TooManyRequests
 from shared.identity import Principal
 from shared.ids import Clock
 from shared.outbox import Outbox
@@ -30,12 +30,12 @@ class Profile:
 
     async def get(self, principal: Principal) -> User:
         """Raises `NotFound` where the user is gone and the access token is not yet."""
-        _require_person(principal)
+        own_account.require_person(principal)
         return (await users.known(self._store, principal.tenant_id, principal.subject)).value
 
     async def rename(self, principal: Principal, actor: Actor, name: str) -> User:
         """The name by which others know the caller. Raises `Invalid`, `NotFound`, `TooManyRequests`."""
-        _require_person(principal)
+        own_account.require_person(principal)
         wait = self._renamings.take(f"{principal.tenant_id}/{principal.subject}")
         if wait:
             detail = "You have changed your name often just now. Wait a little, then try again."
@@ -63,9 +63,3 @@ class Profile:
             return after
 
         return await until_not_stale(attempt)
-
-
-def _require_person(principal: Principal) -> None:
-    if principal.session_id is None:
-        raise Forbidden("no_session", "A machine has no profile.")
-    own_account.require_first_party(principal)

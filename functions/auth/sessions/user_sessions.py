@@ -50,18 +50,20 @@ class UserSessions:
         return Listing([session for session in alive if people.is_in_force(user, session)], page.cursor)
 
     async def own_page(self, principal: Principal, limit: int, cursor: str | None) -> Listing[Session]:
-        """The caller's. Raises what `page` does, and `Forbidden` `first_party_only`, as the next two do."""
-        own_account.require_first_party(principal)
+        """The caller's. Raises what `page` does, and as the next two do what `own_account.require_person`
+        raises.
+        """
+        own_account.require_person(principal)
         return await self.page(principal.tenant_id, principal.subject, limit, cursor)
 
     async def end_own(self, principal: Principal, actor: Actor, session_id: str) -> None:
         """One of the caller's; again is fine. Raises `NotFound` `session_not_found`."""
-        own_account.require_first_party(principal)
+        own_account.require_person(principal)
         await self._end(principal.tenant_id, principal.subject, session_id, "ended_by_user", actor)
 
     async def end_others(self, principal: Principal, actor: Actor) -> None:
         """All of the caller's but the one that asks."""
-        own_account.require_first_party(principal)
+        own_account.require_person(principal)
         await self._ends.end_all(
             principal.tenant_id,
             principal.subject,

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.unit.auth.machine_door import admin
 from tests.unit.auth.people import People, Person
 from tests.unit.auth.suite import Suite
 
@@ -44,6 +45,14 @@ async def test_people_see_where_they_are_signed_in(suite: Suite, people: People,
     page = await ada.get(f"{MINE}?limit=1")
     rest = await ada.get(f"{MINE}?limit=1&cursor={page['next_cursor']}")
     assert [item["id"] for item in page["items"] + rest["items"]] == [first["id"], second["id"]]
+
+
+async def test_a_machine_is_told_that_this_is_for_people(suite: Suite) -> None:
+    """Not that a session of its is unknown, nor that all of them have ended."""
+    door = await admin(suite)
+    for method, path in (("GET", MINE), ("DELETE", MINE), ("DELETE", f"{MINE}/ses_1")):
+        answer = await door.ask(method, path)
+        assert (answer.status_code, answer.json()["code"]) == (403, "no_session")
 
 
 async def test_what_is_over_is_not_seen(suite: Suite, people: People, ada: Person) -> None:
