@@ -34,24 +34,13 @@ class ServiceAccount(msgspec.Struct, frozen=True):
     status: Status = "active"
 
 
-class Changed(msgspec.Struct, frozen=True):
-    """What an account becomes. `what` names the fields; none: it stays as it is.
-
-    `ends`: its access tokens of this time and before are over.
+def over_at(before: ServiceAccount, after: ServiceAccount, at: datetime) -> datetime | None:
+    """Who is disabled, or may less than before, loses the access tokens that say otherwise: those of this
+    time and before. None where they go on.
     """
-
-    account: ServiceAccount
-    what: tuple[str, ...]
-    ends: datetime | None = None
-
-
-def changed(before: ServiceAccount, after: ServiceAccount, at: datetime) -> Changed:
-    """Who is disabled, or may less than before, loses the access tokens that say otherwise."""
-    fields = ("name", "scopes", "status", "secrets", "keys")
-    what = tuple(name for name in fields if getattr(before, name) != getattr(after, name))
-    if "status" in what and after.status == "disabled":
-        return Changed(after, what, at + STILL_ISSUING)
-    return Changed(after, what, None if set(after.scopes) >= set(before.scopes) else at)
+    if before.status == "active" and after.status == "disabled":
+        return at + STILL_ISSUING
+    return None if set(after.scopes) >= set(before.scopes) else at
 
 
 def grantable(asked: Sequence[str], own: Collection[str], tenant_id: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import msgspec
 
 from functions.auth.domain import roles
 from functions.auth.domain.credentials import ClientSecret, PublicKey
+from functions.auth.domain.machines import STILL_ISSUING
 from shared.errors import Conflict, Forbidden, Invalid, OAuthError, invalid
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
@@ -127,16 +128,12 @@ def is_led_elsewhere(before: OAuthClient, after: OAuthClient) -> bool:
     return any(more) or (before.status != "active" and after.status == "active")
 
 
-def differences(before: OAuthClient, after: OAuthClient) -> tuple[str, ...]:
-    """The fields that are not the same."""
-    names = OAuthClient.__struct_fields__
-    return tuple(name for name in names if getattr(before, name) != getattr(after, name))
-
-
-def loses(before: OAuthClient, after: OAuthClient) -> bool:
-    """Whether tokens that it got for itself say more than it may from now on."""
-    disabled = before.status == "active" and after.status != "active"
-    return disabled or not set(before.scopes) <= set(after.scopes)
+def over_at(before: OAuthClient, after: OAuthClient, at: datetime) -> datetime | None:
+    """A client that is disabled, or may less than before, loses its access tokens, also those of people, of
+    this time and before. None where they go on.
+    """
+    disabled = before.status == "active" and after.status == "disabled"
+    return at + STILL_ISSUING if disabled or not set(before.scopes) <= set(after.scopes) else None
 
 
 def grantable(asked: Sequence[str], own: frozenset[str], tenant_id: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from functions.auth.domain import client_id
 from functions.auth.machines import machine_views as views
-from functions.auth.machines.service_account_changes import Kind
+from functions.auth.machines.holder_changes import CredentialKind
 from functions.auth.use_cases import UseCases
 from functions.auth.views import page
 from shared.http import NO_STORE, Call, Handler, Response, Route, json_response
@@ -96,7 +96,7 @@ class _Handlers:
             show=lambda key: json_response(views.key(key), 201),
         )
 
-    def expire(self, kind: Kind, parameter: str) -> Handler:
+    def expire(self, kind: CredentialKind, parameter: str) -> Handler:
         async def handler(call: Call) -> Response:
             asked = await call.json(views.Expiry)
             account = await self._do.service_account_changes.expire(
@@ -106,7 +106,7 @@ class _Handlers:
 
         return handler
 
-    def remove(self, kind: Kind, parameter: str) -> Handler:
+    def remove(self, kind: CredentialKind, parameter: str) -> Handler:
         async def handler(call: Call) -> Response:
             await self._do.service_account_changes.remove(
                 call.principal, call.actor, _account_id(call), kind, call.params[parameter]

@@ -10,7 +10,7 @@ from msgspec import Meta
 from functions.auth.domain import client_id
 from functions.auth.domain.credentials import ClientSecret, PublicKey
 from functions.auth.domain.machines import ServiceAccount, Status
-from functions.auth.machines.service_account_changes import AddedSecret
+from functions.auth.machines.holder_changes import AddedSecret
 from functions.auth.machines.service_accounts import Made
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]

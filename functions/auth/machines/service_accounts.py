@@ -1,13 +1,11 @@
 """Service accounts: machines of a tenant, made by people and machines of it, which outlive who made them."""
 
-import base64
-import os
-
 import msgspec
 
 from functions.auth import caller_in_force, records, standing
 from functions.auth.domain import credentials, machines, people, roles
 from functions.auth.domain.machines import ServiceAccount
+from functions.auth.machines.holder_changes import new_secret
 from shared import audit
 from shared.audit import Actor
 from shared.errors import NotFound
@@ -108,11 +106,6 @@ def make(
         detail={"scopes": " ".join(scopes)},
     )
     return Made(account, secret, (records.create(key, account), recorded))
-
-
-def new_secret() -> str:
-    """256 random bits, with a prefix that a scanner for leaked secrets knows."""
-    return "sk_" + base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("=")
 
 
 def not_found() -> NotFound:

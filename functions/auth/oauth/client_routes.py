@@ -2,8 +2,8 @@
 
 from functions.auth.domain import client_id
 from functions.auth.machines import machine_views
+from functions.auth.machines.holder_changes import CredentialKind
 from functions.auth.oauth import client_views
-from functions.auth.oauth.oauth_client_changes import CredentialKind
 from functions.auth.use_cases import UseCases
 from functions.auth.views import page
 from shared.http import NO_STORE, Call, Handler, Response, Route, json_response
