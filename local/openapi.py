@@ -49,7 +49,8 @@ def load(path: Path, placeholders: Mapping[str, str]) -> dict[str, Any]:
         return placeholders[match[1]]
 
     try:
-        spec = yaml.safe_load(_PLACEHOLDER.sub(filled, path.read_text(encoding="utf-8")))
+        text = _PLACEHOLDER.sub(filled, path.read_text(encoding="utf-8"))
+        spec = yaml.load(text, Loader=yaml.CSafeLoader)  # in C: a tenth of the time
     except (OSError, yaml.YAMLError) as failure:
         raise SpecError(f"{path}: {failure}") from failure
     if not isinstance(spec, dict):

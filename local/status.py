@@ -55,7 +55,8 @@ async def serve(port: int, subscribers: Mapping[str, Subscriber]) -> None:
 def read(url: str) -> Status | None:
     """Of the process that serves at `http://host:port`; None where there is no answer."""
     try:
-        response = httpx.get(url + PATH, trust_env=False, timeout=READ_SECONDS)
+        # Nothing is encrypted on this machine; to load the world's certificates takes longer than to ask.
+        response = httpx.get(url + PATH, trust_env=False, verify=False, timeout=READ_SECONDS)  # noqa: S501
         response.raise_for_status()
     except httpx.HTTPError:
         return None

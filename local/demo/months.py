@@ -42,7 +42,7 @@ class Months:
         self._screen.chapter(f"{period}: some usage, then the month is closed")
         for message in usage.messages(self._dice, events, len(events) // 10):
             await self._world.publish_usage(self._acme.tenant_id, usage.SOURCE, message)
-        await self.settled()
+        await self._world.settled()
         await self._check_usage(self._first, events)
         await self._close(self._first)
         invoice = await self._invoice(period)
@@ -72,7 +72,7 @@ class Months:
         await world.publish_raw(b'{"this is": "no event at all"')
         screen.say(f"billing is back as process {await world.restarted('billing', killed)}")
         self.broken = len(broken) + 1
-        await self.settled()
+        await self._world.settled()
         await self._check_usage(self._last, main)
         screen.check("Broken events and messages in quarantine", self.broken, await world.quarantined())
         screen.check("Dead letters", 0, await world.quarantined("dead_lettered"))
@@ -115,16 +115,16 @@ class Months:
         before = await self._world.must(200, "GET", f"/v1/invoices/{invoice_id}", self._acme.access_token)
         late = usage.make(self._dice, "later", LATE_EVENTS, self._last)
         await self._world.publish_usage(self._acme.tenant_id, usage.SOURCE, late)
-        await self.settled()
+        await self._world.settled()
         await self._check_usage(self._last, [*self._in_last, *late])
         after = await self._world.must(200, "GET", f"/v1/invoices/{invoice_id}", self._acme.access_token)
         self._screen.check("The finalized invoice has changed", "no", yes(before != after))
 
-    async def settled(self) -> None:
-        async def drained() -> bool | None:
-            return True if await self._world.is_drained() else None
-
-        await until(drained, "all deliveries to be acknowledged")
+    async def page(self, invoice_id: str) -> str:
+        """The invoice as its owner's browser shows it."""
+        headers = {"accept": "text/html"}
+        path = f"/v1/invoices/{invoice_id}"
+        return (await self._world.call("GET", path, self._acme.access_token, headers=headers)).text
 
     async def _check_usage(self, first: date, events: Sequence[Event]) -> None:
         window = {"from": first.isoformat(), "to": usage.month_after(first).isoformat()}
@@ -151,5 +151,5 @@ class Months:
             )
             return None if invoice["status"] == "finalized" else invoice
 
-        await self.settled()
+        await self._world.settled()
         return await until(look, f"the invoice of {period} to be asked for at Stripe")

@@ -16,10 +16,20 @@ class Customer(msgspec.Struct, frozen=True):
 
     tenant_id: str
     slug: str
+    owner_id: str
     access_token: str
     refresh_token: str
     client_id: str
     client_secret: str
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A person of a tenant, signed in."""
+
+    user_id: str
+    email: str
+    access_token: str
+    refresh_token: str
 
 
 class People:
@@ -49,28 +59,53 @@ class People:
 
         await until(active, f"{slug} to be provisioned")
         screen.say("The cluster answered; the tenant is active and its owner has mail.")
-        mail = await world.mail_to(owner)
-        accept = {"token": token_in(mail), "password": PASSWORD, "name": f"Owner of {name}"}
-        await world.must(201, "POST", "/v1/auth/invitations/accept", json=accept)
-        again = await world.call("POST", "/v1/auth/invitations/accept", json=accept)
+        accepted = await self._accept(owner, f"Owner of {name}")
+        again = await world.call("POST", "/v1/auth/invitations/accept", json=accepted)
         screen.check("The invitation's link works a second time", "no", yes(again.status_code == 201))
-        login = {"tenant": slug, "email": owner, "password": PASSWORD}
-        tokens = await world.must(200, "POST", "/v1/auth/login", json=login)
-        me = await world.must(200, "GET", "/v1/me", tokens["access_token"])
+        person = await self._signed_in(slug, owner)
+        me = await world.must(200, "GET", "/v1/me", person.access_token)
         screen.check("The owner is signed in to", tenant["id"], me["tenant_id"])
+        takers = await world.takers(tenant["id"], person.access_token)
+        screen.check("Functions that take the owner's access token", 3, takers)
         account = {"name": "agent", "scopes": ["usage:read"]}
-        machine = await world.must(201, "POST", "/v1/service-accounts", tokens["access_token"], json=account)
+        machine = await world.must(201, "POST", "/v1/service-accounts", person.access_token, json=account)
         token = await world.client_token(machine["client_id"], machine["client_secret"])
         me = await world.must(200, "GET", "/v1/me", token)
         screen.check("A machine signs in with its secret, for", tenant["id"], me["tenant_id"])
         return Customer(
             tenant["id"],
             slug,
-            tokens["access_token"],
-            tokens["refresh_token"],
+            person.user_id,
+            person.access_token,
+            person.refresh_token,
             machine["client_id"],
             machine["client_secret"],
         )
+
+    async def join(self, acme: Customer, name: str) -> Member:
+        """A colleague is invited, accepts and signs in."""
+        self._screen.chapter(f"{name} joins Acme")
+        email = f"{name.lower()}@{acme.slug}.example"
+        wanted = {"email": email, "role": "member"}
+        await self._world.must(201, "POST", "/v1/invitations", acme.access_token, json=wanted)
+        await self._accept(email, name)
+        person = await self._signed_in(acme.slug, email)
+        me = await self._world.must(200, "GET", "/v1/me", person.access_token)
+        self._screen.check(f"{name} may", "tenant:read usage:read", " ".join(me["scopes"]))
+        return person
+
+    async def _accept(self, email: str, name: str) -> dict[str, str]:
+        """What was sent: the token out of the mail, a password and the name."""
+        token = token_in(await self._world.mail_to(email))
+        accept = {"token": token, "password": PASSWORD, "name": name}
+        await self._world.must(201, "POST", "/v1/auth/invitations/accept", json=accept)
+        return accept
+
+    async def _signed_in(self, slug: str, email: str) -> Member:
+        login = {"tenant": slug, "email": email, "password": PASSWORD}
+        tokens = await self._world.must(200, "POST", "/v1/auth/login", json=login)
+        me = await self._world.must(200, "GET", "/v1/me", tokens["access_token"])
+        return Member(me["subject"], email, tokens["access_token"], tokens["refresh_token"])
 
     async def refresh(self, acme: Customer) -> None:
         self._screen.chapter("A refresh whose answer is lost signs nobody out")

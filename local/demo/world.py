@@ -68,6 +68,11 @@ class World:
             raise DemoFailed(f"{method} {path} gave {answer.status_code}, not {status}: {answer.text[:400]}")
         return answer.json() if answer.content else None
 
+    async def takers(self, tenant_id: str, token: str) -> int:
+        """How many functions take the access token of a person of that tenant."""
+        answers = [await self.call("GET", path, token) for path in one_of_each(tenant_id)]
+        return sum(answer.status_code == 200 for answer in answers)
+
     async def client_token(self, client_id: str, secret: str) -> str:
         form = {"grant_type": "client_credentials"}
         answer = await self.client.post("/oauth2/token", data=form, auth=(client_id, secret))
@@ -82,7 +87,9 @@ class World:
     async def close_period(self, tenant_id: str, period: str) -> None:
         await self.publish("billing.close.requested", tenant_id, {"period": period}, "//demo/schedule")
 
-    async def publish(self, name: str, tenant_id: str, data: Any, source: str) -> None:
+    async def publish(
+        self, name: str, tenant_id: str, data: Any, source: str, topic: str = BILLING_EVENTS
+    ) -> None:
         event = events.make(
             name,
             event_id=f"demo-{datetime.now(UTC).timestamp():.6f}",
@@ -91,15 +98,20 @@ class World:
             time=datetime.now(UTC),
             data=data,
         )
-        await self._bus.publish(BILLING_EVENTS, [events.to_message(event)])
+        await self._bus.publish(topic, [events.to_message(event)])
 
     async def publish_raw(self, data: bytes) -> None:
         await self._bus.publish(BILLING_EVENTS, [Message(data)])
 
-    async def is_drained(self) -> bool:
-        """Whether every delivery is acknowledged."""
+    async def settled(self) -> None:
+        """Returns when every delivery is acknowledged."""
         others = self.ready["others"]
-        return await asyncio.to_thread(status.are_drained, [others[name]["url"] for name in CONSUMERS])
+        consumers = [others[name]["url"] for name in CONSUMERS]
+
+        async def drained() -> bool | None:
+            return await asyncio.to_thread(status.are_drained, consumers) or None
+
+        await until(drained, "all deliveries to be acknowledged")
 
     async def quarantined(self, reason: str = "") -> int:
         """Messages and events that were set aside as hopeless, for any reason or for one."""
@@ -139,16 +151,23 @@ class World:
         return await until(look, f"a mail to {address} in {self.layout.mailbox}")
 
 
-async def until(look: Callable[[], Awaitable[T | None]], what: str, seconds: float = SETTLE_SECONDS) -> T:
-    """Looks again every 50 ms until there is something. Raises `DemoFailed`."""
+async def until(
+    look: Callable[[], Awaitable[T | None]], what: str, seconds: float = SETTLE_SECONDS, pause: float = 0.05
+) -> T:
+    """Looks again after each `pause` (seconds) until there is something. Raises `DemoFailed`."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while loop.time() < end:
         found = await look()
         if found is not None:
             return found
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(pause)
     raise DemoFailed(f"waited {seconds:.0f} s in vain for {what}")
+
+
+def one_of_each(tenant_id: str) -> tuple[str, str, str]:
+    """Paths of auth, billing and tenants that every person of the tenant may read."""
+    return "/v1/me", "/v1/usage", f"/v1/tenants/{tenant_id}"
 
 
 def token_in(mail: str) -> str:
@@ -168,7 +187,16 @@ async def running(data_dir: Path) -> AsyncIterator[World]:
         with output.open("wb") as out:
             runner = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "local.run", "--port", "0", "--fresh", "--no-logs"),
-                *("--tick-seconds", "0", "--data-dir", str(data_dir), "--ready-file", str(ready_file)),
+                *(
+                    "--tick-seconds",
+                    "0",
+                    "--cluster-delay-seconds",
+                    "0",
+                    "--data-dir",
+                    str(data_dir),
+                    "--ready-file",
+                    str(ready_file),
+                ),
                 stdout=out,
                 stderr=out,
                 start_new_session=True,
