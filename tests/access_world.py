@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx
 import msgspec
-from starlette.requests import Request
 
 from functions.auth import records as auth_records
 from functions.auth.domain import client_id as client_ids
@@ -330,10 +329,7 @@ class AccessWorld:
             access_log=lambda line: None,
         )
 
-        async def serve(scope: Any, receive: Any, send: Any) -> None:
-            await (await app(Request(scope, receive)))(scope, receive, send)
-
-        return httpx.AsyncClient(transport=httpx.ASGITransport(serve), base_url=ISSUER)
+        return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=ISSUER)
 
 
 def _letters(number: int) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
 
 from shared.errors import Unauthenticated
 from shared.http import Route
@@ -94,13 +93,12 @@ async def serve(app: App, method: str, target: str | bytes, headers: Headers, *c
         "headers": [(_bytes(name).lower(), _bytes(value)) for name, value in headers],
         "client": ("192.0.2.9", 4711),
     }
-    reply = await app(Request(scope, _receiver(chunks)))
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await reply(scope, _receiver(()), send)
+    await app(scope, _receiver(chunks), send)
     names = [name for name, _ in sent[0]["headers"]]
     assert len(names) == len(set(names)), "a header was sent twice"
     received = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
@@ -126,7 +124,7 @@ def _receiver(chunks: Sequence[Chunk]) -> Callable[[], Awaitable[Any]]:
     left = list(chunks) or [b""]
 
     async def receive() -> Any:
-        chunk = left.pop(0)
+        chunk = left.pop(0) if left else GONE
         if isinstance(chunk, asyncio.Event):
             await chunk.wait()
             chunk = b""

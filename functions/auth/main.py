@@ -15,6 +15,7 @@ from shared import entry, logs, outbox, quarantine, revocations
 from shared.bus import Bus
 from shared.config import load
 from shared.entry import Entry
+from shared.http import server
 from shared.http.app import App
 from shared.ids import utc_now
 from shared.metrics import Metrics
@@ -83,6 +84,7 @@ def _passwords() -> Passwords:
 
 
 ENTRY = Entry(_build)
+server.configure()
 logs.configure(CONFIG.firestore_project, CONFIG.service, CONFIG.version)
 
 

@@ -23,6 +23,7 @@ from functions.billing.webhooks import Webhooks
 from shared import entry, logs, outbox, quarantine, revocations
 from shared.config import load
 from shared.entry import Entry
+from shared.http import server
 from shared.http.app import App
 from shared.ids import utc_now
 from shared.metrics import Metrics
@@ -74,6 +75,7 @@ def _stripe_secrets(metrics: Metrics) -> StripeSecrets | None:
 
 
 ENTRY = Entry(_build)
+server.configure()
 logs.configure(CONFIG.firestore_project, CONFIG.service, CONFIG.version)
 
 

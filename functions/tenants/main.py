@@ -13,6 +13,7 @@ from functions.tenants.quarantine import Shelf
 from shared import entry, logs, outbox, quarantine, revocations
 from shared.config import load
 from shared.entry import Entry
+from shared.http import server
 from shared.http.app import App
 from shared.http.idempotency import Idempotency
 from shared.ids import utc_now
@@ -46,6 +47,7 @@ async def _build() -> App:
 
 
 ENTRY = Entry(_build)
+server.configure()
 logs.configure(CONFIG.firestore_project, CONFIG.service, CONFIG.version)
 
 

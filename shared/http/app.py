@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
 
 from shared.errors import (
     Error,
@@ -59,8 +59,8 @@ class _Crash(Error):
 
 class App:
     """One function's doors: its routes where it serves HTTP, `POST /` where it has an event door, and
-    always `GET /health` and, for operators, `GET /metrics`. Called with a request, it answers; it raises
-    nothing but cancellation.
+    always `GET /health` and, for operators, `GET /metrics`. An ASGI application for HTTP; whatever fails
+    while an answer is made becomes an answer.
     """
 
     def __init__(
@@ -91,12 +91,11 @@ class App:
             doors.append(_delivery(event_door))
         self._router = Router([*doors, *(routes if serves_http else ())])
 
-    async def __call__(self, request: Request) -> Reply:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
-        scope = request.scope
         headers, refusal = request_headers.read(scope["headers"], self._limits)
         context = self._log.begin(headers)
-        call = HttpCall(scope, request.receive, headers, context.request_id, self._limits, self._slots)
+        call = HttpCall(scope, receive, headers, context.request_id, self._limits, self._slots)
         found = self._router.find(scope["raw_path"])
         self._in_flight += 1
         try:
@@ -107,7 +106,7 @@ class App:
         lingers = self._limits if close and call.is_unfinished else None
         reply = Reply(response, call.request_id, head=call.method == "HEAD", close=close, lingers=lingers)
         self._log.end(call, found, response.status, started, context)
-        return reply
+        await reply(scope, receive, send)
 
     def readings(self) -> Iterator[Reading]:
         """What `Metrics` shows beside its own."""

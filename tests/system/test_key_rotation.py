@@ -17,7 +17,6 @@ import jwt
 import msgspec
 import pytest
 import uvicorn
-from starlette.requests import Request
 from starlette.responses import Response
 
 from functions.auth.keyring.jwks_copy import NAME
@@ -71,11 +70,10 @@ class Server:
         self._edge: tuple[datetime, bytes] | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        answer = self._jwks if scope["path"] == f"/{NAME}" else self._app
-        reply = await answer(Request(scope, receive))
-        await reply(scope, receive, send)
+        answer = await self._jwks() if scope["path"] == f"/{NAME}" else self._app
+        await answer(scope, receive, send)
 
-    async def _jwks(self, request: Request) -> Response:
+    async def _jwks(self) -> Response:
         """The public object as the gateway gets it: up to five minutes old, from a cache on the way."""
         now = self._suite.clock()
         if self._edge is None or now >= self._edge[0] + GATEWAY_CACHE:

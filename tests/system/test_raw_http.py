@@ -23,7 +23,7 @@ from starlette.responses import Response as Answer
 
 from shared import logs
 from shared.entry import Entry
-from shared.http import PUBLIC, Call, Response, Route, json_response
+from shared.http import PUBLIC, Call, Response, Route, json_response, server
 from shared.http.app import App
 from shared.http.limits import Limits
 from shared.ids import utc_now
@@ -53,6 +53,7 @@ async def build() -> App:
 
 
 entry = Entry(build)
+server.configure()
 
 
 @functions_framework.aio.http
@@ -240,6 +241,19 @@ def test_headers_are_checked_by_us_where_the_server_does_not(
 def test_a_long_address_is_refused(server: Server, length: int, expected: int) -> None:
     """H12: by us, and past 64 kB by the server's parser."""
     assert status(server.request(f"GET /{'a' * length} HTTP/1.1")) == expected
+
+
+def test_once_built_the_app_is_asked_without_a_detour(server: Server) -> None:
+    """These two the framework answers itself, and not as we do."""
+    for path in ("/robots.txt", "/favicon.ico"):
+        assert code(server.request(f"GET {path} HTTP/1.1")) == "not_found"
+
+
+def test_an_answer_comes_in_one_packet(server: Server) -> None:
+    with server.connect() as connection:
+        connection.sendall(GET + b"\r\n")
+        connection.settimeout(5)
+        assert connection.recv(65_536).endswith(b'"length":0}')
 
 
 def test_head_has_headers_and_no_body(server: Server) -> None:

@@ -3,12 +3,17 @@
 import asyncio
 from pathlib import Path
 
+import httpx
 import pytest
+from starlette.applications import Starlette
 from starlette.requests import Request
+from starlette.responses import Response as Answer
+from starlette.routing import Route
 
 from shared import config as settings
+from shared import http
 from shared.entry import Entry, make_app, open_secrets
-from shared.http import PUBLIC, Call, Response, Route, json_response
+from shared.http import PUBLIC, Call, Response, json_response
 from shared.http.app import App
 from shared.metrics import Metrics
 from tests.documents import Documents
@@ -26,46 +31,58 @@ class Builder:
     def __init__(self) -> None:
         self.times = 0
         self.failure: Exception | None = None
+        self.begun = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
 
     async def __call__(self) -> App:
         self.times += 1
+        self.begun.set()
         await self.gate.wait()
         if self.failure is not None:
             raise self.failure
         config = settings.load(GOOD | {"DOORS": "http"}, "auth")
-        routes = [Route("GET", "/x", _fine, PUBLIC)]
+        routes = [http.Route("GET", "/x", _fine, PUBLIC)]
         return make_app(config, Documents(), Time(), routes, None, Metrics("auth", "r-1"))
 
 
-def _request() -> Request:
-    async def receive() -> dict[str, object]:
-        return {"type": "http.request", "body": b""}
+def _framework(entry: Entry) -> Starlette:
+    """With a route that takes every request to the function, as the framework has it."""
 
-    scope: dict[str, object] = {
-        "type": "http",
-        "method": "GET",
-        "path": "/x",
-        "raw_path": b"/x",
-        "query_string": b"",
-        "headers": [],
-        "client": None,
-    }
-    return Request(scope, receive)
+    async def function(request: Request) -> Answer:
+        return await entry(request)
+
+    return Starlette(routes=[Route("/{path:path}", function)])
+
+
+async def _ask(framework: Starlette) -> httpx.Response:
+    transport = httpx.ASGITransport(framework)
+    async with httpx.AsyncClient(transport=transport, base_url="http://function.test") as client:
+        return await client.get("/x")
 
 
 def test_fifty_first_requests_build_one_app(capfd: pytest.CaptureFixture[str]) -> None:
     async def story() -> None:
         builder = Builder()
-        entry = Entry(builder)
+        framework = _framework(Entry(builder))
         assert builder.times == 0
-        answers = await asyncio.gather(*(entry(_request()) for _ in range(50)))
+        answers = await asyncio.gather(*(_ask(framework) for _ in range(50)))
         assert {answer.status_code for answer in answers} == {200}
         assert builder.times == 1
 
     asyncio.run(story())
     assert len(capfd.readouterr().out.splitlines()) == 50
+
+
+def test_once_it_is_built_the_app_is_asked_without_a_detour() -> None:
+    async def story() -> None:
+        entry = Entry(Builder())
+        framework = _framework(entry)
+        assert (await _ask(framework)).status_code == 200
+        framework.routes.clear()
+        assert (await _ask(framework)).status_code == 200
+
+    asyncio.run(story())
 
 
 def test_a_failed_start_is_503_for_those_who_waited_and_tried_again_by_the_next(
@@ -76,13 +93,13 @@ def test_a_failed_start_is_503_for_those_who_waited_and_tried_again_by_the_next(
     async def story() -> None:
         builder = Builder()
         builder.failure = OSError("no disk")
-        entry = Entry(builder)
-        answers = await asyncio.gather(*(entry(_request()) for _ in range(50)))
+        framework = _framework(Entry(builder))
+        answers = await asyncio.gather(*(_ask(framework) for _ in range(50)))
         assert {answer.status_code for answer in answers} == {503}
         assert {answer.headers["retry-after"] for answer in answers} == {"5"}
         assert builder.times == 1
         builder.failure = None
-        assert (await entry(_request())).status_code == 200
+        assert (await _ask(framework)).status_code == 200
         assert builder.times == 2
 
     asyncio.run(story())
@@ -93,9 +110,9 @@ def test_a_first_caller_who_goes_away_stops_nothing() -> None:
     async def story() -> None:
         builder = Builder()
         builder.gate.clear()
-        entry = Entry(builder)
-        first, second = (asyncio.ensure_future(entry(_request())) for _ in range(2))
-        await asyncio.sleep(0)
+        framework = _framework(Entry(builder))
+        first, second = (asyncio.ensure_future(_ask(framework)) for _ in range(2))
+        await builder.begun.wait()
         first.cancel()
         await asyncio.sleep(0)
         builder.gate.set()

@@ -9,7 +9,6 @@ from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import httpx
 import msgspec
-from starlette.requests import Request
 
 from functions.auth import records
 from functions.auth.domain import credentials
@@ -73,13 +72,9 @@ class Browser:
             version="test",
             access_log=self.logged.append,
         )
-        transport = httpx.ASGITransport(self._serve)
+        transport = httpx.ASGITransport(self._app)
         self.client = httpx.AsyncClient(transport=transport, base_url=ISSUER)
         self.answer = httpx.Response(200)
-
-    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
-        reply = await self._app(Request(scope, receive))
-        await reply(scope, receive, send)
 
     async def get(self, path: str, **query: str) -> httpx.Response:
         self.answer = await self.client.get(path, params=query or None)

@@ -3,7 +3,6 @@
 from typing import Any
 
 import httpx
-from starlette.requests import Request
 
 from shared.audit import Actor
 from shared.http.app import App
@@ -42,12 +41,9 @@ class MachineDoor:
         """Header names with `_` for `-`."""
         given = self._headers | {"X-Forwarded-For": address}
         given |= {name.replace("_", "-"): value for name, value in headers.items()}
-        transport = httpx.ASGITransport(self._serve)
+        transport = httpx.ASGITransport(self._app)
         async with httpx.AsyncClient(transport=transport, base_url="https://api.example.test") as client:
             return await client.request(method, path, headers=given, json=body, data=form)
-
-    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
-        await (await self._app(Request(scope, receive)))(scope, receive, send)
 
 
 async def admin(suite: Suite, *scopes: str, tenant_id: str = ACME) -> MachineDoor:

@@ -1,11 +1,9 @@
 """Auth through its HTTP door."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import httpx
 import pytest
-from starlette.requests import Request
 
 from functions.auth.domain.people import User
 from shared.http.app import App
@@ -32,12 +30,8 @@ class Door:
             access_log=self.logged.append,
         )
         self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(self._serve), base_url="https://api.example.test"
+            transport=httpx.ASGITransport(self._app), base_url="https://api.example.test"
         )
-
-    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
-        reply = await self._app(Request(scope, receive))
-        await reply(scope, receive, send)
 
     async def bearer(self, **login: str) -> dict[str, str]:
         answer = await self.client.post("/v1/auth/login", json=LOGIN | login)

@@ -6,7 +6,6 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.requests import Request
 
 from functions.auth.domain.one_time_link import OneTimeLink
 from shared.http.app import App
@@ -44,12 +43,9 @@ class Client:
         return found
 
     async def _ask(self, method: str, path: str, headers: dict[str, str], **more: Any) -> httpx.Response:
-        transport = httpx.ASGITransport(self._serve)
+        transport = httpx.ASGITransport(self._app)
         async with httpx.AsyncClient(transport=transport, base_url="https://api.example.test") as client:
             return await client.request(method, path, headers=self._headers | headers, **more)
-
-    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
-        await (await self._app(Request(scope, receive)))(scope, receive, send)
 
 
 @pytest.fixture

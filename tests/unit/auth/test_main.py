@@ -6,11 +6,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import httpx
 import pytest
-from starlette.requests import Request
+from starlette.applications import Starlette
+from starlette.routing import Route
 
 from functions.auth.machines.operators import Operators
 from shared.ids import utc_now
@@ -44,11 +44,8 @@ def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType
 
 
 def client(main: ModuleType) -> httpx.AsyncClient:
-    async def serve(scope: Any, receive: Any, send: Any) -> None:
-        reply = await main.auth_handler(Request(scope, receive))
-        await reply(scope, receive, send)
-
-    return httpx.AsyncClient(transport=httpx.ASGITransport(serve), base_url="http://127.0.0.1:8080")
+    framework = Starlette(routes=[Route("/{path:path}", main.auth_handler, methods=["GET", "POST"])])
+    return httpx.AsyncClient(transport=httpx.ASGITransport(framework), base_url="http://127.0.0.1:8080")
 
 
 async def test_the_function_makes_its_keys_signs_an_operator_in_and_knows_it_again(

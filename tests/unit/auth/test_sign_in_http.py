@@ -6,7 +6,6 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from starlette.requests import Request
 
 from functions.auth import records, routes
 from functions.auth.domain import guessing
@@ -46,11 +45,7 @@ async def client(suite: Suite, cheap: CheapSignIn) -> AsyncIterator[httpx.AsyncC
         access_log=lambda access: None,
     )
 
-    async def serve(scope: Any, receive: Any, send: Any) -> None:
-        reply = await app(Request(scope, receive))
-        await reply(scope, receive, send)
-
-    transport = httpx.ASGITransport(serve)
+    transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="https://api.example.test") as client:
         yield client
 

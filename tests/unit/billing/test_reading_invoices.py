@@ -118,7 +118,7 @@ async def test_the_page_may_load_nothing_but_its_own_style(world: World) -> None
     policy = response.headers["Content-Security-Policy"]
     assert policy.startswith(f"default-src 'none'; style-src 'sha256-{digest}';")
     assert response.content_type == "text/html; charset=utf-8"
-    sent = [name for name, _ in Reply(response, "req_1", head=False, close=False).raw_headers]
+    sent = [name for name, _ in Reply(response, "req_1", head=False, close=False).headers]
     assert len(sent) == len(set(sent)), "a header of the page comes twice"
     assert not re.search(r"style=|src=|href=|<script|<link|javascript:", text)
 

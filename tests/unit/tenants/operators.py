@@ -3,7 +3,6 @@
 from typing import Any
 
 import httpx
-from starlette.requests import Request
 
 from shared.bus import Message
 from shared.envelope import event_of
@@ -35,10 +34,7 @@ class Operator:
             access_log=lambda line: None,
         )
 
-        async def serve(scope: Any, receive: Any, send: Any) -> None:
-            await (await app(Request(scope, receive)))(scope, receive, send)
-
-        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(serve), base_url=ISSUER)
+        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=ISSUER)
 
     async def ask(self, method: str, path: str, scope: str = SCOPES, **more: Any) -> httpx.Response:
         token = self._key.token(tid="platform", sub="sa_ops", scope=scope)

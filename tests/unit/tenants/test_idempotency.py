@@ -7,7 +7,6 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from starlette.requests import Request
 
 from functions.tenants import routes
 from functions.tenants.domain import contract
@@ -55,12 +54,9 @@ class Operators:
         headers = {"Authorization": f"Bearer {token}"}
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
-        transport = httpx.ASGITransport(self._serve)
+        transport = httpx.ASGITransport(self._app)
         async with httpx.AsyncClient(transport=transport, base_url=ISSUER) as client:
             return await client.post(path, json=BODY | changes, headers=headers)
-
-    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
-        await (await self._app(Request(scope, receive)))(scope, receive, send)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from starlette.requests import Request
 
 from shared import keyring
 from shared.http.app import App
@@ -34,16 +33,13 @@ class Door:
             version="test",
             access_log=lambda line: None,
         )
-        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self._serve), base_url=ISSUER)
+        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(self._app), base_url=ISSUER)
 
     async def ask(
         self, method: str, path: str, *, tid: str = "platform", scope: str = ALL, **more: Any
     ) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self._key.token(tid=tid, scope=scope)}"}
         return await self.client.request(method, path, headers=headers | more.pop("headers", {}), **more)
-
-    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
-        await (await self._app(Request(scope, receive)))(scope, receive, send)
 
 
 @pytest.fixture

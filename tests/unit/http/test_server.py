@@ -1,0 +1,92 @@
+"""What is set on the server below the framework."""
+
+import asyncio
+from typing import Any
+
+from shared.http.server import OnePacket
+
+
+class Connection(asyncio.Transport):
+    """Keeps what it is told, in order."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("192.0.2.1", 4711)})
+        self.told: list[Any] = []
+        self.gone = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.told.append(bytes(data))
+
+    def close(self) -> None:
+        self.told.append("close")
+        self.gone = True
+
+    def is_closing(self) -> bool:
+        return self.gone
+
+    def pause_reading(self) -> None:
+        self.told.append("pause")
+
+    def resume_reading(self) -> None:
+        self.told.append("resume")
+
+
+async def _turn() -> None:
+    await asyncio.sleep(0)
+
+
+def test_what_is_written_in_one_turn_leaves_together() -> None:
+    async def story() -> None:
+        connection = Connection()
+        held = OnePacket(connection, asyncio.get_running_loop())
+        held.write(b"head, ")
+        held.write(bytearray(b"body"))
+        assert connection.told == []
+        await _turn()
+        held.write(b"next")
+        await _turn()
+        await _turn()
+        assert connection.told == [b"head, body", b"next"]
+
+    asyncio.run(story())
+
+
+def test_what_was_written_leaves_before_the_end() -> None:
+    async def story() -> None:
+        connection = Connection()
+        held = OnePacket(connection, asyncio.get_running_loop())
+        held.write(b"last words")
+        held.close()
+        await _turn()
+        assert connection.told == [b"last words", "close"]
+        assert held.is_closing()
+
+    asyncio.run(story())
+
+
+def test_nothing_is_written_to_who_has_gone() -> None:
+    """uvloop raises then, in a callback that nobody watches."""
+
+    async def story() -> None:
+        connection = Connection()
+        held = OnePacket(connection, asyncio.get_running_loop())
+        held.write(b"too late")
+        connection.gone = True
+        await _turn()
+        held.close()
+        assert connection.told == ["close"]
+
+    asyncio.run(story())
+
+
+def test_the_rest_is_the_connections_own() -> None:
+    async def story() -> None:
+        connection = Connection()
+        held = OnePacket(connection, asyncio.get_running_loop())
+        held.pause_reading()
+        held.resume_reading()
+        assert connection.told == ["pause", "resume"]
+        assert held.get_extra_info("peername") == ("192.0.2.1", 4711)
+        assert held.get_extra_info("sslcontext", "none") == "none"
+
+    asyncio.run(story())
