@@ -34,9 +34,12 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m deploy.api_spec", description=(__doc__ or "").partition("\n")[0]
     )
-    for name in ("project", "region", "environment", "public-url"):
-        parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--out", type=Path, default=Path("build/api.yaml"))
+    for name in ("project", "region", "environment"):
+        parser.add_argument(f"--{name}", required=True, help="as it is deployed")
+    parser.add_argument(
+        "--public-url", required=True, help="issuer and audience of tokens: https:// and a host"
+    )
+    parser.add_argument("--out", type=Path, default=Path("build/api.yaml"), help="default: %(default)s")
     options = parser.parse_args(arguments)
     values = {
         "project_id": options.project,

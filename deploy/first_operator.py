@@ -55,8 +55,8 @@ def main(arguments: Sequence[str], open_store: OpenStore = firestore) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m deploy.first_operator", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("--project", required=True)
-    parser.add_argument("--environment", default="production")
+    parser.add_argument("--project", required=True, help="of Google Cloud, whose database it is written to")
+    parser.add_argument("--environment", default="production", help="default: %(default)s")
     parser.add_argument("--another", metavar="NAME", help="one more, once there is a first")
     options = parser.parse_args(arguments)
     # What the store logs is the error that is printed below; without a handler it would be there twice.

@@ -8,6 +8,7 @@ the clock makes a hot range: in each collection the map that holds everything is
 its body are taken back in. The field after whose time a document goes has its policy here as well.
 """
 
+import argparse
 import ast
 import json
 import sys
@@ -113,6 +114,9 @@ def text() -> str:
 
 
 def main() -> int:
+    argparse.ArgumentParser(
+        prog="python -m deploy.indexes", description=(__doc__ or "").partition("\n")[0]
+    ).parse_args()
     TARGET.write_text(text(), encoding="utf-8")
     print(f"wrote {TARGET.relative_to(ROOT)}")
     return 0

@@ -127,9 +127,11 @@ def _alone(out: Path) -> Iterator[None]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="deploy.stage", description=__doc__.partition("\n")[0])
-    parser.add_argument("functions", nargs="*", metavar="function", help=", ".join(ENTRY_POINTS))
-    parser.add_argument("--out", type=Path, default=ROOT / "build")
+    parser = argparse.ArgumentParser(prog="python -m deploy.stage", description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "functions", nargs="*", metavar="function", help=f"of {', '.join(ENTRY_POINTS)}; default: all"
+    )
+    parser.add_argument("--out", type=Path, default=ROOT / "build", help="the folder to fill: build")
     parser.add_argument(
         "--compile", action="store_true", help="bytecode too, as the platform's build makes it"
     )

@@ -20,12 +20,14 @@ from local.demo.world import DemoFailed, NotStarted, running
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m local.demo",
-        description="Runs the whole suite on free ports and tells a customer's life, checking every figure.",
+        description="Runs the whole suite on free ports and tells a customer's life, checking every figure; "
+        "exit code 0 when all of them hold. The environment variable BACKEND says on what, see local.run.",
     )
     parser.add_argument(
-        "--data-dir", type=Path, default=Path(".local-demo"), help="emptied first (%(default)s)"
+        "--data-dir", type=Path, default=Path(".local-demo"), help="emptied first; default: %(default)s"
     )
-    parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="repeats a run's dice")  # noqa: S311
+    seed = random.randrange(10**6)  # noqa: S311 - dice
+    parser.add_argument("--seed", type=int, default=seed, help="of the dice: a run's own repeats it")
     options = parser.parse_args()
     try:
         return asyncio.run(_run(options.data_dir, options.seed))
