@@ -38,7 +38,7 @@ def installed() -> None:
 
 
 class Tab:
-    """One page. Scripts of pages do not run in it; what it complains of is kept in `complaints`."""
+    """One page. Scripts of pages run in it once they may; what it complains of is kept in `complaints`."""
 
     def __init__(self, to_browser: int, from_browser: int) -> None:
         self._to = to_browser
@@ -52,10 +52,17 @@ class Tab:
         self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "DOM", "Log", "Audits", "Network"):
             self._ask(f"{domain}.enable")
-        self._ask("Emulation.setScriptExecutionDisabled", value=True)
+        self.let_scripts_run(False)
+
+    def let_scripts_run(self, let: bool) -> None:
+        """Those of the pages that are opened next."""
+        self._ask("Emulation.setScriptExecutionDisabled", value=not let)
 
     def open(self, url: str) -> None:
-        self._loading("Page.navigate", url=url)
+        """Nothing is loaded where only what comes after `#` is another."""
+        self._loaded = False
+        if "loaderId" in self._ask("Page.navigate", url=url):
+            self._wait_loaded()
 
     def type(self, selector: str, text: str) -> None:
         """Replaces what is in a field."""
@@ -115,6 +122,9 @@ class Tab:
         """Does what makes another page load, and waits until it has."""
         self._loaded = False
         self._ask(method, **parameters)
+        self._wait_loaded()
+
+    def _wait_loaded(self) -> None:
         deadline = time.monotonic() + SECONDS
         while not self._loaded:
             self._take(self._next(deadline))

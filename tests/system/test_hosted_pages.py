@@ -1,4 +1,4 @@
-"""The hosted pages in a real browser: signing in for an application, and connecting a device."""
+"""The hosted pages in a real browser: signing in, connecting a device, and following the links of mails."""
 
 import base64
 import hashlib
@@ -16,7 +16,7 @@ import pytest
 from tests import chromium, customers
 from tests.chromium import Tab
 from tests.customers import PASSWORD, Customer
-from tests.suite import Suite
+from tests.suite import Suite, until
 
 VERIFIER = "a-verifier-of-at-least-forty-three-characters"
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
@@ -175,3 +175,74 @@ def sign_out(suite: Suite, tab: Tab, application: Application, client_id: str) -
     assert "Signed out" in tab.html
     tab.open(authorize_url(suite, client_id, application.redirect_uri, prompt="none"))
     assert application.answers[-1]["error"] == "login_required"
+
+
+NEW_PASSWORD = "staple battery horse incorrect"
+
+
+@pytest.mark.parametrize("suite", ["embedded"], indirect=True)
+def test_a_person_goes_by_the_links_of_mails(suite: Suite, tab: Tab, application: Application) -> None:
+    customer = customers.take_on(suite)
+    client_id = registered(suite, customer)
+    email = f"ada@{customer.slug}.example"
+    accept_an_invitation(suite, tab, customer, email)
+    sign_in_for_the_application(suite, tab, application, client_id, email)
+    choose_a_new_password_without_scripts(suite, tab, customer, email)
+    tab.open(authorize_url(suite, client_id, application.redirect_uri, prompt="none"))
+    assert application.answers[-1]["error"] == "login_required", "a new password ends the browser's session"
+    tab.open(authorize_url(suite, client_id, application.redirect_uri, login_hint=email))
+    tab.type("#password", NEW_PASSWORD)
+    tab.press_enter()
+    assert application.answers[-1].keys() == {"code", "iss", "state"}
+    assert tab.complaints == []
+
+
+def accept_an_invitation(suite: Suite, tab: Tab, customer: Customer, email: str) -> None:
+    bearer = {"authorization": f"Bearer {customer.access_token}"}
+    invited = {"email": email, "role": "member"}
+    assert httpx.post(f"{suite.gateway}/v1/invitations", json=invited, headers=bearer).status_code == 201
+    link = link_to(suite, email, "invitation")
+    tab.let_scripts_run(True)
+    page = f"{suite.gateway}/invitation"
+    for address in (f"{page}#token=another", link):
+        tab.open(address)
+        until(lambda: tab.url == page, "the code to be gone from the address", 5)
+    tab.type("#name", "Ada")
+    tab.type("#password", PASSWORD)
+    tab.type("#password_again", NEW_PASSWORD)
+    tab.press_enter()
+    assert "not the same" in tab.html
+    assert f'value="{link.partition("#token=")[2]}"' in tab.html
+    assert tab.focused("#password")
+    picture(tab, "invitation-refused")
+    tab.type("#password", PASSWORD)
+    tab.type("#password_again", PASSWORD)
+    tab.click("button")
+    assert f"sign in as {email}" in tab.html
+    tab.let_scripts_run(False)
+
+
+def choose_a_new_password_without_scripts(suite: Suite, tab: Tab, customer: Customer, email: str) -> None:
+    asked = {"tenant": customer.slug, "email": email}
+    assert httpx.post(f"{suite.gateway}/v1/auth/password/forgot", json=asked).status_code == 202
+    link = link_to(suite, email, "reset-password")
+    tab.open(link)
+    tab.type("#token", link.partition("#token=")[2])
+    tab.type("#password", NEW_PASSWORD)
+    tab.type("#password_again", NEW_PASSWORD)
+    picture(tab, "reset-password")
+    tab.click("button")
+    assert "Your new password is set" in tab.html
+
+
+def link_to(suite: Suite, email: str, page: str) -> str:
+    """The one in the mail to somebody, once it is there."""
+    prefix = f"{suite.gateway}/{page}#token="
+
+    def found() -> list[str]:
+        words = (word for mail in customers.mails_to(suite, email) for word in mail.split())
+        return [word for word in words if word.startswith(prefix)]
+
+    until(lambda: bool(found()), f"a mail to {email}", 30)
+    (link,) = found()
+    return link

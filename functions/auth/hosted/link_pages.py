@@ -21,6 +21,8 @@ SCRIPT = """
 """Takes the code out of the address into the form. It comes after `#`, so no server and no log has it."""
 
 _UNSEEN = 'type="password" autocomplete="new-password" maxlength="1024"'
+_WHOSE = '<input id="username" type="text" autocomplete="username" hidden>'
+"""Nobody fills it in, and it is not sent: without it password managers take the code for the user's name."""
 
 
 class LinkForm(msgspec.Struct, frozen=True):
@@ -57,7 +59,7 @@ def email_verification(form: LinkForm) -> str:
 
 def _passwords(form: LinkForm, label: str, hint: str) -> str:
     first = markup.field("password", label, _UNSEEN + _focus(form, "password"), hint)
-    return first + markup.field("password_again", "The same again", _UNSEEN + _focus(form, "password_again"))
+    return _WHOSE + first + markup.field("password_again", "The same again", _UNSEEN)
 
 
 def _page(action: str, title: str, lead: str, form: LinkForm, fields: str, label: str) -> str:

@@ -90,7 +90,7 @@ class Browser:
     def form(self) -> dict[str, str]:
         """The fields of the form that is shown, as they are."""
         inputs = [dict(_ATTRIBUTE.findall(found)) for found in _INPUT.findall(self.answer.text)]
-        return {each["name"]: unescape(each.get("value", "")) for each in inputs}
+        return {each["name"]: unescape(each.get("value", "")) for each in inputs if "name" in each}
 
     async def authorize(self, client_id: str, /, **changes: str | None) -> httpx.Response:
         return await self.get("/oauth2/authorize", **request(client_id, **changes))

@@ -233,11 +233,9 @@ async def test_an_outage_is_a_page_that_says_when_to_try_again(browser: Browser)
     suite = browser.suite
     token = await suite.invite(BOB)
     await opened(browser, "/invitation")
-    waiting = [asyncio.ensure_future(suite.passwords.hash(PASSWORD)) for _ in range(102)]
-    await asyncio.sleep(0)
+    places, suite.passwords._places = suite.passwords._places, 0
     page = await browser.send(token=token, **ACCEPT)
-    for one in waiting:
-        one.cancel()
+    suite.passwords._places = places
     assert (page.status_code, page.headers["retry-after"]) == (503, "1")
     assert "Too many sign-ins at once" in page.text
     suite.store.down = True
