@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from functions.auth.domain import people
-from functions.auth.domain.people import Invitation, InvitationStatus, User
+from functions.auth.domain.people import Invitation, InvitationStatus, Name, User
 from functions.auth.domain.roles import Role
 from functions.auth.factors.second_factors import Challenge
 from functions.auth.sign_in.sign_in import SignedIn
@@ -20,7 +20,6 @@ V = TypeVar("V")
 
 Slug = Annotated[str, Meta(min_length=1, max_length=64)]
 Email = Annotated[str, Meta(min_length=3, max_length=254)]
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
 RoleName = Annotated[str, Meta(pattern=r"\A[a-z_]{1,32}\Z")]
 Password = Annotated[str, Meta(min_length=1, max_length=1024)]
 

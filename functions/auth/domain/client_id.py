@@ -1,4 +1,4 @@
-"""Client ids: the first-party app, and service accounts, whose id carries their tenant."""
+"""Client ids: that of the first-party app, and those of tenants' machines and applications."""
 
 import re
 
@@ -8,11 +8,12 @@ APP = "energent-app"
 _CLIENT_ID = re.compile(r"([A-Za-z0-9_-]{1,64})\.([A-Za-z0-9_-]{1,64})")
 
 
-def of(tenant_id: str, account_id: str) -> str:
-    return f"{tenant_id}.{account_id}"
+def of(tenant_id: str, own_id: str) -> str:
+    """Of an OAuth client, a service account or an API key."""
+    return f"{tenant_id}.{own_id}"
 
 
 def parse(text: str) -> tuple[str, str] | None:
-    """Tenant id and service account id; None for what cannot be a client id."""
+    """Tenant id and own id; None for what cannot be a client id."""
     match = _CLIENT_ID.fullmatch(text)
     return None if match is None else (match[1], match[2])

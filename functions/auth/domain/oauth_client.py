@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from functions.auth.domain import client_id as client_ids
 from functions.auth.domain import roles
 from functions.auth.domain.credentials import ClientSecret, PublicKey
-from functions.auth.domain.machines import STILL_ISSUING
+from functions.auth.domain.machines import STILL_ISSUING, Status
 from shared.errors import Conflict, Forbidden, Invalid, OAuthError, invalid
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
@@ -53,7 +54,12 @@ class OAuthClient(msgspec.Struct, frozen=True):
     keys: tuple[PublicKey, ...]
     created_by: str
     created_at: datetime
-    status: Literal["active", "disabled"] = "active"
+    status: Status = "active"
+
+    @property
+    def client_id(self) -> str:
+        """What the client calls itself."""
+        return client_ids.of(self.tenant_id, self.id)
 
 
 def redirects_to(client: OAuthClient, uri: str) -> bool:

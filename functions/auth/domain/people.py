@@ -4,9 +4,10 @@ import base64
 import hashlib
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from functions.auth.domain.guessing import NONE, Failures
 from functions.auth.domain.roles import Role
@@ -18,7 +19,8 @@ MAX_MAILS = 10
 """So many go to one address by invitations that have not expired, whatever became of them."""
 NAME_MAX_CHARACTERS = 200
 
-
+Name = Annotated[str, Meta(min_length=1, max_length=NAME_MAX_CHARACTERS)]
+"""As it comes in; `display_name` looks at the rest."""
 InvitationStatus = Literal["pending", "accepted", "revoked", "expired"]
 
 

@@ -9,10 +9,11 @@ from msgspec import Meta
 from functions.auth.domain import recovery_codes
 from functions.auth.domain.factors import Factors
 from functions.auth.domain.passkeys import Passkey
+from functions.auth.domain.people import Name
 from functions.auth.domain.security_policy import AllowedMethod
 from functions.auth.factors.factor_proofs import Answer
 from functions.auth.factors.passkey_ceremonies import Assertion, Registration
-from functions.auth.views import Name, Password, Slug
+from functions.auth.views import Password, Slug
 from shared.errors import Invalid, invalid
 
 Code = Annotated[str, Meta(pattern=r"\A[0-9]{6}\Z")]

@@ -8,8 +8,9 @@ from msgspec import Meta
 
 from functions.auth.domain import api_key
 from functions.auth.domain.api_key import ApiKey, Status
+from functions.auth.domain.people import Name
 from functions.auth.machines.api_keys import MadeKey
-from functions.auth.machines.machine_views import Name, Scopes, Time
+from functions.auth.machines.machine_views import Scopes, Time
 
 IpRanges = Annotated[list[Annotated[str, Meta(min_length=2, max_length=50)]], Meta(max_length=20)]
 
@@ -57,19 +58,8 @@ class ApiKeyView(msgspec.Struct, frozen=True):
     used_at: datetime | None
 
 
-class ApiKeyMadeView(msgspec.Struct, frozen=True):
-    id: str
-    api_key: str
-    name: str
-    scopes: tuple[str, ...]
-    ip_ranges: tuple[str, ...]
-    created_at: datetime
-    not_before: datetime | None
-    expires_at: datetime
-
-
-class ApiKeyMadeBeforeView(msgspec.Struct, frozen=True):
-    """The answer to a repeated request, which has no key to give; `notice` says what to do."""
+class ApiKeyMadeView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`api_key` is in the first answer only; in that to a repeated request `notice` says what to do."""
 
     id: str
     name: str
@@ -78,7 +68,8 @@ class ApiKeyMadeBeforeView(msgspec.Struct, frozen=True):
     created_at: datetime
     not_before: datetime | None
     expires_at: datetime
-    notice: str
+    api_key: str | None = None
+    notice: str | None = None
 
 
 def shown(key: ApiKey, at: datetime) -> ApiKeyView:
@@ -100,25 +91,15 @@ def made(value: MadeKey) -> ApiKeyMadeView:
     key = value.key
     return ApiKeyMadeView(
         id=key.id,
+        name=key.name,
+        scopes=key.scopes,
+        ip_ranges=key.ip_ranges,
+        created_at=key.created_at,
+        not_before=key.not_before,
+        expires_at=key.expires_at,
         api_key=value.text,
-        name=key.name,
-        scopes=key.scopes,
-        ip_ranges=key.ip_ranges,
-        created_at=key.created_at,
-        not_before=key.not_before,
-        expires_at=key.expires_at,
     )
 
 
-def made_before(value: MadeKey) -> ApiKeyMadeBeforeView:
-    key = value.key
-    return ApiKeyMadeBeforeView(
-        id=key.id,
-        name=key.name,
-        scopes=key.scopes,
-        ip_ranges=key.ip_ranges,
-        created_at=key.created_at,
-        not_before=key.not_before,
-        expires_at=key.expires_at,
-        notice=_MAKE_ANOTHER,
-    )
+def made_before(value: MadeKey) -> ApiKeyMadeView:
+    return msgspec.structs.replace(made(value), api_key=None, notice=_MAKE_ANOTHER)

@@ -1,7 +1,7 @@
 """The HTTP door to the service accounts of a tenant, their secrets and their keys."""
 
-from functions.auth.domain import client_id
 from functions.auth.machines import machine_views as views
+from functions.auth.machines.credential_routes import CredentialHandlers
 from functions.auth.machines.holder_changes import CredentialKind
 from functions.auth.use_cases import UseCases
 from functions.auth.views import page
@@ -15,18 +15,19 @@ _WRITE = "service_accounts:write"
 
 def table(use_cases: UseCases) -> tuple[Route, ...]:
     on = _Handlers(use_cases)
+    held = CredentialHandlers(use_cases.idempotency, use_cases.service_account_changes, "service_account_id")
     return (
         Route("POST", _ALL, on.create, _WRITE),
         Route("GET", _ALL, on.page, "service_accounts:read"),
         Route("GET", _ONE, on.get, "service_accounts:read"),
         Route("PATCH", _ONE, on.update, _WRITE),
         Route("DELETE", _ONE, on.delete, _WRITE),
-        Route("POST", f"{_ONE}/secrets", on.add_secret, _WRITE),
+        Route("POST", f"{_ONE}/secrets", held.add_secret, _WRITE),
         Route("PATCH", f"{_ONE}/secrets/{{secret_id}}", on.expire("secrets", "secret_id"), _WRITE),
-        Route("DELETE", f"{_ONE}/secrets/{{secret_id}}", on.remove("secrets", "secret_id"), _WRITE),
-        Route("POST", f"{_ONE}/keys", on.add_key, _WRITE),
+        Route("DELETE", f"{_ONE}/secrets/{{secret_id}}", held.remove("secrets", "secret_id"), _WRITE),
+        Route("POST", f"{_ONE}/keys", held.add_key, _WRITE),
         Route("PATCH", f"{_ONE}/keys/{{kid}}", on.expire("keys", "kid"), _WRITE),
-        Route("DELETE", f"{_ONE}/keys/{{kid}}", on.remove("keys", "kid"), _WRITE),
+        Route("DELETE", f"{_ONE}/keys/{{kid}}", held.remove("keys", "kid"), _WRITE),
     )
 
 
@@ -50,12 +51,12 @@ class _Handlers:
         asked = call.query(Paging)
         tenant_id = call.principal.tenant_id
         listing = await self._do.service_accounts.page(tenant_id, asked.limit, asked.cursor)
-        return json_response(page(listing, views.service_account(tenant_id)))
+        return json_response(page(listing, lambda account: views.service_account(account, tenant_id)))
 
     async def get(self, call: Call) -> Response:
         tenant_id = call.principal.tenant_id
         account = await self._do.service_accounts.get(tenant_id, _account_id(call))
-        return json_response(views.service_account(tenant_id)(account))
+        return json_response(views.service_account(account, tenant_id))
 
     async def update(self, call: Call) -> Response:
         asked = await call.json(views.ServiceAccountChange)
@@ -67,34 +68,11 @@ class _Handlers:
             scopes=asked.scopes,
             status=asked.status,
         )
-        return json_response(views.service_account(call.principal.tenant_id)(account))
+        return json_response(views.service_account(account, call.principal.tenant_id))
 
     async def delete(self, call: Call) -> Response:
         await self._do.service_account_changes.delete(call.principal, call.actor, _account_id(call))
         return Response(204)
-
-    async def add_secret(self, call: Call) -> Response:
-        asked = await call.json(views.SecretRequest)
-        account_id = _account_id(call)
-        client = client_id.of(call.principal.tenant_id, account_id)
-        return await self._do.idempotency.answer(
-            call,
-            lambda once: self._do.service_account_changes.add_secret(
-                call.principal, call.actor, account_id, asked.expires_at, once
-            ),
-            show=lambda added: _created(views.secret_added(added, client)),
-            keep=lambda added: _created(views.secret_added_before(added.secret, client)),
-        )
-
-    async def add_key(self, call: Call) -> Response:
-        asked = await call.json(views.KeyRequest)
-        return await self._do.idempotency.answer(
-            call,
-            lambda once: self._do.service_account_changes.add_key(
-                call.principal, call.actor, _account_id(call), asked.jwk, asked.expires_at, once
-            ),
-            show=lambda key: json_response(views.key(key), 201),
-        )
 
     def expire(self, kind: CredentialKind, parameter: str) -> Handler:
         async def handler(call: Call) -> Response:
@@ -102,16 +80,7 @@ class _Handlers:
             account = await self._do.service_account_changes.expire(
                 call.principal, call.actor, _account_id(call), kind, call.params[parameter], asked.expires_at
             )
-            return json_response(views.service_account(call.principal.tenant_id)(account))
-
-        return handler
-
-    def remove(self, kind: CredentialKind, parameter: str) -> Handler:
-        async def handler(call: Call) -> Response:
-            await self._do.service_account_changes.remove(
-                call.principal, call.actor, _account_id(call), kind, call.params[parameter]
-            )
-            return Response(204)
+            return json_response(views.service_account(account, call.principal.tenant_id))
 
         return handler
 

@@ -1,6 +1,5 @@
 """What the routes of service accounts take and give, as api-spec.yaml has it."""
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -10,10 +9,10 @@ from msgspec import Meta
 from functions.auth.domain import client_id
 from functions.auth.domain.credentials import ClientSecret, PublicKey
 from functions.auth.domain.machines import ServiceAccount, Status
+from functions.auth.domain.people import Name
 from functions.auth.machines.holder_changes import AddedSecret
 from functions.auth.machines.service_accounts import Made
 
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Scopes = Annotated[list[str], Meta(min_length=1, max_length=50)]
 Time = Annotated[datetime, Meta(tz=True)]
 
@@ -59,22 +58,15 @@ class SecretView(msgspec.Struct, frozen=True):
     expires_at: datetime | None
 
 
-class SecretAddedView(msgspec.Struct, frozen=True):
-    id: str
-    client_id: str
-    client_secret: str
-    created_at: datetime
-    expires_at: datetime | None
-
-
-class SecretAddedBeforeView(msgspec.Struct, frozen=True):
-    """The answer to a repeated request, which has no secret to give; `notice` says what to do."""
+class SecretAddedView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`client_secret` is in the first answer only; in that to a repeated request `notice` says what to do."""
 
     id: str
     client_id: str
     created_at: datetime
     expires_at: datetime | None
-    notice: str
+    client_secret: str | None = None
+    notice: str | None = None
 
 
 class KeyView(msgspec.Struct, frozen=True):
@@ -96,75 +88,61 @@ class ServiceAccountView(msgspec.Struct, frozen=True):
     created_at: datetime
 
 
-class ServiceAccountMadeView(msgspec.Struct, frozen=True):
-    id: str
-    client_id: str
-    client_secret: str
-    name: str
-    scopes: tuple[str, ...]
-    created_at: datetime
-
-
-class ServiceAccountMadeBeforeView(msgspec.Struct, frozen=True):
-    """As `SecretAddedBeforeView`."""
+class ServiceAccountMadeView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """As `SecretAddedView`."""
 
     id: str
     client_id: str
     name: str
     scopes: tuple[str, ...]
     created_at: datetime
-    notice: str
+    client_secret: str | None = None
+    notice: str | None = None
 
 
-def service_account(tenant_id: str) -> Callable[[ServiceAccount], ServiceAccountView]:
-    """The view of an account of this tenant."""
-
-    def view(value: ServiceAccount) -> ServiceAccountView:
-        return ServiceAccountView(
-            id=value.id,
-            client_id=client_id.of(tenant_id, value.id),
-            name=value.name,
-            scopes=value.scopes,
-            status=value.status,
-            secrets=[SecretView(known.id, known.created_at, known.expires_at) for known in value.secrets],
-            keys=[key(known) for known in value.keys],
-            created_by=value.created_by,
-            created_at=value.created_at,
-        )
-
-    return view
-
-
-def service_account_made(made: Made, tenant_id: str) -> ServiceAccountMadeView:
-    return ServiceAccountMadeView(
-        id=made.account.id,
-        client_id=client_id.of(tenant_id, made.account.id),
-        client_secret=made.secret,
-        name=made.account.name,
-        scopes=made.account.scopes,
-        created_at=made.account.created_at,
+def service_account(value: ServiceAccount, tenant_id: str) -> ServiceAccountView:
+    return ServiceAccountView(
+        id=value.id,
+        client_id=client_id.of(tenant_id, value.id),
+        name=value.name,
+        scopes=value.scopes,
+        status=value.status,
+        secrets=[secret(known) for known in value.secrets],
+        keys=[key(known) for known in value.keys],
+        created_by=value.created_by,
+        created_at=value.created_at,
     )
 
 
-def service_account_made_before(made: Made, tenant_id: str) -> ServiceAccountMadeBeforeView:
+def service_account_made(made: Made, tenant_id: str) -> ServiceAccountMadeView:
     account = made.account
-    return ServiceAccountMadeBeforeView(
+    return ServiceAccountMadeView(
         id=account.id,
         client_id=client_id.of(tenant_id, account.id),
         name=account.name,
         scopes=account.scopes,
         created_at=account.created_at,
-        notice=_MAKE_ANOTHER,
+        client_secret=made.secret,
     )
 
 
-def secret_added(added: AddedSecret, client: str) -> SecretAddedView:
+def service_account_made_before(made: Made, tenant_id: str) -> ServiceAccountMadeView:
+    view = service_account_made(made, tenant_id)
+    return msgspec.structs.replace(view, client_secret=None, notice=_MAKE_ANOTHER)
+
+
+def secret(value: ClientSecret) -> SecretView:
+    return SecretView(value.id, value.created_at, value.expires_at)
+
+
+def secret_added(added: AddedSecret, named: str) -> SecretAddedView:
+    """`named`: the client id with which the secret is used."""
     known = added.secret
-    return SecretAddedView(known.id, client, added.text, known.created_at, known.expires_at)
+    return SecretAddedView(known.id, named, known.created_at, known.expires_at, added.text)
 
 
-def secret_added_before(known: ClientSecret, client: str) -> SecretAddedBeforeView:
-    return SecretAddedBeforeView(known.id, client, known.created_at, known.expires_at, _ADD_ANOTHER)
+def secret_added_before(added: AddedSecret, named: str) -> SecretAddedView:
+    return msgspec.structs.replace(secret_added(added, named), client_secret=None, notice=_ADD_ANOTHER)
 
 
 def key(value: PublicKey) -> KeyView:

@@ -1,6 +1,5 @@
 """OAuth clients after they were registered: changed, disabled, enabled; the rest is every holder's."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -8,9 +7,10 @@ import msgspec
 from functions.auth import records
 from functions.auth.domain import oauth_client, people
 from functions.auth.domain.machines import Status
-from functions.auth.domain.oauth_client import GrantType, OAuthClient
+from functions.auth.domain.oauth_client import OAuthClient
+from functions.auth.domain.people import Name
 from functions.auth.machines.holder_changes import HolderChanges, HolderKind
-from functions.auth.oauth.oauth_clients import not_found
+from functions.auth.oauth.oauth_clients import GrantTypes, Scopes, Uris, not_found
 from shared.audit import Actor
 from shared.identity import Principal
 from shared.ids import Clock
@@ -18,14 +18,14 @@ from shared.outbox import Outbox
 from shared.store import Store
 
 
-class ClientChange(msgspec.Struct, frozen=True):
-    """What is None stays as it is."""
+class ClientChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is None, or left out, stays as it is."""
 
-    name: str | None = None
-    redirect_uris: Sequence[str] | None = None
-    grant_types: Sequence[GrantType] | None = None
-    scopes: Sequence[str] | None = None
-    resources: Sequence[str] | None = None
+    name: Name | None = None
+    redirect_uris: Uris | None = None
+    grant_types: GrantTypes | None = None
+    scopes: Scopes | None = None
+    resources: Uris | None = None
     status: Status | None = None
 
 
@@ -43,16 +43,12 @@ class OAuthClientChanges(HolderChanges[OAuthClient]):
         """Raises `Invalid`, and `Forbidden` `scope_not_grantable`: who says where codes and tokens go, or how
         the client gets them, has all of its scopes.
         """
-        fields: dict[str, object] = {}
-        for name in ("redirect_uris", "grant_types", "resources"):
-            if getattr(change, name) is not None:
-                fields[name] = tuple(getattr(change, name))
+        given = msgspec.structs.asdict(change).items()
+        fields = {name: value for name, value in given if value is not None}
         if change.name is not None:
             fields["name"] = people.display_name(change.name)
         if change.scopes is not None:
             fields["scopes"] = oauth_client.grantable(change.scopes, principal.scopes, principal.tenant_id)
-        if change.status is not None:
-            fields["status"] = change.status
 
         def decide(client: OAuthClient, at: datetime) -> OAuthClient:
             changed = msgspec.structs.replace(client, **fields)

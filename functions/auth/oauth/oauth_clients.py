@@ -1,13 +1,15 @@
 """The OAuth clients of a tenant: registered, listed, found."""
 
-from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from functions.auth import caller_in_force, records, standing
 from functions.auth.domain import client_id as client_ids
 from functions.auth.domain import credentials, oauth_client, people
 from functions.auth.domain.oauth_client import GrantType, Kind, OAuthClient
+from functions.auth.domain.people import Name
 from functions.auth.machines.holder_changes import new_secret
 from functions.auth.records import Found
 from shared import audit
@@ -20,16 +22,21 @@ from shared.ids import Clock, new_id
 from shared.outbox import Outbox
 from shared.store import Store
 
+Uri = Annotated[str, Meta(min_length=1, max_length=oauth_client.MAX_URI_CHARACTERS)]
+Uris = Annotated[tuple[Uri, ...], Meta(max_length=oauth_client.MAX_REDIRECT_URIS)]
+Scopes = Annotated[tuple[str, ...], Meta(max_length=oauth_client.MAX_SCOPES)]
+GrantTypes = Annotated[tuple[GrantType, ...], Meta(min_length=1, max_length=4)]
 
-class Wanted(msgspec.Struct, frozen=True):
-    """What somebody asks a client to be; unchecked."""
 
-    name: str
+class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What somebody asks a client to be; nobody has looked yet whether it fits together."""
+
+    name: Name
     kind: Kind
-    grant_types: Sequence[GrantType]
-    scopes: Sequence[str]
-    redirect_uris: Sequence[str] = ()
-    resources: Sequence[str] = ()
+    grant_types: GrantTypes
+    scopes: Scopes
+    redirect_uris: Uris = ()
+    resources: Uris = ()
 
 
 class Registered(msgspec.Struct, frozen=True):
@@ -63,10 +70,10 @@ class OAuthClients:
                 tenant_id=tenant_id,
                 name=name,
                 kind=wanted.kind,
-                redirect_uris=tuple(wanted.redirect_uris),
-                grant_types=tuple(wanted.grant_types),
+                redirect_uris=wanted.redirect_uris,
+                grant_types=wanted.grant_types,
                 scopes=scopes,
-                resources=tuple(wanted.resources),
+                resources=wanted.resources,
                 secrets=(credentials.hashed(new_id("sec"), secret, at),) if secret else (),
                 keys=(),
                 created_by=actor.id,

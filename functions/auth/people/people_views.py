@@ -7,8 +7,9 @@ import msgspec
 from msgspec import Meta
 
 from functions.auth.domain.custom_role import CustomRole
+from functions.auth.domain.people import Name
 from functions.auth.domain.session import Session
-from functions.auth.views import Email, Name, Password, RoleName, Slug
+from functions.auth.views import Email, Password, RoleName, Slug
 from shared.http.pagination import Paging
 
 Token = Annotated[str, Meta(min_length=1, max_length=512)]
