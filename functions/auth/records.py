@@ -25,7 +25,9 @@ USERS_OF_ROLE_AND_STATUS = Query(
 USERS_OF_EMAIL = Query("users_of_email", "users", equal=("email",))
 INVITATIONS = Query("invitations_by_age", "invitations", order="created_at")
 INVITATIONS_OF_ROLE = Query("invitations_of_role", "invitations", equal=("role",))
-INVITATIONS_OF_EMAIL = Query("invitations_of_email", "invitations", equal=("email",))
+INVITATIONS_OF_EMAIL = Query(
+    "invitations_of_email", "invitations", equal=("email",), order="created_at", descending=True
+)
 ROLES = Query("roles_by_age", "roles", order="created_at")
 SERVICE_ACCOUNTS = Query("service_accounts_by_age", "service_accounts", order="created_at")
 API_KEYS = Query("api_keys_by_age", "api_keys", order="created_at")

@@ -1,5 +1,6 @@
 """People of a tenant who are there at once, and their requests: no invitation, no costly hash."""
 
+from datetime import timedelta
 from typing import Any
 
 import argon2
@@ -7,7 +8,7 @@ import httpx
 
 from functions.auth import records
 from functions.auth.domain import people
-from functions.auth.domain.people import Login, User
+from functions.auth.domain.people import Invitation, Login, User
 from functions.auth.oauth.tokens import Tokens
 from shared.errors import Error, OAuthError
 from shared.ids import new_id
@@ -92,3 +93,16 @@ class Person:
         except Error:
             return False
         return True
+
+
+async def add_old_invitations(suite: Suite, email: str, count: int) -> None:
+    """Such as an address has after some years, none of them open any more."""
+    at = suite.clock()
+    writes = []
+    for number in range(count):
+        made_at = at - timedelta(days=30 + number)
+        old = Invitation(
+            new_id("inv"), email, "member", "revoked", "usr_1", made_at, made_at + timedelta(days=7)
+        )
+        writes.append(records.create(records.invitation_key(suite.store, ACME, old.id), old))
+    await suite.store.inner.commit(*writes)

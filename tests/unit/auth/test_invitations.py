@@ -13,6 +13,7 @@ from functions.auth.domain.roles import Role
 from shared.audit import Actor
 from shared.errors import Conflict, Error, Forbidden, Invalid, NotFound, TooManyRequests, Unavailable
 from shared.event_door import Rejected
+from tests.unit.auth.people import add_old_invitations
 from tests.unit.auth.suite import ACME, OWNER, PASSWORD, Suite, principal
 
 pytestmark = pytest.mark.anyio
@@ -61,6 +62,14 @@ async def test_an_address_is_not_written_to_without_end(suite: Suite) -> None:
     await suite.invitations.invite(caller, ACTOR, "eve@acme.test", "member")
     suite.clock.move(INVITATION_LIFETIME.total_seconds())
     await suite.invitations.invite(caller, ACTOR, "bob@acme.test", "member")
+
+
+async def test_an_address_that_had_hundreds_over_the_years_gets_no_more_than_another(suite: Suite) -> None:
+    await add_old_invitations(suite, "bob@acme.test", 250)
+    for _ in range(MAX_MAILS):
+        await suite.invitations.invite(principal("owner"), ACTOR, "bob@acme.test", "member")
+    with pytest.raises(TooManyRequests, match="too_many_invitations"):
+        await suite.invitations.invite(principal("owner"), ACTOR, "bob@acme.test", "member")
 
 
 async def test_a_link_works_once(suite: Suite) -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from functions.auth import records
 from functions.auth.domain.people import User
+from shared.errors import Unavailable
 from shared.store.bodies import from_body
-from tests.unit.auth.people import People, Person
+from tests.unit.auth.people import People, Person, add_old_invitations
 from tests.unit.auth.suite import ACME, Suite
 
 pytestmark = pytest.mark.anyio
@@ -168,6 +169,23 @@ async def test_a_deleted_user_leaves_ids_only_and_a_free_address(
         assert BOB not in await documents(suite, kind), kind
     assert (await people.added(BOB)).tokens.access_token
     assert [event.data for event in suite.bus.events("user.deleted")]
+
+
+async def test_hundreds_of_old_invitations_go_with_the_user_or_stay_with_the_user(
+    suite: Suite, people: People, ada: Person
+) -> None:
+    bob = await people.added(BOB)
+    await add_old_invitations(suite, BOB, 250)
+    user_id = (await bob.get("/v1/me"))["subject"]
+
+    async def down() -> None:
+        raise Unavailable("store_unavailable", "The store did not answer.")
+
+    suite.store.before_commit = down
+    assert await ada.code("DELETE", f"/v1/users/{user_id}") == (503, "store_unavailable")
+    assert (await documents(suite, "invitations")).count(BOB) >= 250
+    assert (await ada.ask("DELETE", f"/v1/users/{user_id}")).status_code == 204
+    assert BOB not in await documents(suite, "invitations")
 
 
 async def documents(suite: Suite, kind: str) -> str:
