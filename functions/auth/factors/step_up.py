@@ -103,7 +103,7 @@ class StepUp:
         text, used = await self._challenge(principal, answer, at)
         judged = await self._proofs.judge(principal.tenant_id, account.factors.value, answer, text, at)
         if isinstance(judged, Refused):
-            await self._count(principal, actor, account, judged, at)
+            await self._count(principal, actor, account, judged, used, at)
             raise _refusal()
         writes = (account.factors.write(judged.after), *used)
         return await self._renew(principal, actor, account, judged.amr, at, writes)
@@ -126,14 +126,22 @@ class StepUp:
         return text, (factor_documents.answers_write(key, doc, challenges.answered(None, at)),)
 
     async def _count(
-        self, principal: Principal, actor: Actor, account: OwnAccount, refused: Refused, at: datetime
+        self,
+        principal: Principal,
+        actor: Actor,
+        account: OwnAccount,
+        refused: Refused,
+        used: tuple[Write, ...],
+        at: datetime,
     ) -> None:
-        """Nothing is written for a try that came too early, nor for a signature that nobody could guess."""
+        """Nothing is written for a try that came too early, nor for a signature that nobody could guess; for
+        a copied passkey once a challenge, which is `used` up.
+        """
         told = self._log.refused(principal.tenant_id, principal.subject, refused, actor, at)
         if refused.after is not None:
             await self._store.commit(*told, account.factors.write(refused.after))
         elif refused.why == "passkey_copied":
-            await self._store.commit(*told)
+            await factor_documents.commit(self._store, *told, *used)
 
     async def _renew(
         self,

@@ -16,6 +16,7 @@ from functions.auth.factors.passkey_ceremonies import Assertion, PasskeyCeremoni
 from functions.auth.factors.second_factors import limited
 from functions.auth.keyring.keys import KeyRoom
 from functions.auth.sessions.session_start import Proof
+from functions.auth.sign_in.buckets import Buckets, Rate
 from functions.auth.sign_in.failed_sign_ins import Source
 from functions.auth.sign_in.first_factor import FirstFactor
 from functions.auth.sign_in.sign_in import SignedIn, SignIn
@@ -23,8 +24,10 @@ from shared import tenant
 from shared.audit import Actor
 from shared.errors import Unauthenticated
 from shared.ids import Clock, new_id
-from shared.store import Store, until_not_stale
+from shared.store import Store, Write, until_not_stale
 from shared.tenant import Tenant
+
+_COPIES_TOLD = Rate(burst=10, seconds=60, keys=10_000)
 
 
 class PasskeySignIn:
@@ -45,6 +48,7 @@ class PasskeySignIn:
         self._log = log
         self._sign_in = sign_in
         self._clock = clock
+        self._told = Buckets(_COPIES_TOLD, clock)
 
     async def options(self, slug: str) -> msgspec.Raw:
         """For `navigator.credentials.get()`: the same for every tenant, and for a slug of none."""
@@ -98,10 +102,10 @@ class PasskeySignIn:
         login = await records.read(store, login_key, Login)
         factors = factor_documents.factors(factors_key, factors_doc)
         judged = await self._proofs.passkey(factors.value, given, text, at)
+        answered = factor_documents.answers_write(used, None, challenges.answered(None, at))
         if login is None or isinstance(judged, Refused):
             if isinstance(judged, Refused) and judged.why == "passkey_copied":
-                actor = Actor("anonymous", source.ip, tenant_id, source.request_id)
-                await store.commit(*self._log.refused(tenant_id, user_id, judged, actor, at))
+                await self._tell(tenant_id, user_id, judged, answered, source)
             raise _invalid_credentials()
         standing.require_active(owner.value)
         seen = (await self._keys.current()).devices.read(source.device, at)
@@ -110,15 +114,23 @@ class PasskeySignIn:
             login,
             user,
             Proof(judged.amr, at),
-            (
-                login.check(),
-                factors.write(judged.after),
-                factor_documents.answers_write(used, None, challenges.answered(None, at)),
-            ),
+            (login.check(), factors.write(judged.after), answered),
             logins.device_id(login.value, tenant_id, seen, at),
         )
         policy = factor_documents.policy(policy_key, policy_doc).value
         return limited(first, security_policy.must_enrol(policy, factors.value))
+
+    async def _tell(
+        self, tenant_id: str, user_id: str, refused: Refused, answered: Write, source: Source
+    ) -> None:
+        """Once for a challenge, and of one user's passkeys only so often: whoever has a copy of the key signs
+        as many challenges as he likes. Raises `Stale` for the same answer twice at once.
+        """
+        if self._told.take(f"{tenant_id}/{user_id}"):
+            return
+        actor = Actor("anonymous", source.ip, tenant_id, source.request_id, source.ip)
+        told = self._log.refused(tenant_id, user_id, refused, actor, self._clock())
+        await factor_documents.commit(self._store, *told, answered)
 
 
 def _invalid_credentials() -> Unauthenticated:

@@ -9,14 +9,17 @@ import msgspec
 import pytest
 
 from functions.auth.domain.passkeys import MAX_PASSKEYS
+from functions.auth.factors.factor_proofs import Answer
 from functions.auth.factors.passkey_ceremonies import PasskeyCeremonies, Registration, challenge_of
+from shared.audit import Actor
 from shared.errors import Unauthenticated
 from tests.authenticator import Authenticator, raw, text
 from tests.unit.auth.second_factor import SOURCE, Person, assertion, loaded, person, refused
-from tests.unit.auth.suite import Suite
+from tests.unit.auth.suite import ACME, Suite
 
 pytestmark = pytest.mark.anyio
 
+ACTOR = Actor("user", "usr_test", ACME)
 Change = Callable[[Authenticator], None]
 
 
@@ -218,6 +221,44 @@ async def test_a_copied_passkey_is_refused_and_told(suite: Suite) -> None:
     assert len(suite.bus.events("security.passkey_copied")) == 1
     assert "second_factor.refuse" in await suite.audit()
     assert await passkey_sign_in(suite, authenticator.get(await options(suite)))
+
+
+async def test_a_copy_buys_a_write_for_a_challenge_and_few_altogether(suite: Suite) -> None:
+    """Of a captured answer, one; of whoever has the key and signs for ever new challenges, ten and then one
+    a minute.
+    """
+    _, authenticator = await with_passkey(suite)
+    authenticator.count = 6
+    assert await passkey_sign_in(suite, authenticator.get(await options(suite)))
+    authenticator.count = 6
+    captured = authenticator.get(await options(suite))
+    for _ in range(20):
+        assert (await refused(passkey_sign_in(suite, captured))).code == "invalid_credentials"
+    assert len(suite.bus.events("security.passkey_copied")) == 1
+    for _ in range(30):
+        authenticator.count = 6
+        answer = authenticator.get(await options(suite))
+        assert (await refused(passkey_sign_in(suite, answer))).code == "invalid_credentials"
+    assert len(suite.bus.events("security.passkey_copied")) == 10
+    suite.clock.move(60)
+    authenticator.count = 6
+    await refused(passkey_sign_in(suite, authenticator.get(await options(suite))))
+    assert len(suite.bus.events("security.passkey_copied")) == 11
+
+
+async def test_a_copy_is_told_once_a_challenge_by_step_up_too(suite: Suite) -> None:
+    ada, authenticator = await with_passkey(suite)
+    authenticator.count = 6
+    signed_in = await passkey_sign_in(suite, authenticator.get(await options(suite)))
+    caller = await ada.principal(signed_in.tokens)
+    authenticator.count = 3
+    answer = Answer(
+        passkey=assertion(authenticator.get(loaded((await suite.do.step_up.options(caller)).passkey)))
+    )
+    for _ in range(5):
+        refusal = await refused(suite.do.step_up.by_factor(caller, ACTOR, answer))
+        assert refusal.code == "step_up_refused"
+    assert len(suite.bus.events("security.passkey_copied")) == 1
 
 
 async def test_an_authenticator_without_a_counter_signs_in_again_and_again(suite: Suite) -> None:
