@@ -72,19 +72,17 @@ async def of_user(store: Store, tenant_id: str, user_id: str) -> Kept[Factors]:
     return factors(key, (await store.read(key))[0])
 
 
-def credentials_of(store: Store, tenant_id: str, value: Factors) -> list[Key]:
-    """The documents that make the user's passkeys unique."""
-    ids = [credential_document_id(known.credential_id) for known in value.passkeys]
-    return [credential_key(store, tenant_id, document_id) for document_id in ids]
-
-
 async def gone(store: Store, tenant_id: str, user_id: str) -> list[Write]:
-    """What takes all of a user's second factors away, with the user. Raises `Stale` at the commit."""
-    kept = await of_user(store, tenant_id, user_id)
-    if kept.version is None:
-        return []
-    credentials = [Delete(key) for key in credentials_of(store, tenant_id, kept.value)]
-    return [Delete(kept.key, kept.version), *credentials]
+    """What takes all of a user's second factors away, with the user."""
+    return deletes(store, tenant_id, await of_user(store, tenant_id, user_id))
+
+
+def deletes(store: Store, tenant_id: str, kept: Kept[Factors]) -> list[Write]:
+    """What takes away all that there is, whoever changed it since it was read: a user who goes on changing
+    factors without a pause keeps nobody from that. A passkey that was enrolled meanwhile is of no use then.
+    """
+    ids = [credential_document_id(known.credential_id) for known in kept.value.passkeys]
+    return [Delete(kept.key), *(Delete(credential_key(store, tenant_id, each)) for each in ids)]
 
 
 async def commit(store: Store, *writes: Write) -> None:

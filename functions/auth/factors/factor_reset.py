@@ -2,7 +2,6 @@
 
 from functions.auth import caller_in_force, records, standing
 from functions.auth.domain import factors as factor_rules
-from functions.auth.domain.factors import Factors
 from functions.auth.domain.people import User
 from functions.auth.factors import factor_documents
 from functions.auth.factors.factor_log import FactorLog
@@ -14,7 +13,7 @@ from shared.audit import Actor
 from shared.errors import Conflict, NotFound
 from shared.identity import Principal
 from shared.ids import Clock, is_id
-from shared.store import Delete, Store, until_not_stale
+from shared.store import Store, until_not_stale
 
 
 class FactorReset:
@@ -63,9 +62,8 @@ class FactorReset:
                 at,
                 methods=" ".join(methods),
             )
-            credentials = factor_documents.credentials_of(self._store, tenant_id, kept.value)
-            gone = [Delete(key) for key in credentials]
-            writes = (*told, *gone, kept.write(Factors(user_id)), owner.check(), user.check())
+            gone = factor_documents.deletes(self._store, tenant_id, kept)
+            writes = (*told, *gone, owner.check(), user.check())
             still = await caller_in_force.checks(self._store, principal, self._clock, writes)
             await self._store.commit(*writes, *still)
 

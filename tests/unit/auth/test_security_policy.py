@@ -1,6 +1,7 @@
 """What a tenant asks of its people: a second factor, by which methods, and nobody at a dead end."""
 
 import asyncio
+import sqlite3
 
 import msgspec
 import pytest
@@ -164,6 +165,35 @@ async def test_an_admin_resets_somebodys_factors(suite: Suite) -> None:
     assert (
         await refused(suite.do.factor_reset.reset(late, ada.actor, bob.user.id))
     ).code == "step_up_required"
+
+
+@pytest.mark.parametrize("end", ["reset", "delete"])
+async def test_who_changes_factors_without_a_pause_keeps_nobody_from_taking_them(
+    suite: Suite, end: str
+) -> None:
+    ada, bob = await person(suite), await person(suite, "bob@acme.test", "member")
+    busy, admin = await bob.principal(), await ada.principal()
+    await bob.enrol_passkey(Authenticator(), busy)
+
+    async def once_more() -> None:
+        if (await bob.factors()).passkeys:
+            await suite.do.totp.begin(busy, bob.actor)
+            suite.store.before_commit = once_more
+
+    suite.store.before_commit = once_more
+    if end == "reset":
+        await suite.do.factor_reset.reset(admin, ada.actor, bob.user.id)
+    else:
+        await suite.do.user_changes.delete(admin, ada.actor, bob.user.id)
+    assert await bob.factors() == Factors(bob.user.id)
+    assert await kept_factors(suite) == []
+
+
+async def kept_factors(suite: Suite) -> list[str]:
+    """The ids of all documents of that kind."""
+    with sqlite3.connect(suite.folder / "store.db") as connection:
+        rows = connection.execute("select path from docs where coll like '%/factors'").fetchall()
+    return [path.rpartition("/")[2] for (path,) in rows]
 
 
 async def test_a_user_who_is_deleted_leaves_no_factor(suite: Suite) -> None:
