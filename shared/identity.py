@@ -206,6 +206,7 @@ def _is_over(principal: Principal, ended: Ended) -> bool:
         int(principal.issued_at.timestamp()),
         subject=principal.subject,
         client=principal.client_id.rpartition(".")[2],
+        roles=principal.roles,
         session_id=principal.session_id,
         token_id=principal.token_id,
     )

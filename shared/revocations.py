@@ -1,11 +1,12 @@
 """What ends access tokens before they expire: records below a tenant, read by everybody who verifies.
 
 A tenant as a whole has `tokens_valid_after` in its own document. A person, a session, a service account, an
-API key or a client has a record here, written in the commit that ends it. A record matters as long as a
-token that is older can live; after that it expires.
+API key, a client or all who have a role have a record here, written in the commit that ends it. A record
+matters as long as a token that is older can live; after that it expires.
 """
 
 import math
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -26,8 +27,8 @@ PAGE = 1_000
 
 
 class Revocation(msgspec.Struct, frozen=True):
-    """Tokens of `subject` (the id of a user, service account, API key, client or token) issued at `at` or
-    before are refused; all those of a session, which never comes back.
+    """Tokens of `subject` (the id of a user, service account, API key, client or token, or `of_role`) issued
+    at `at` or before are refused; all those of a session, which never comes back.
     """
 
     subject: str
@@ -46,7 +47,14 @@ class Ended(msgspec.Struct, frozen=True):
     subjects: dict[str, int]
 
     def covers(
-        self, issued_at: int, *, subject: str, client: str, session_id: str | None, token_id: str
+        self,
+        issued_at: int,
+        *,
+        subject: str,
+        client: str,
+        roles: Iterable[str],
+        session_id: str | None,
+        token_id: str,
     ) -> bool:
         """Whether the token is refused. `iat` is rounded down: of the second of a revocation, every token."""
         ended = self.subjects
@@ -56,6 +64,7 @@ class Ended(msgspec.Struct, frozen=True):
             or token_id in ended
             or issued_at <= ended.get(subject, -1)
             or issued_at <= ended.get(client, -1)
+            or any(issued_at <= ended.get(of_role(role), -1) for role in roles)
         )
 
     def with_all_until(self, at: datetime | None) -> "Ended":
@@ -67,6 +76,11 @@ class Ended(msgspec.Struct, frozen=True):
     @property
     def is_nothing(self) -> bool:
         return self.everybody < 0 and not self.subjects
+
+
+def of_role(name: str) -> str:
+    """What a record names for everybody who has a role of the tenant's own. No id has a colon."""
+    return f"role:{name}"
 
 
 def record(store: Store, tenant_id: str, subject: str, at: datetime) -> Create:

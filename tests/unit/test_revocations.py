@@ -94,6 +94,20 @@ def test_r8_j30_whoever_or_whatever_was_ended_is_refused_within_the_bound(
     asyncio.run(story())
 
 
+def test_everybody_who_has_a_role_that_was_changed_is_refused_until_the_next_token() -> None:
+    """One record for any number of people; nobody is called like a role."""
+    world = World()
+
+    async def story() -> None:
+        auditors = [KEY.token(sub=f"usr_{number}", roles=["auditor"]) for number in range(3)]
+        others = [KEY.token(sub="auditor"), KEY.token(sid="auditor"), KEY.token(client_id="tnt_acme.auditor")]
+        world.revoke(revocations.of_role("auditor"))
+        assert [await world.refuses(token) for token in auditors + others] == [True] * 3 + [False] * 3
+        assert not await world.refuses(KEY.token(roles=["auditor"], now=NOW + timedelta(seconds=1)))
+
+    asyncio.run(story())
+
+
 def test_every_instance_refuses_within_the_bound_whenever_it_asked_last() -> None:
     """Of any function: each has a verifier of its own, and none of them waits for another."""
     world = World()

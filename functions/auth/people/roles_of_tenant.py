@@ -111,7 +111,8 @@ class Roles:
         description: str | None,
         scopes: Sequence[str] | None,
     ) -> CustomRole:
-        """None: as it is. People who have the role get its new scopes with their next access token.
+        """None: as it is. People who have the role get its new scopes with their next access token, and those
+        of before end with this commit.
 
         Raises `NotFound`, `Invalid`, and `Forbidden` `scope_not_grantable` also where the role has more now.
         """
@@ -124,8 +125,9 @@ class Roles:
             after = custom_role.changed(before, description, scopes, principal.scopes, self._clock())
             told = self._told(principal, actor, "update", after)
             changed = found.replace(after)
+            ended = self._access_ends(principal.tenant_id, name)
             still = await caller_in_force.checks(self._store, principal, self._clock, (changed,))
-            await self._store.commit(changed, *told, owner.check(), *still)
+            await self._store.commit(changed, ended, *told, owner.check(), *still)
             return after
 
         return await until_not_stale(attempt)
@@ -146,24 +148,14 @@ class Roles:
         await until_not_stale(attempt)
 
     async def end_access_of(self, tenant_id: str, name: str) -> None:
-        """Access tokens of all who have the role end, so that the next ones have its scopes of today.
+        """Access tokens of all who have the role end, so that the next ones have its scopes of today: once
+        more after the commit that changed it, for those that were made while it was under way.
 
         Raises `Rejected` for what can be no role of a tenant.
         """
         if not (is_id(tenant_id) and custom_role.is_name(name)):
             raise Rejected("unknown_role", "There is no such role.")
-        cursor: str | None = None
-        while True:
-            page = await self._store.tenant(tenant_id).query(
-                records.USERS_OF_ROLE, equal={"role": name}, limit=_PAGE, cursor=cursor
-            )
-            at = self._clock()
-            ended = [revocations.record(self._store, tenant_id, doc.key.id, at) for doc in page.docs]
-            if ended:
-                await self._store.commit(*ended)
-            cursor = page.cursor
-            if cursor is None:
-                return
+        await self._store.commit(self._access_ends(tenant_id, name))
 
     async def _is_used(self, tenant_id: str, name: str) -> bool:
         """Invitations are asked first: whoever accepts one meanwhile is found among the users."""
@@ -179,6 +171,9 @@ class Roles:
             if cursor is None:
                 break
         return bool((await scope.query(records.USERS_OF_ROLE, equal={"role": name}, limit=1)).docs)
+
+    def _access_ends(self, tenant_id: str, name: str) -> Create:
+        return revocations.record(self._store, tenant_id, revocations.of_role(name), self._clock())
 
     async def _known(self, tenant_id: str, name: str) -> Found[CustomRole]:
         found = await self._found(tenant_id, name)

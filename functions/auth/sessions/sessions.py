@@ -98,6 +98,7 @@ class Sessions:
         of them (with `nonce`), and unless it is not `refreshable` the refresh token of `generation`, of the
         newest without one. `at`: as `AccessTokens.issue` has it.
         """
+        looked_up_at = at or self._clock()
         stands_for = await self._roles.scopes_of(owner.id, session.roles[0])
         issued = await self._access_tokens.issue(
             owner,
@@ -107,7 +108,7 @@ class Sessions:
             roles=session.roles,
             session=session,
             audience=audience or session.resource,
-            at=at,
+            at=looked_up_at,
         )
         if refreshable:
             keys = await self._keys.current()

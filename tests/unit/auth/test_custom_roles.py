@@ -62,16 +62,35 @@ async def test_somebody_is_invited_to_a_role_of_the_tenants_own(
 async def test_other_scopes_of_a_role_are_its_peoples_with_the_next_token(
     suite: Suite, people: People, ada: Person
 ) -> None:
-    """R8: the tokens of before end by the event."""
+    """R8: the tokens of before end with the commit, and those that were made meanwhile by the event."""
     await made(ada)
     bob = await people.added("bob@acme.test", "auditor")
+    meanwhile = await people.signed_in("bob@acme.test")
     changed = await ada.ask("PATCH", "/v1/roles/auditor", {"scopes": ["usage:read"]})
     assert (changed.json()["scopes"], changed.json()["description"]) == (["usage:read"], "Reads.")
+    assert not await bob.is_let_in()
+    assert await bob.refreshed() == {"usage:read"}
+    assert await bob.is_let_in()
+    meanwhile.tokens = await suite.refresh(meanwhile.tokens.refresh_token)
     for _ in range(2):
         await suite.deliver_published("role.updated")
     assert not await bob.is_let_in()
+    assert not await meanwhile.is_let_in()
     assert await bob.refreshed() == {"usage:read"}
     assert await ada.is_let_in()
+
+
+async def test_however_many_have_a_role_its_change_is_one_record(
+    suite: Suite, people: People, ada: Person
+) -> None:
+    await made(ada)
+    for number in range(120):
+        await people.add(f"user{number}@acme.test", "auditor")
+    suite.store.commits.clear()
+    await ada.ask("PATCH", "/v1/roles/auditor", {"scopes": ["usage:read"]})
+    await suite.deliver_published("role.updated")
+    written = [write.key.path for commit in suite.store.commits for write in commit]
+    assert len([path for path in written if "/revocations/" in path]) == 2
 
 
 async def test_a_role_gets_and_loses_no_scope_that_its_maker_lacks(people: People, ada: Person) -> None:
