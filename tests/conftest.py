@@ -1,10 +1,43 @@
-"""What every test may ask for."""
+"""What every test may ask for, and which tests stay together when two workers share them."""
 
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests import emulators
+
+TOGETHER = re.compile(r"suite-(embedded|gcp)|(firestore|pubsub)-emulator|^tests/deploy/")
+"""In a test's id, which names its parameters: what takes seconds to start is then started once."""
+
+
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist ships no types
+    """A file is for one worker, and so are all tests that share something slow."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _shared(nodeid) or nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return Scheduling(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first: tests on running suites, then those that share something else."""
+
+    def turn(item: pytest.Item) -> tuple[bool, bool, str]:
+        shared = _shared(item.nodeid)
+        return not shared, not shared.startswith("suite"), shared
+
+    items.sort(key=turn)
+
+
+def _shared(nodeid: str) -> str:
+    found = TOGETHER.search(nodeid)
+    return found.group() if found else ""
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ REQUEST = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(params=["pubsub-emulator"])
 def options(pubsub_emulator: str, tmp_path: Path) -> broker.Options:
     return broker.Options(tmp_path, pubsub_emulator, new_id("project").replace("_", "-"))
 

@@ -8,7 +8,7 @@ from tests import fuzz
 from tests.suite import Suite
 
 
-@pytest.mark.parametrize("suite", ["embedded"], indirect=True)
+@pytest.mark.parametrize("suite", ["suite-embedded"], indirect=True)
 def test_no_request_makes_a_5xx_or_an_answer_that_the_contract_does_not_know(
     suite: Suite, tmp_path: Path
 ) -> None:

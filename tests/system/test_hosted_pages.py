@@ -107,7 +107,7 @@ def picture(tab: Tab, name: str) -> None:
     tab.screenshot(PICTURES / f"{name}.png")
 
 
-@pytest.mark.parametrize("suite", ["embedded"], indirect=True)
+@pytest.mark.parametrize("suite", ["suite-embedded"], indirect=True)
 def test_a_person_signs_in_with_a_browser_and_connects_a_device(
     suite: Suite, tab: Tab, application: Application
 ) -> None:
@@ -180,7 +180,7 @@ def sign_out(suite: Suite, tab: Tab, application: Application, client_id: str) -
 NEW_PASSWORD = "staple battery horse incorrect"
 
 
-@pytest.mark.parametrize("suite", ["embedded"], indirect=True)
+@pytest.mark.parametrize("suite", ["suite-embedded"], indirect=True)
 def test_a_person_goes_by_the_links_of_mails(suite: Suite, tab: Tab, application: Application) -> None:
     customer = customers.take_on(suite)
     client_id = registered(suite, customer)

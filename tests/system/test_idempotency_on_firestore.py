@@ -20,7 +20,7 @@ BODIES = [{"name": "a"}, {"name": "a", "unique": True}]
 IDS = ["the record is in the way", "its own name is in the way"]
 
 
-@pytest.fixture
+@pytest.fixture(params=["firestore-emulator"])
 async def store(firestore_emulator: str) -> AsyncIterator[Store]:
     await warm(firestore_emulator)
     project = new_id("p")[:20].replace("_", "-")

@@ -36,11 +36,11 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> KeyFiles:
     return ensure_keys(tmp_path_factory.mktemp("keys"))
 
 
-@pytest.fixture(params=["embedded", "gcp"])
+@pytest.fixture(params=["embedded", "pubsub-emulator"])
 async def place(request: pytest.FixtureRequest, tmp_path: Path, keys: KeyFiles) -> AsyncIterator[Place]:
     shutil.copytree(keys.key.parent, tmp_path / "relay")
     options = broker.Options(tmp_path)
-    if request.param == "gcp":
+    if request.param == "pubsub-emulator":
         host = request.getfixturevalue("pubsub_emulator")
         options = broker.Options(tmp_path, host, new_id("project").replace("_", "-"))
     async with relays.opened(options) as opened:
@@ -355,7 +355,7 @@ async def test_on_sigterm_it_finishes_what_is_in_flight_and_ends_cleanly(place: 
     await rest.close()
 
 
-@pytest.mark.parametrize("place", ["gcp"], indirect=True)
+@pytest.mark.parametrize("place", ["pubsub-emulator"], indirect=True)
 async def test_what_waits_for_its_next_try_is_given_back_when_it_stops(place: Place) -> None:
     async def answer(push: Push) -> Answer:
         return 503

@@ -8,7 +8,7 @@ import pytest
 from tests.contract.bus.harness import Harness, LocalHarness, PubSubHarness
 
 
-@pytest.fixture(params=["local", "pubsub"])
+@pytest.fixture(params=["local", "pubsub-emulator"])
 async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Harness]:
     made: Harness
     if request.param == "local":

@@ -25,9 +25,9 @@ LETTERS = Subscription("letters", DEAD)
 SHORT = Subscription("short", BILLING_EVENTS)
 
 
-@pytest.fixture(params=["embedded", "gcp"])
+@pytest.fixture(params=["embedded", "pubsub-emulator"])
 def options(request: pytest.FixtureRequest, tmp_path: Path) -> broker.Options:
-    host = request.getfixturevalue("pubsub_emulator") if request.param == "gcp" else None
+    host = request.getfixturevalue("pubsub_emulator") if request.param != "embedded" else None
     project = new_id("project").replace("_", "-")
     return broker.Options(tmp_path, host, project, retry_base_seconds=0.03, retry_cap_seconds=0.1)
 
@@ -172,7 +172,7 @@ async def test_where_nothing_happens_waiting_lasts(opened: Open) -> None:
             await subscriber.wait()
 
 
-gcp = pytest.mark.parametrize("options", ["gcp"], indirect=True)
+gcp = pytest.mark.parametrize("options", ["pubsub-emulator"], indirect=True)
 
 
 @gcp

@@ -16,7 +16,7 @@ def warm_firestore(firestore_emulator: str) -> str:
     return firestore_emulator
 
 
-@pytest.fixture(params=["sqlite", "firestore"])
+@pytest.fixture(params=["sqlite", "firestore-emulator"])
 def made(request: pytest.FixtureRequest, tmp_path: Path) -> Harness:
     if request.param == "sqlite":
         return SqliteHarness(tmp_path)

@@ -5,7 +5,7 @@ import os
 import pytest
 
 _ALL = os.environ.get("REQUIRE_CLIENTS") == "1"
-BACKENDS = ("embedded", "gcp") if _ALL else ("embedded",)
+SUITES = ("suite-embedded", "suite-gcp") if _ALL else ("suite-embedded",)
 
 
 def installed(found: bool, how: str) -> None:
