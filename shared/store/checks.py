@@ -37,9 +37,9 @@ def check_amounts(write: Add) -> None:
 
 def check_compared(write: Write, fields: Collection[str]) -> None:
     """Raises ValueError where one of `fields` is too long for the queries that look at it."""
-    if isinstance(write, Create | Replace):
+    if isinstance(write, (Create, Replace)):
         body = write.body
-    elif isinstance(write, Update | Add):
+    elif isinstance(write, (Update, Add)):
         body = write.fields
     else:
         return

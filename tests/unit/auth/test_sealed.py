@@ -16,7 +16,7 @@ KEY = hashlib.sha256(b"one").digest()
 KEYS = SealingKeys({1: KEY}, 1)
 TOKENS = RefreshTokens(KEYS)
 ID = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
-TOKEN = st.builds(RefreshToken, tenant_id=ID, session_id=ID, generation=st.integers(0, 2**32 - 1))
+TOKEN = st.builds(RefreshToken, tenant_id=ID, user_id=ID, session_id=ID, generation=st.integers(0, 2**32 - 1))
 
 EXAMPLE = RefreshToken("tnt_1", "usr_1", "ses_1", 7)
 
