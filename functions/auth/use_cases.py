@@ -108,11 +108,11 @@ class UseCases:
         self.sessions = Sessions(
             store, self.access_tokens, self.id_tokens, self.keys, self.roles, self.session_end, clock
         )
-        self.oauth_clients = OAuthClients(store, ports.outbox, clock)
-        self.oauth_client_changes = OAuthClientChanges(store, ports.outbox, clock)
-        self.user_sessions = UserSessions(store, self.session_end, self.roles, clock)
         refused = RefusedCredentials(store, ports.outbox, clock)
         self.clients = ClientAuthentication(store, refused, ports.issuer, clock)
+        self.oauth_clients = OAuthClients(store, ports.outbox, clock)
+        self.oauth_client_changes = OAuthClientChanges(store, ports.outbox, clock, self.clients.forget)
+        self.user_sessions = UserSessions(store, self.session_end, self.roles, clock)
         verifier = Verifier(store, ports.issuer, None, clock)
         self.introspection = Introspection(store, self.clients, verifier, self.keys, clock)
         self.token_revocation = TokenRevocation(
@@ -147,7 +147,7 @@ class UseCases:
         self.factor_reset = FactorReset(store, self.roles, factor_log, clock)
         self.tenant_security = TenantSecurity(store, ports.outbox, clock)
         self.service_accounts = ServiceAccounts(store, ports.outbox, clock)
-        self.service_account_changes = ServiceAccountChanges(store, ports.outbox, clock)
+        self.service_account_changes = ServiceAccountChanges(store, ports.outbox, clock, self.clients.forget)
         self.api_keys = ApiKeys(store, ports.outbox, self.keys, ports.environment, clock)
         self.api_key_exchange = ApiKeyExchange(
             store, self.access_tokens, self.keys, refused, ports.environment, clock

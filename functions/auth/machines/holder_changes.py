@@ -60,8 +60,12 @@ class HolderChanges(Generic[H]):
     lives out its minutes when that is removed.
     """
 
-    def __init__(self, kind: HolderKind[H], store: Store, outbox: Outbox, clock: Clock) -> None:
+    def __init__(
+        self, kind: HolderKind[H], store: Store, outbox: Outbox, clock: Clock, forget: Callable[[str], None]
+    ) -> None:
+        """`forget` is told the id of each holder that may have changed."""
         self._kind = kind
+        self._forget = forget
         self._store = store
         self._outbox = outbox
         self._clock = clock
@@ -155,7 +159,10 @@ class HolderChanges(Generic[H]):
                 *checks,
             )
 
-        await until_not_stale(attempt)
+        try:
+            await until_not_stale(attempt)
+        finally:
+            self._forget(own_id)
 
     async def _change(
         self,
@@ -186,7 +193,10 @@ class HolderChanges(Generic[H]):
                 await self._store.commit(holder.replace(after), *writes, *checks, *once.writes(result))
             return result
 
-        return await once.run(attempt)
+        try:
+            return await once.run(attempt)
+        finally:
+            self._forget(own_id)
 
     async def _read(self, principal: Principal, own_id: str) -> tuple[Found[H], list[Check]]:
         """The holder, and what must still be so when it is changed; it may be the caller itself."""

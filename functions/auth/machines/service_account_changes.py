@@ -1,5 +1,6 @@
 """Service accounts after they were made: renamed, narrowed, disabled, enabled; the rest is every holder's."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
@@ -21,8 +22,8 @@ class ServiceAccountChanges(HolderChanges[ServiceAccount]):
     rest of the minute. Fewer scopes end the access tokens that have more.
     """
 
-    def __init__(self, store: Store, outbox: Outbox, clock: Clock) -> None:
-        super().__init__(_SERVICE_ACCOUNTS, store, outbox, clock)
+    def __init__(self, store: Store, outbox: Outbox, clock: Clock, forget: Callable[[str], None]) -> None:
+        super().__init__(_SERVICE_ACCOUNTS, store, outbox, clock, forget)
 
     async def update(
         self,

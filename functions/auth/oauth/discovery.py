@@ -8,7 +8,7 @@ import msgspec
 from functions.auth.domain.oauth_client import DEVICE_CODE, OIDC_SCOPES
 from functions.auth.domain.roles import SCOPES
 from functions.auth.oauth import client_assertion
-from functions.auth.oauth.client_authentication import METHODS
+from functions.auth.oauth.presented_client import METHODS
 from functions.auth.oauth.userinfo import Claims
 from shared.keyring import ALGORITHMS
 

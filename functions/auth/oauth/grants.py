@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from functions.auth.domain import authorization_request, oauth_client, roles
-from functions.auth.oauth.client_authentication import AuthenticatedClient, invalid_client
+from functions.auth.oauth.client_authentication import AuthenticatedClient
+from functions.auth.oauth.presented_client import invalid_client
 from functions.auth.oauth.tokens import AccessTokens, Tokens
 from functions.auth.sessions.sessions import Sessions
 from shared.errors import OAuthError
@@ -48,6 +49,7 @@ class ClientCredentialsGrant:
             scopes=roles.narrowed(oauth_client.of_machines(holder.scopes), form.get("scope")),
             roles=client.account.roles if client.account else (),
             audience=audience_of(client, form, self._issuer),
+            at=client.as_of,
         )
 
 

@@ -13,11 +13,8 @@ from functions.auth.domain.people import User
 from functions.auth.domain.refresh_token import RefreshToken
 from functions.auth.domain.session import Repeated, Rotated, Session
 from functions.auth.keyring.keys import KeyRoom
-from functions.auth.oauth.client_authentication import (
-    AuthenticatedClient,
-    ClientAuthentication,
-    invalid_client,
-)
+from functions.auth.oauth.client_authentication import AuthenticatedClient, ClientAuthentication
+from functions.auth.oauth.presented_client import invalid_client
 from shared import tenant
 from shared.errors import Forbidden, OAuthError, Unauthenticated
 from shared.identity import Principal, Verifier

@@ -1,5 +1,6 @@
 """OAuth clients after they were registered: changed, disabled, enabled; the rest is every holder's."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
@@ -34,8 +35,8 @@ class OAuthClientChanges(HolderChanges[OAuthClient]):
     end, those of people too.
     """
 
-    def __init__(self, store: Store, outbox: Outbox, clock: Clock) -> None:
-        super().__init__(_CLIENTS, store, outbox, clock)
+    def __init__(self, store: Store, outbox: Outbox, clock: Clock, forget: Callable[[str], None]) -> None:
+        super().__init__(_CLIENTS, store, outbox, clock, forget)
 
     async def update(
         self, principal: Principal, actor: Actor, client_id: str, change: ClientChange

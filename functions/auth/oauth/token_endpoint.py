@@ -3,16 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from functions.auth.oauth.client_authentication import (
-    AuthenticatedClient,
-    ClientAuthentication,
-    invalid_client,
-)
+from functions.auth.oauth.client_authentication import AuthenticatedClient, ClientAuthentication
+from functions.auth.oauth.presented_client import invalid_client
 from functions.auth.oauth.tokens import Tokens
 from shared.errors import OAuthError
 
 _OF_THE_APP = ("refresh_token",)
-_OF_ACCOUNTS = ("client_credentials",)
+_OF_MACHINES = ("client_credentials",)
+"""Their tokens are as old as what was looked up of the client, so that may have been a moment ago."""
 
 
 class Grant(Protocol):
@@ -43,7 +41,8 @@ class TokenEndpoint:
         grant = self._grants.get(grant_type)
         if grant is None:
             raise OAuthError(400, "unsupported_grant_type", f"Use one of {', '.join(self._grants)}.")
-        client = await self._clients.authenticate(form, authorization, request_id, address)
+        prove = self._clients.recently if grant_type in _OF_MACHINES else self._clients.authenticate
+        client = await prove(form, authorization, request_id, address)
         if grant_type not in _allowed(client):
             if client.kind == "app":
                 raise invalid_client()
@@ -54,4 +53,4 @@ class TokenEndpoint:
 def _allowed(client: AuthenticatedClient) -> Sequence[str]:
     if client.client is not None:
         return client.client.grant_types
-    return _OF_ACCOUNTS if client.kind == "service_account" else _OF_THE_APP
+    return _OF_MACHINES if client.kind == "service_account" else _OF_THE_APP

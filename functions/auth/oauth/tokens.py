@@ -48,7 +48,9 @@ class AccessTokens:
         """`session`: that of the person; None for a machine. `audience`: another API's (RFC 8707).
 
         `at`: when it was looked up what the token says, so that what has changed since ends it; None: now.
+        Its lifetime begins then.
         """
+        now = self._clock()
         scope = claims.scope_text(scopes)
         said = claims.build(
             issuer=self._issuer,
@@ -60,10 +62,10 @@ class AccessTokens:
             scope=scope,
             roles=roles,
             token_id=new_id("tok"),
-            at=at or self._clock(),
+            at=at or now,
             lifetime_seconds=lifetime_seconds,
             session=session,
         )
         keys = await self._keys.current()
         signed = keys.signer.sign(_encoder.encode(said))
-        return Tokens(signed, "Bearer", lifetime_seconds, scope)
+        return Tokens(signed, "Bearer", said.exp - int(now.timestamp()), scope)

@@ -241,24 +241,3 @@ async def test_a_secret_that_was_removed_works_no_more_and_the_other_does(
     await changes.remove(principal("owner"), ACTOR, client.client.id, "secrets", first)
     assert (await refusal(suite, GRANT, client.basic)).code == "invalid_client"
     assert (await ask(suite, GRANT, basic(client.id, added.text))).access_token
-
-
-async def test_what_was_proven_lately_is_believed_for_25_seconds(suite: Suite, client: Application) -> None:
-    """For introspection only: no read, and no other secret passes for it."""
-
-    async def recently(header: str) -> AuthenticatedClient:
-        return await suite.do.clients.recently({}, header, "req_1")
-
-    await recently(client.basic)
-    suite.store.reads.clear()
-    assert (await recently(client.basic)).client_id == client.id
-    assert suite.store.reads == []
-    with pytest.raises(OAuthError):
-        await recently(basic(client.id, client.secret + "x"))
-    changes = suite.do.oauth_client_changes
-    await changes.delete(principal("owner"), ACTOR, client.client.id)
-    suite.clock.move(24)
-    assert (await recently(client.basic)).client_id == client.id
-    suite.clock.move(1)
-    with pytest.raises(OAuthError):
-        await recently(client.basic)
