@@ -101,6 +101,14 @@ class Tab:
         found = self._ask("DOM.querySelector", nodeId=self._root(), selector=f"{selector}:focus")
         return bool(found["nodeId"])
 
+    def hold_passkey(self, credential: dict[str, Any]) -> None:
+        """The machine has it, and whoever sits there unlocks it. `credential`: WebAuthn.Credential."""
+        kind = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True}
+        person = {"hasUserVerification": True, "isUserVerified": True, "automaticPresenceSimulation": True}
+        self._ask("WebAuthn.enable")
+        added = self._ask("WebAuthn.addVirtualAuthenticator", options=kind | person)
+        self._ask("WebAuthn.addCredential", credential=credential, **added)
+
     def look_like(self, *, width: int, height: int, dark: bool = False) -> None:
         size = {"width": width, "height": height, "deviceScaleFactor": 2, "mobile": width < 600}
         self._ask("Emulation.setDeviceMetricsOverride", **size)

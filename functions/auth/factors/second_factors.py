@@ -22,6 +22,7 @@ from functions.auth.factors.passkey_ceremonies import PasskeyCeremonies
 from functions.auth.keyring.keys import KeyRoom
 from functions.auth.records import Found
 from functions.auth.sessions.session_start import Proof
+from functions.auth.sign_in import first_factor
 from functions.auth.sign_in.failed_sign_ins import Source
 from functions.auth.sign_in.first_factor import FirstFactor
 from shared import audit, tenant
@@ -73,6 +74,7 @@ class SecondFactors:
         self._ceremonies = ceremonies
         self._log = log
         self._clock = clock
+        self.tried = first_factor.counts()
 
     async def required(self, first: FirstFactor, source: Source) -> Challenge | FirstFactor:
         """A challenge for whoever has a second factor; nobody else is asked for one. That the first one was
@@ -99,9 +101,15 @@ class SecondFactors:
         )
         text = Challenges((await self._keys.current()).factors).second_factor_text(asked)
         await self._half_way(first, source)
-        known = factors.value.passkeys
-        options = self._ceremonies.request_options(text, known) if known else None
-        return Challenge(text, methods, int(challenges.LIFETIME.total_seconds()), options)
+        return self._shown(text, asked, factors.value, at)
+
+    async def asked_again(self, text: str) -> Challenge:
+        """The same challenge after a wrong answer. Raises what `answer` does where no answer counts."""
+        at = self._clock()
+        asked = Challenges((await self._keys.current()).factors).second_factor(text, at)
+        if asked is None:
+            raise _refusal()
+        return self._shown(text, asked, (await self._account(asked)).factors.value, at)
 
     async def answer(self, text: str, answer: Answer, source: Source) -> FirstFactor:
         """The same proof with two methods. Its `writes` use up the challenge and what it was answered with.
@@ -110,9 +118,10 @@ class SecondFactors:
         challenge that is over, answered, or none of ours; `Forbidden` `tenant_suspended`.
         """
         asked = Challenges((await self._keys.current()).factors).second_factor(text, self._clock())
-        if asked is None:
-            raise _refusal()
-        return await until_not_stale(lambda: self._attempt(asked, text, answer, source))
+        with self.tried.result("second_factor"):
+            if asked is None:
+                raise _refusal()
+            return await until_not_stale(lambda: self._attempt(asked, text, answer, source))
 
     async def _attempt(
         self, asked: SecondFactorChallenge, text: str, answer: Answer, source: Source
@@ -167,6 +176,11 @@ class SecondFactors:
         policy = factor_documents.policy(policy_key, policy_doc)
         must_enrol = security_policy.must_enrol(policy.value, factors.value)
         return _Account(owner, login, user, factors, must_enrol, answers_key, answers_doc)
+
+    def _shown(self, text: str, asked: SecondFactorChallenge, known: Factors, at: datetime) -> Challenge:
+        left = asked.issued_at + challenges.LIFETIME - at
+        options = self._ceremonies.request_options(text, known.passkeys) if known.passkeys else None
+        return Challenge(text, factor_rules.usable(known), int(left.total_seconds()), options)
 
     async def _half_way(self, first: FirstFactor, source: Source) -> None:
         tenant_id = first.owner.value.id

@@ -4,6 +4,7 @@ import msgspec
 
 from functions.auth.domain.known_device import KnownDevice
 from functions.auth.factors.factor_proofs import Answer
+from functions.auth.factors.passkey_ceremonies import Assertion
 from functions.auth.factors.second_factors import Challenge, SecondFactors
 from functions.auth.hosted.browser_sessions import BrowserSessions
 from functions.auth.keyring.keys import KeyRoom
@@ -54,7 +55,13 @@ class HostedSignIn:
         typed = "".join(code.split())
         is_totp = len(typed) == _TOTP_DIGITS and typed.isascii() and typed.isdigit()
         answer = Answer(totp=typed) if is_totp else Answer(recovery_code=code.strip())
+        return await self._answered(challenge, answer, source)
 
+    async def second_by_passkey(self, challenge: str, given: Assertion, source: Source) -> Begun:
+        """Raises what `SecondFactors.answer` does."""
+        return await self._answered(challenge, Answer(passkey=given), source)
+
+    async def _answered(self, challenge: str, answer: Answer, source: Source) -> Begun:
         async def attempt() -> Begun:
             proven = await self._second_factors.answer(challenge, answer, source)
             return await self._begun(proven, source)

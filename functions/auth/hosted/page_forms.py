@@ -59,14 +59,16 @@ class PageForms:
         *,
         status: int = 200,
         headers: Mapping[str, str] | None = None,
+        script: str = "",
     ) -> Response:
-        """A page with a form for `pending`, which only this browser can send."""
+        """A page with a form for `pending`, which only this browser can send; the rest as for `page`."""
         known = self.cookies.read(call.headers).browser
         browser = known or new_id("brw")
         token = PageTokens((await self._keys.current()).front_channel).seal(pending, browser, self._clock())
         target = pending.request.redirect_uri if pending.request else None
         cookies = () if known else (self.cookies.browser(browser),)
-        return self.page(filled(token), *cookies, status=status, headers=headers, target=target)
+        text = filled(token)
+        return self.page(text, *cookies, status=status, headers=headers, target=target, script=script)
 
     async def sign_in(
         self,

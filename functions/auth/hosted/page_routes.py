@@ -3,22 +3,23 @@
 import msgspec
 
 from functions.auth.domain.page_token import Pending
+from functions.auth.factors.passkey_ceremonies import Assertion
 from functions.auth.factors.second_factors import Challenge
-from functions.auth.hosted import pages
+from functions.auth.hosted import markup, pages, second_factor_page
 from functions.auth.hosted.hosted_sign_in import Begun
 from functions.auth.hosted.page_forms import EXPIRED, PageForms, Sent
 from functions.auth.hosted.pages import SignInForm
 from functions.auth.oauth.authorize import Redirect, SignInNeeded
+from functions.auth.sign_in.failed_sign_ins import Source
 from functions.auth.use_cases import UseCases
-from shared.errors import Forbidden, Invalid, TooManyRequests, Unauthenticated, Unavailable
+from shared import strict_json
+from shared.errors import Forbidden, Invalid, TooManyRequests, Unauthenticated, Unavailable, invalid
 from shared.http import PUBLIC, Call, Response, Route
 
 _NO_MATCH = "These details match no account, or too many tries did not. Check them, or wait a while."
 _NO_CODE = "This code does not count. Give the next one or a recovery code, or wait a while."
-_PASSKEY_ONLY = (
-    "This account proves its second factor with a passkey, which this page cannot ask for. Sign in where your"
-    " passkey works, and set up an authenticator app or recovery codes."
-)
+_OVER = "That took too long, or too many answers did not count. Sign in again."
+_NO_PASSKEY = "This passkey does not count here. Use another one, or another factor."
 _SIGNED_OUT = "You are signed out here. Applications that you opened may still have sessions of their own."
 
 
@@ -39,6 +40,7 @@ class _Handlers:
     def __init__(self, use_cases: UseCases) -> None:
         self._do = use_cases
         self.forms = PageForms(use_cases.keys, use_cases.issuer, use_cases.clock)
+        self._script = markup.source(second_factor_page.SCRIPT)
 
     async def authorize(self, call: Call) -> Response:
         session = self.forms.cookies.read(call.headers).session
@@ -66,24 +68,27 @@ class _Handlers:
             )
         if isinstance(done, Begun):
             return await self._signed_in(call, sent.pending, done)
-        if not {"totp", "recovery_code"} & set(done.methods):
-            return await self._again(call, sent.pending, page, _PASSKEY_ONLY, 403)
-        return await self._second_factor_page(call, sent.pending, done)
+        pending = Pending("second_factor", sent.pending.request, sent.pending.user_code, done.challenge)
+        return await self._second_factor_page(call, pending, done)
 
     async def second_factor(self, call: Call) -> Response:
         sent = await self.forms.sent(call, "second_factor")
         if not sent.is_current:
-            start = Pending("sign_in", sent.pending.request, sent.pending.user_code)
-            return await self._again(call, start, await self._sign_in_form(sent), EXPIRED, 400)
-        code = sent.fields.get("code", "")
+            return await self._anew(call, sent, EXPIRED)
         try:
-            source = self.forms.source(call)
-            done = await self._do.hosted_sign_in.second(sent.pending.challenge, code, source)
+            done = await self._second(sent, self.forms.source(call))
         except (Unauthenticated, Invalid):
-            return await self._code_again(call, sent.pending, _NO_CODE, 400)
+            error = _NO_PASSKEY if "passkey" in sent.fields else _NO_CODE
+            return await self._second_factor_again(call, sent, error, 400)
         except (Forbidden, TooManyRequests, Unavailable) as refusal:
-            return await self._code_again(call, sent.pending, refusal.detail, refusal.status)
+            return await self._second_factor_again(call, sent, refusal.detail, refusal.status)
         return await self._signed_in(call, sent.pending, done)
+
+    async def _second(self, sent: Sent, source: Source) -> Begun:
+        challenge, passkey = sent.pending.challenge, sent.fields.get("passkey")
+        if passkey is None:
+            return await self._do.hosted_sign_in.second(challenge, sent.fields.get("code", ""), source)
+        return await self._do.hosted_sign_in.second_by_passkey(challenge, _assertion(passkey), source)
 
     async def sign_out_page(self, call: Call) -> Response:
         signed_in = await self._do.browser_sessions.find(self.forms.cookies.read(call.headers).session)
@@ -134,19 +139,35 @@ class _Handlers:
         form = msgspec.structs.replace(page, error=error)
         return await self.forms.sign_in(call, pending, form, status=status, headers=headers)
 
-    async def _second_factor_page(self, call: Call, before: Pending, challenge: Challenge) -> Response:
-        pending = Pending("second_factor", before.request, before.user_code, challenge.challenge)
-        totp, recovery = "totp" in challenge.methods, "recovery_code" in challenge.methods
-        return await self.forms.shown(
-            call, pending, lambda token: pages.second_factor(token, totp=totp, recovery_codes=recovery)
-        )
+    async def _anew(self, call: Call, sent: Sent, error: str) -> Response:
+        start = Pending("sign_in", sent.pending.request, sent.pending.user_code)
+        return await self._again(call, start, await self._sign_in_form(sent), error, 400)
 
-    async def _code_again(self, call: Call, pending: Pending, error: str, status: int) -> Response:
+    async def _second_factor_page(
+        self, call: Call, pending: Pending, asked: Challenge, error: str = "", status: int = 200
+    ) -> Response:
         def filled(token: str) -> str:
-            return pages.second_factor(token, totp=True, recovery_codes=True, error=error)
+            return second_factor_page.second_factor(token, asked, error)
 
-        return await self.forms.shown(call, pending, filled, status=status)
+        script = self._script if asked.passkey is not None else ""
+        return await self.forms.shown(call, pending, filled, status=status, script=script)
+
+    async def _second_factor_again(self, call: Call, sent: Sent, error: str, status: int) -> Response:
+        """From the beginning where no answer counts any more."""
+        try:
+            asked = await self._do.second_factors.asked_again(sent.pending.challenge)
+        except Unauthenticated:
+            return await self._anew(call, sent, _OVER)
+        return await self._second_factor_page(call, sent.pending, asked, error, status)
 
 
 def _form(asked: SignInNeeded, email: str) -> SignInForm:
     return SignInForm(client=asked.client_name, organisation=asked.organisation, slug=asked.slug, email=email)
+
+
+def _assertion(text: str) -> Assertion:
+    """Raises `Invalid` for what no browser gave."""
+    try:
+        return strict_json.decode(text.encode(), Assertion)
+    except (strict_json.Malformed, msgspec.ValidationError):
+        raise invalid("/passkey", "invalid_value", "This is no answer of a passkey.") from None

@@ -68,25 +68,6 @@ def sign_in(form: SignInForm) -> str:
     )
 
 
-def second_factor(token: str, *, totp: bool, recovery_codes: bool, error: str = "") -> str:
-    """Asks for a one-time password, a recovery code, or one of both; at least one of them works."""
-    invalid = markup.invalid(bool(error))
-    asked = "Type the code that your authenticator app shows now."
-    hint = "No phone at hand? One of your recovery codes works here too." if recovery_codes else ""
-    if not totp:
-        asked, hint = "Type one of your recovery codes.", "Each of them works once."
-    code = markup.field(
-        "code",
-        "Code",
-        f'type="text" class="code" autocomplete="one-time-code" autocapitalize="none" spellcheck="false"'
-        f' maxlength="64"{invalid} autofocus',
-        hint,
-    )
-    body = markup.form("/oauth2/second-factor", code + markup.button("Continue"), token)
-    top = f'<h1>One more step</h1><p class="lead">{asked}</p>{markup.alert(error)}'
-    return markup.document("Second factor", top + body)
-
-
 def device(token: str, *, person: str, code: str, error: str = "") -> str:
     """Asks for the code that a device shows. `person`: whoever is signed in."""
     invalid = markup.invalid(bool(error))

@@ -128,8 +128,9 @@ class WatchedPasswords(Passwords):
 class Suite:
     """Every use-case, one file of documents, one clock that tests move."""
 
-    def __init__(self, folder: Path, store: Store, clock: Time | None = None) -> None:
+    def __init__(self, folder: Path, store: Store, clock: Time | None = None, issuer: str = ISSUER) -> None:
         self.folder = folder
+        self.issuer = issuer
         self.clock = clock or Time()
         self.bus = RecordingBus()
         self.store = WatchedStore(store)
@@ -155,7 +156,7 @@ class Suite:
                 mailer=MailboxFolder(self.mailbox),
                 passwords=self.passwords,
                 clock=self.clock,
-                issuer=ISSUER,
+                issuer=self.issuer,
                 environment="test",
                 sleep=self.sleep,
             )
@@ -171,7 +172,7 @@ class Suite:
         self.users = self.do.users
         self.invitations = self.do.invitations
         self.handlers = events.table(self.do)
-        self.verifier = Verifier(self.publishing, ISSUER, ISSUER, self.clock)
+        self.verifier = Verifier(self.publishing, self.issuer, self.issuer, self.clock)
         self.operators = Operators(self.publishing, self.clock)
         self.routes = routes.table(self.do)
 
@@ -274,12 +275,12 @@ def principal(role: Role, tenant_id: str = ACME, session_id: str | None = "ses_1
 
 @asynccontextmanager
 async def running(
-    folder: Path, *, with_tenant: bool = True, clock: Time | None = None
+    folder: Path, *, with_tenant: bool = True, clock: Time | None = None, issuer: str = ISSUER
 ) -> AsyncIterator[Suite]:
     store = SqliteStore(
         folder / "store.db", (*records.QUERIES, *outbox.QUERIES, *revocations.QUERIES, AUDIT, SESSIONS)
     )
-    suite = Suite(folder, store, clock)
+    suite = Suite(folder, store, clock, issuer)
     try:
         await suite.assemble()
         if with_tenant:

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 
 import httpx
 import pytest
+from msgspec import Raw
 
 from functions.auth.domain.page_token import LIFETIME, Opened, PageTokens, Pending
 from functions.auth.domain.security_policy import SecurityPolicy
-from functions.auth.hosted import markup, pages
+from functions.auth.factors.second_factors import Challenge
+from functions.auth.hosted import markup, pages, second_factor_page
 from functions.auth.hosted.page_cookies import PageCookies
-from tests.authenticator import Authenticator
 from tests.unit.auth.browser import Browser, add_client, claims
 from tests.unit.auth.second_factor import person
 from tests.unit.auth.suite import ACME, OWNER, PASSWORD, Suite
@@ -264,18 +265,6 @@ async def test_a_second_factor_page_that_is_too_old_begins_anew(suite: Suite) ->
     assert 'name="password"' in page.text
 
 
-async def test_who_has_only_a_passkey_is_told_what_to_do(suite: Suite) -> None:
-    someone = await person(suite)
-    await someone.enrol_passkey(Authenticator())
-    await add_client(suite)
-    browser = Browser(suite)
-    await browser.authorize(CLIENT)
-    page = await browser.sign_in()
-    assert page.status_code == 403
-    assert "passkey, which this page cannot ask for" in page.text
-    assert not await is_signed_in(browser)
-
-
 async def test_who_lacks_the_second_factor_that_is_required_gets_nowhere(suite: Suite) -> None:
     ada, bob = await person(suite), await person(suite, "bob@acme.test", "member")
     required = SecurityPolicy("required", ("totp",))
@@ -314,7 +303,7 @@ def test_whatever_is_shown_is_text() -> None:
     shown = (
         pages.sign_in(pages.SignInForm(bad, bad, bad, bad, bad, bad)),
         pages.sign_in(pages.SignInForm(token=bad, slug=bad)),
-        pages.second_factor(bad, totp=True, recovery_codes=True, error=bad),
+        second_factor_page.second_factor(bad, Challenge(bad, ("totp", "passkey"), 1, Raw(b"\"<b>&'")), bad),
         pages.device(bad, person=bad, code=bad, error=bad),
         pages.device_decision(bad, person=bad, client=bad, code=bad, scopes=(bad, f"{bad}:read")),
         pages.sign_out(bad, person=bad),
