@@ -1,6 +1,8 @@
 """What this process counted since it started, in Prometheus' text format; docs/decisions/0012 says why."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
+from types import TracebackType
 from typing import Protocol
 
 import msgspec
@@ -16,10 +18,15 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from shared.errors import Error
+
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 SCOPE = "platform:metrics:read"
 OTHER = "other"
 """Instead of a method, path or type that somebody else chose: labels hold what we named ourselves only."""
+OK = "ok"
+MAX_SERIES = 200
+"""Of one name: codes of refusals are ours, and fewer than that; whatever else there might be is `OTHER`."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CLASSES = ("0xx", "1xx", "2xx", "3xx", "4xx", "5xx")
@@ -29,12 +36,15 @@ _STORE_BUCKETS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """One number as it is now. `counts`: it only grows, and its name ends in `_total`."""
+    """One number as it is now. `counts`: it only grows, and its name ends in `_total`. Those of one name have
+    the same help and labels of the same names.
+    """
 
     name: str
     help: str
     value: float
     counts: bool = True
+    labels: Mapping[str, str] = {}
 
 
 class Read(Protocol):
@@ -43,15 +53,71 @@ class Read(Protocol):
     def readings(self) -> Iterable[Reading]: ...
 
 
+class Counts:
+    """How often each of a few things happened: integers, by the values of `labels`, which are ours."""
+
+    def __init__(self, name: str, help_text: str, *labels: str) -> None:
+        self._name = name
+        self._help = help_text
+        self._labels = labels
+        self._counts: dict[tuple[str, ...], int] = {}
+
+    def add(self, *values: str) -> None:
+        """One more, where each label has that value."""
+        self._add(values)
+
+    def _add(self, values: tuple[str, ...]) -> None:
+        count = self._counts.get(values)
+        if count is None and len(self._counts) >= MAX_SERIES:
+            values = (OTHER,) * len(self._labels)
+            count = self._counts.get(values)
+        self._counts[values] = (count or 0) + 1
+
+    def result(self, *values: str) -> "_Result":
+        """Round what ends in some way: adds one for `values` and, as the last label, `ok` or the code of the
+        refusal. A race that was lost, which is tried again, is neither.
+        """
+        return _Result(self._add, values)
+
+    def readings(self) -> Iterator[Reading]:
+        """What `Metrics` shows of it."""
+        for values, count in self._counts.items():
+            labels = dict(zip(self._labels, values, strict=True))
+            yield Reading(self._name, self._help, count, labels=labels)
+
+
+class _Result:
+    __slots__ = ("_add", "_values")
+
+    def __init__(self, add: Callable[[tuple[str, ...]], None], values: tuple[str, ...]) -> None:
+        self._add = add
+        self._values = values
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._add((*self._values, OK))
+        elif isinstance(error, Error):
+            self._add((*self._values, error.code))
+
+
 class _Readings(Collector):
-    def __init__(self) -> None:
-        self.sources: list[Read] = []
+    def __init__(self, *sources: Read) -> None:
+        self.sources = [*sources]
 
     def collect(self) -> Iterator[Metric]:
-        for source in self.sources:
-            for reading in source.readings():
-                family = CounterMetricFamily if reading.counts else GaugeMetricFamily
-                yield family(reading.name, reading.help, value=reading.value)
+        """A name of several sources is there once, with all their series."""
+        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+        for reading in chain.from_iterable(source.readings() for source in self.sources):
+            family = families.get(reading.name)
+            if family is None:
+                kind = CounterMetricFamily if reading.counts else GaugeMetricFamily
+                family = families[reading.name] = kind(reading.name, reading.help, labels=[*reading.labels])
+            family.add_metric([*reading.labels.values()], reading.value)
+        yield from families.values()
 
 
 class _Timed:
@@ -97,13 +163,19 @@ class Metrics:
         )
         build.info({"function": function, "version": version})
         ProcessCollector(registry=self._registry)
-        self._readings = _Readings()
+        refusals = "Requests that were refused, by our code of why; too_many_… and the like were throttled."
+        self._refusals = Counts("energent_http_refusals", refusals, "code")
+        self._readings = _Readings(self._refusals)
         self._registry.register(self._readings)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """`route` is a template of ours or `OTHER`. Called on the hot path."""
         known = method if method in _METHODS else OTHER
         self._requests.observe((known, route, _CLASSES[status // 100]), seconds)
+
+    def refused(self, code: str) -> None:
+        """`code` is the stable one of an `Error`."""
+        self._refusals.add(code)
 
     def handled(self, event_type: str, outcome: str, seconds: float) -> None:
         """`event_type` is the short name of one that this function knows, or `OTHER`."""

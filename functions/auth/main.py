@@ -64,7 +64,7 @@ async def _assembled(store: PublishingStore, bus: Bus, metrics: Metrics) -> App:
         await use_cases.jwks_copy.refresh()
     notifications = events.notifications(secrets, entry.secret_prefix(CONFIG), use_cases.key_rotation)
     set_aside = Quarantine(store, utc_now, "auth")
-    metrics.watch(store, sent, set_aside, secrets)
+    metrics.watch(store, sent, set_aside, secrets, use_cases)
     handlers = events.table(use_cases)
     door = entry.event_door(CONFIG, handlers, set_aside, utc_now, metrics, notifications)
     return entry.make_app(CONFIG, store, utc_now, routes.table(use_cases), door, metrics)

@@ -1,6 +1,8 @@
 """Auth put together: every use-case, made of the ports that a process has."""
 
 import asyncio
+from collections.abc import Iterator
+from itertools import chain
 
 import msgspec
 
@@ -64,6 +66,7 @@ from functions.auth.sign_in.throttle import Throttle
 from shared.http.idempotency import Idempotency
 from shared.identity import Verifier
 from shared.ids import Clock
+from shared.metrics import Read, Reading
 from shared.objects import Objects
 from shared.outbox import Outbox
 from shared.secrets.cached import CachedSecrets
@@ -202,3 +205,17 @@ class UseCases:
         )
         self.audit_log = AuditLog(store)
         self.users = Users(store)
+        self._counting: tuple[Read, ...] = (
+            ports.passwords,
+            self.keys,
+            self.sign_in.tried,
+            self.second_factors.tried,
+            self.passkey_sign_in.tried,
+            self.sessions.refreshes,
+            self.tokens.answered,
+            self.api_key_exchange.answered,
+        )
+
+    def readings(self) -> Iterator[Reading]:
+        """What `Metrics` shows of auth."""
+        return chain.from_iterable(source.readings() for source in self._counting)

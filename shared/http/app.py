@@ -126,14 +126,23 @@ class App:
         except Disconnected:
             return Response(_CLIENT_CLOSED)
         except Error as error:
-            return _refused(call, error, found)
+            return self._refused(call, error, found)
         except SecretUnusable:
             _log.exception("a secret is unusable")
-            return _refused(call, _not_ready(), found)
+            return self._refused(call, _not_ready(), found)
         except Exception:  # noqa: BLE001 - the last resort: a bug is logged once and answered
             _log.exception("a request failed")
             crash = _Crash("internal", "The request failed. It is logged under its request id.")
-            return _refused(call, crash, found)
+            return self._refused(call, crash, found)
+
+    def _refused(self, call: HttpCall, error: Error, found: Found | None) -> Response:
+        self._metrics.refused(error.code)
+        oauth = found is not None and any(route.oauth for route in found[0].by_method.values())
+        response = oauth_problem(error) if oauth else problem(error, call.request_id)
+        if error.status == 401 and "WWW-Authenticate" not in error.headers:
+            basic = oauth and (authorization(call.headers) or "").lower().startswith("basic")
+            response.headers["WWW-Authenticate"] = 'Basic realm="token"' if basic else "Bearer"
+        return response
 
     async def _flawed(self, call: HttpCall, raw_headers: request_headers.Raw, refusal: Error) -> Response:
         """Refuses it, but for a message: refused, it would come again and again."""
@@ -196,15 +205,6 @@ def _delivery(event_door: EventHandling, flaw: Error | None = None) -> Route:
         return await event_door.handle(call.headers, call.read, flaw)
 
     return Route("POST", "/", take, PUBLIC)
-
-
-def _refused(call: HttpCall, error: Error, found: Found | None) -> Response:
-    oauth = found is not None and any(route.oauth for route in found[0].by_method.values())
-    response = oauth_problem(error) if oauth else problem(error, call.request_id)
-    if error.status == 401 and "WWW-Authenticate" not in error.headers:
-        basic = oauth and (authorization(call.headers) or "").lower().startswith("basic")
-        response.headers["WWW-Authenticate"] = 'Basic realm="token"' if basic else "Bearer"
-    return response
 
 
 def _must_enrol() -> Forbidden:

@@ -1,6 +1,7 @@
 """`/metrics`: what is counted, who sees it, and that nobody outside makes a series of his own."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from shared.errors import Unavailable
 from shared.http import PUBLIC, Call, Response, Route
 from shared.http.limits import Limits
 from shared.identity import Verifier
-from shared.metrics import Metrics, Reading
+from shared.metrics import MAX_SERIES, Counts, Metrics, Reading
 from shared.outbox import QUERIES, Outbox, PublishingStore
 from shared.secrets.cached import CachedSecrets
 from shared.store import AlreadyExists, Create, Delete, Stale
@@ -288,6 +289,47 @@ def test_the_age_of_secrets_and_the_use_of_stale_ones_is_told() -> None:
         }
 
     asyncio.run(story())
+
+
+def test_refusals_are_counted_by_our_code_and_what_was_let_in_is_not() -> None:
+    """Also those of the door itself."""
+    door = Door(*ROUTES)
+    door.ask("GET", "/v1/things/a")
+    for _ in range(2):
+        door.ask("POST", "/v1/down")
+    door.ask("GET", "/v1/nothing")
+    door.ask("GET", "/metrics")
+    found = {
+        dict(labels)["code"]: count
+        for (name, labels), count in scraped(door).items()
+        if name == "energent_http_refusals_total"
+    }
+    assert found == {"x": 2, "not_found": 1, "unauthenticated": 1}
+
+
+def test_a_name_of_several_sources_is_there_once_with_all_its_series() -> None:
+    one, other = Counts("energent_a", "A.", "kind", "result"), Counts("energent_a", "A.", "kind", "result")
+    with one.result("x"):
+        pass
+    for error in (Unavailable("down", "No."), Stale(), Unavailable("down", "No.")):
+        with contextlib.suppress(Exception), other.result("y"):
+            raise error
+    metrics = Metrics("auth", "r-1")
+    metrics.watch(one, other)
+    text = metrics.text().decode()
+    assert text.count("# TYPE energent_a_total counter") == 1
+    assert value(metrics, "energent_a_total", kind="x", result="ok") == 1
+    assert value(metrics, "energent_a_total", kind="y", result="down") == 2
+    assert text.count("energent_a_total{") == 2, "a race that was lost is no result"
+
+
+def test_the_series_of_a_name_are_bounded() -> None:
+    counts = Counts("energent_a", "A.", "code")
+    for number in range(MAX_SERIES + 50):
+        counts.add(f"code_{number}")
+    found = {reading.labels["code"]: reading.value for reading in counts.readings()}
+    assert len(found) == MAX_SERIES + 1
+    assert found["other"] == 50
 
 
 def test_what_is_watched_is_part_of_the_answer() -> None:

@@ -86,6 +86,16 @@ def first(key: RingKey) -> KeyRing:
     return KeyRing((_activated(key, key.created_at),))
 
 
+def ages(ring: KeyRing, now: datetime) -> dict[State, float]:
+    """For how many seconds the oldest key of each state has been in it."""
+    found: dict[State, float] = {}
+    for key in ring.keys:
+        begun = {"pending": key.created_at, "active": key.activates_at, "retiring": key.retired_at}[key.state]
+        seconds = (now - (begun or key.created_at)).total_seconds()
+        found[key.state] = max(seconds, found.get(key.state, 0))
+    return found
+
+
 def rotates_at(ring: KeyRing, pace: Pace) -> datetime | None:
     """When a rotation begins by itself; None while one is under way."""
     active = ring.active

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
 
 import msgspec
 
@@ -26,6 +27,7 @@ from functions.auth.keyring.signing import Signer
 from shared.cache import Cache
 from shared.errors import Unavailable
 from shared.ids import Clock
+from shared.metrics import Reading
 from shared.secrets import Secrets, SecretUnusable
 from shared.store import AlreadyExists, Store
 from shared.store.bodies import from_body
@@ -62,6 +64,15 @@ class KeyRoom:
         self._kept: Cache[str, Keys] = Cache("keys", self._fetch, clock, FOLLOWED)
         self._signers: dict[str, Signer] = {}
         self._jwks = b""
+        self._seen: dict[str, KeyRing] = {}
+
+    def readings(self) -> Iterator[Reading]:
+        """What `Metrics` shows of the rings as they were read last."""
+        help_text = "For how long the oldest key of a ring has been in its state."
+        for name, ring in self._seen.items():
+            for state, seconds in key_ring.ages(ring, self._clock()).items():
+                labels = {"ring": name, "state": state}
+                yield Reading("energent_key_age_seconds", help_text, seconds, counts=False, labels=labels)
 
     async def current(self) -> Keys:
         """What `ensure` gives, at most 30 s old: a running process follows the rings without a new start.
@@ -97,7 +108,7 @@ class KeyRoom:
         return await self._load(is_start=not self._jwks)
 
     async def _load(self, *, is_start: bool) -> Keys:
-        rings = await self._rings()
+        rings = self._seen = await self._rings()
         ring = rings[SIGNING_RING]
         jwks = published(ring)
         if not is_start:

@@ -21,6 +21,7 @@ from shared import audit, tenant
 from shared.audit import Actor
 from shared.errors import TooManyRequests, Unauthenticated, Unavailable
 from shared.ids import Clock
+from shared.metrics import Counts
 from shared.store import Stale, Store
 from shared.tenant import Tenant
 
@@ -46,6 +47,7 @@ class ApiKeyExchange:
         self._environment = environment
         self._clock = clock
         self._wrong = Buckets(PER_ADDRESS, clock)
+        self.answered = Counts("energent_api_key_exchanges", "API keys that were tried, by result.", "result")
 
     async def token(self, text: str, address: str, scope: str | None, request_id: str) -> Tokens:
         """One read of two documents; once an hour a write, of which nothing depends, and a few for refusals.
@@ -54,11 +56,14 @@ class ApiKeyExchange:
         or the caller's address; `TooManyRequests` where too many were wrong from there; `Forbidden`
         `tenant_suspended`, `tenant_not_active` where the key is good; `OAuthError` `invalid_scope`.
         """
+        with self.answered.result():
+            return await self._token(text, Source(address, request_id=request_id), scope)
+
+    async def _token(self, text: str, source: Source, scope: str | None) -> Tokens:
         presented = api_key.read(text)
         if presented is None or presented.environment != self._environment:
             raise _refused()
         peppers = (await self._keys.current()).peppers
-        source = Source(address, request_id=request_id)
         key, owner = await self._counted(presented, peppers, source)
         at = self._clock()
         await self._require_in_force(presented, key.value, source, at)
@@ -72,7 +77,7 @@ class ApiKeyExchange:
             lifetime_seconds=LIFETIME_SECONDS,
         )
         if api_key.is_use_due(key.value, peppers.current, at):
-            await self._note_use(presented, key, peppers, at, request_id)
+            await self._note_use(presented, key, peppers, at, source.request_id)
         return tokens
 
     async def _counted(

@@ -7,6 +7,7 @@ from functions.auth.oauth.client_authentication import AuthenticatedClient, Clie
 from functions.auth.oauth.presented_client import invalid_client
 from functions.auth.oauth.tokens import Tokens
 from shared.errors import OAuthError
+from shared.metrics import Counts
 
 _OF_THE_APP = ("refresh_token",)
 _OF_MACHINES = ("client_credentials",)
@@ -26,6 +27,9 @@ class TokenEndpoint:
     def __init__(self, clients: ClientAuthentication, grants: Mapping[str, Grant]) -> None:
         self._clients = clients
         self._grants = grants
+        self.answered = Counts(
+            "energent_token_requests", "Requests for tokens, by grant and result.", "grant_type", "result"
+        )
 
     @property
     def grant_types(self) -> tuple[str, ...]:
@@ -41,13 +45,14 @@ class TokenEndpoint:
         grant = self._grants.get(grant_type)
         if grant is None:
             raise OAuthError(400, "unsupported_grant_type", f"Use one of {', '.join(self._grants)}.")
-        prove = self._clients.recently if grant_type in _OF_MACHINES else self._clients.authenticate
-        client = await prove(form, authorization, request_id, address)
-        if grant_type not in _allowed(client):
-            if client.kind == "app":
-                raise invalid_client()
-            raise OAuthError(400, "unauthorized_client", "This client may not use this grant type.")
-        return await grant.redeem(client, form, request_id)
+        with self.answered.result(grant_type):
+            prove = self._clients.recently if grant_type in _OF_MACHINES else self._clients.authenticate
+            client = await prove(form, authorization, request_id, address)
+            if grant_type not in _allowed(client):
+                if client.kind == "app":
+                    raise invalid_client()
+                raise OAuthError(400, "unauthorized_client", "This client may not use this grant type.")
+            return await grant.redeem(client, form, request_id)
 
 
 def _allowed(client: AuthenticatedClient) -> Sequence[str]:

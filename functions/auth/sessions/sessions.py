@@ -25,10 +25,15 @@ from shared.audit import Actor
 from shared.cache import Cache, CacheLimits
 from shared.errors import OAuthError
 from shared.ids import Clock
+from shared.metrics import Counts
 from shared.store import Stale, Store, until_not_stale
 from shared.tenant import Tenant
 
 _KEPT_TENANTS = CacheLimits(ttl=timedelta(seconds=25), stale=timedelta(0), size=10_000)
+
+_REFRESHES = (
+    "Refresh tokens of live sessions: rotated, repeated (the same successor again), reused (the end)."
+)
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +60,7 @@ class Sessions:
         self._roles = roles
         self._ends = ends
         self._clock = clock
+        self.refreshes = Counts("energent_refreshes", _REFRESHES, "token")
         self._tenants = Cache("tenant of a refresh", self._fetch_tenant, clock, _KEPT_TENANTS)
 
     async def refresh(
@@ -151,12 +157,14 @@ class Sessions:
             raise _invalid_grant()
         if isinstance(outcome, Reused):
             await self._ends.commit(token.tenant_id, session, outcome.session, actor)
+            self.refreshes.add("reused")
             raise _invalid_grant()
         stands_for = await self._roles.scopes_of(token.tenant_id, user.value.role)
         granted = oauth_client.still_granted(client.client, roles.held(current.scopes, stands_for))
         scopes = roles.narrowed(granted, scope)
         if isinstance(outcome, Rotated):
             await self._move_on(owner, session, outcome.session, actor)
+        self.refreshes.add("rotated" if isinstance(outcome, Rotated) else "repeated")
         return await self.tokens(
             owner.value, outcome.session, scopes, generation=token.generation + 1, audience=audience, at=at
         )

@@ -5,6 +5,7 @@ import msgspec
 from functions.auth.domain.people import Login, User
 from functions.auth.records import Found
 from functions.auth.sessions.session_start import Proof
+from shared.metrics import Counts
 from shared.store import Write
 from shared.tenant import Tenant
 
@@ -22,3 +23,8 @@ class FirstFactor(msgspec.Struct, frozen=True):
     writes: tuple[Write, ...]
     device: str | None = None
     scopes: tuple[str, ...] | None = None
+
+
+def counts() -> Counts:
+    """What came of each try at a factor: at the password, a second factor, or a passkey alone."""
+    return Counts("energent_sign_ins", "Tries at a factor of a sign-in, by result.", "factor", "result")

@@ -16,6 +16,7 @@ from functions.auth.factors.passkey_ceremonies import Assertion, PasskeyCeremoni
 from functions.auth.factors.second_factors import limited
 from functions.auth.keyring.keys import KeyRoom
 from functions.auth.sessions.session_start import Proof
+from functions.auth.sign_in import first_factor
 from functions.auth.sign_in.buckets import Buckets, Rate
 from functions.auth.sign_in.failed_sign_ins import Source
 from functions.auth.sign_in.first_factor import FirstFactor
@@ -48,6 +49,7 @@ class PasskeySignIn:
         self._log = log
         self._sign_in = sign_in
         self._clock = clock
+        self.tried = first_factor.counts()
         self._told = Buckets(_COPIES_TOLD, clock)
 
     async def options(self, slug: str) -> msgspec.Raw:
@@ -65,14 +67,15 @@ class PasskeySignIn:
         tenant_id, text = await records.tenant_of_slug(self._store, slug), challenge_of(given)
         keys = (await self._keys.current()).factors
         asked = Challenges(keys).passkey(text, tenant_id, "sign_in", "", self._clock())
-        if asked is None:
-            raise _invalid_credentials()
 
         async def attempt() -> SignedIn:
+            if asked is None:
+                raise _invalid_credentials()
             first = await self._first_factor(asked, text, given, source)
             return await self._sign_in.begin(first, source, remember=remember)
 
-        return await until_not_stale(attempt)
+        with self.tried.result("passkey"):
+            return await until_not_stale(attempt)
 
     async def _first_factor(
         self, asked: PasskeyChallenge, text: str, given: Assertion, source: Source

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -13,6 +13,7 @@ import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from shared.errors import Unavailable
+from shared.metrics import Reading
 
 T = TypeVar("T")
 
@@ -66,6 +67,7 @@ class Passwords:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="argon2")
         self._places = workers + waiting
         self._taken = 0
+        self._shed = 0
         self._waiting: deque[_Job[Any]] = deque()
         self._done: deque[_Job[Any]] = deque()
         self._decoy = _random_hash()
@@ -82,6 +84,11 @@ class Passwords:
         """Whether `known` was made with other parameters than today's."""
         return self._hasher.check_needs_rehash(known)
 
+    def readings(self) -> Iterator[Reading]:
+        """What `Metrics` shows of it."""
+        help_text = "Passwords that were neither hashed nor verified because too many waited."
+        yield Reading("energent_password_hashes_shed", help_text, self._shed)
+
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -93,6 +100,7 @@ class Passwords:
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._taken >= self._places:
+            self._shed += 1
             raise Unavailable("password_queue_full", "Too many sign-ins at once. Try again.")
         job = _Job(work)
         self._taken += 1

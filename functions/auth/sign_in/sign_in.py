@@ -17,6 +17,7 @@ from functions.auth.records import NOBODY, Found
 from functions.auth.sessions import session_start
 from functions.auth.sessions.session_start import Proof
 from functions.auth.sessions.sessions import Sessions
+from functions.auth.sign_in import first_factor
 from functions.auth.sign_in.failed_sign_ins import FailedSignIns, Source
 from functions.auth.sign_in.first_factor import FirstFactor
 from functions.auth.sign_in.passwords import Passwords
@@ -67,6 +68,7 @@ class SignIn:
         self._throttle = throttle
         self._second_factors = second_factors
         self._clock = clock
+        self.tried = first_factor.counts()
 
     async def login(
         self, slug: str, email: str, secret: str, source: Source, *, remember: bool = False
@@ -103,8 +105,9 @@ class SignIn:
         address = email_rules.canonical(email)
         secret = password.normal(secret)
         seen = (await self._keys.current()).devices.read(source.device, self._clock())
-        async with self._throttle.trying(slug, source, seen):
-            return await self._proved(slug, address, secret, source, seen)
+        with self.tried.result("password"):
+            async with self._throttle.trying(slug, source, seen):
+                return await self._proved(slug, address, secret, source, seen)
 
     async def _proved(
         self, slug: str, address: str, secret: str, source: Source, seen: KnownDevice | None
