@@ -12,7 +12,7 @@ import msgspec
 from shared import keyring, revocations, tenant
 from shared.access_token import MAX_TOKEN_CHARS, Claims, NotAToken, read
 from shared.cache import Cache, CacheLimits
-from shared.errors import Error, Forbidden, Unauthenticated
+from shared.errors import Forbidden, Unauthenticated
 from shared.ids import Clock
 from shared.keyring import KeyRing, PublicKey
 from shared.metrics import Reading
@@ -122,7 +122,7 @@ class Verifier:
         """Raises `Unauthenticated` (`invalid_token`), `Forbidden` (`tenant_suspended`), `Unavailable`."""
         self._asked += 1
         if len(token) > MAX_TOKEN_CHARS or not token.isascii():
-            raise _refusal()
+            raise invalid_token()
         digest = hashlib.sha256(token.encode()).digest()
         verified = self._verified.get(digest)
         if verified is None or verified.kid not in await self._rings.get(_RING):
@@ -130,7 +130,7 @@ class Verifier:
         principal = verified.principal
         if self._clock() >= principal.expires_at:
             self._verified.pop(digest, None)
-            raise _refusal()
+            raise invalid_token()
         await self._require_active(principal)
         return principal
 
@@ -147,7 +147,7 @@ class Verifier:
             jwt.api_jws.decode(token, key.public, algorithms=[key.alg])
             claims.check_times(math.floor(self._clock().timestamp()))
         except (NotAToken, jwt.PyJWTError):
-            raise _refusal() from None
+            raise invalid_token() from None
         verified = _Verified(unproven.kid, _principal(claims))
         self._verified[digest] = verified
         if len(self._verified) > MAX_VERIFIED_TOKENS:
@@ -179,11 +179,11 @@ class Verifier:
     async def _require_active(self, principal: Principal) -> None:
         standing = await self._tenants.get(principal.tenant_id)
         if standing is None:
-            raise _refusal()
+            raise invalid_token()
         if not standing.is_active:
             raise Forbidden("tenant_suspended", "This tenant is not active. Contact its owner.")
         if standing.ended is not None and _is_over(principal, standing.ended):
-            raise _refusal()
+            raise invalid_token()
 
     async def _fetch_keys(self, _: str) -> dict[str, _Key]:
         doc = (await self._store.read(keyring.key(self._store)))[0]
@@ -230,7 +230,7 @@ def _principal(claims: Claims) -> Principal:
     )
 
 
-def _refusal() -> Error:
+def invalid_token() -> Unauthenticated:
     """One constant answer: which check failed is nobody's business."""
     detail = "The access token is not valid. Sign in again."
     return Unauthenticated("invalid_token", detail, headers=_CHALLENGE)

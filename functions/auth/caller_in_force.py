@@ -13,12 +13,9 @@ from functions.auth.domain.oauth_client import OAuthClient
 from functions.auth.domain.people import User
 from functions.auth.domain.session import Session
 from functions.auth.records import Found
-from shared.errors import Unauthenticated
-from shared.identity import Principal
+from shared.identity import Principal, invalid_token
 from shared.ids import Clock
 from shared.store import Check, Doc, Store, Write
-
-_CHALLENGE = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
 async def checks(
@@ -52,7 +49,7 @@ async def _of_person(store: Store, caller: Principal) -> list[Doc]:
     if session_doc is None or session is None:
         return []
     if user_doc is None or user is None or not _goes_on(caller, user.value, session.value):
-        raise _invalid_token()
+        raise invalid_token()
     docs = [session_doc, user_doc]
     if user.value.role not in roles.ROLES:
         key = records.role_key(store, caller.tenant_id, user.value.role)
@@ -82,8 +79,7 @@ async def _of_machine(store: Store, caller: Principal, clock: Clock) -> list[Doc
 
 
 def _goes_on(caller: Principal, user: User, session: Session) -> bool:
-    is_open = session.revoked_at is None and session.user_id == user.id
-    return is_open and people.is_in_force(user, session) and caller.roles == (user.role,)
+    return people.goes_on(user, session) and caller.roles == (user.role,)
 
 
 def _covers(machine: Found[OAuthClient] | Found[ServiceAccount] | None, caller: Principal) -> bool:
@@ -96,10 +92,5 @@ def _covers(machine: Found[OAuthClient] | Found[ServiceAccount] | None, caller: 
 def _still(doc: Doc | None, is_so: bool) -> Doc:
     """Raises `Unauthenticated` unless it `is_so`."""
     if doc is None or not is_so:
-        raise _invalid_token()
+        raise invalid_token()
     return doc
-
-
-def _invalid_token() -> Unauthenticated:
-    detail = "The access token is not valid. Sign in again."
-    return Unauthenticated("invalid_token", detail, headers=_CHALLENGE)

@@ -8,7 +8,7 @@ import msgspec
 from shared.http import pagination
 from shared.http.pagination import Listing
 from shared.ids import is_id
-from shared.store import Check, Create, Doc, Key, Query, Replace, Store, Version
+from shared.store import AlreadyExists, Check, Create, Doc, Key, Query, Replace, Stale, Store, Version, Write
 from shared.store.bodies import from_body, to_body
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -113,6 +113,14 @@ async def tenant_of_slug(store: Store, slug: str) -> str:
 
 def found(doc: Doc | None, kind: type[T]) -> Found[T] | None:
     return None if doc is None else Found(doc.key, from_body(doc.body, kind), doc.version)
+
+
+async def commit(store: Store, *writes: Write) -> None:
+    """Raises `Stale` also where a document of a race's winner stands, so that the loser looks again."""
+    try:
+        await store.commit(*writes)
+    except AlreadyExists as there:
+        raise Stale from there
 
 
 def create(key: Key, value: msgspec.Struct) -> Create:

@@ -6,7 +6,8 @@ from functions.auth.hosted import device_routes, link_routes, page_routes
 from functions.auth.keyring import key_routes
 from functions.auth.machines import api_key_routes, machine_routes
 from functions.auth.oauth import client_routes, oauth_routes
-from functions.auth.people import people_routes, profile_routes, role_routes
+from functions.auth.people import people_routes, profile_routes
+from functions.auth.roles import role_routes
 from functions.auth.sign_in import sign_in_routes
 from functions.auth.use_cases import UseCases
 from shared.http import Route

@@ -5,12 +5,10 @@ import math
 from functions.auth import records
 from functions.auth.records import Found
 from shared import tenant
-from shared.errors import Forbidden, Unauthenticated
-from shared.identity import Principal
+from shared.errors import Forbidden
+from shared.identity import Principal, invalid_token
 from shared.store import Doc, Store
 from shared.tenant import Tenant
-
-_CHALLENGE = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
 def require_active(owner: Tenant) -> None:
@@ -29,19 +27,14 @@ def of_caller(tenant_doc: Doc | None, caller: Principal) -> Found[Tenant]:
     """
     found = records.found(tenant_doc, Tenant)
     if found is None:
-        raise _invalid_token()
+        raise invalid_token()
     require_active(found.value)
     valid_after = found.value.tokens_valid_after
     if valid_after is not None and caller.issued_at.timestamp() <= math.floor(valid_after.timestamp()):
-        raise _invalid_token()
+        raise invalid_token()
     return found
 
 
 async def read(store: Store, caller: Principal) -> Found[Tenant]:
     """The same for a use-case that reads nothing else with it."""
     return of_caller((await store.read(tenant.key(store, caller.tenant_id)))[0], caller)
-
-
-def _invalid_token() -> Unauthenticated:
-    detail = "The access token is not valid. Sign in again."
-    return Unauthenticated("invalid_token", detail, headers=_CHALLENGE)

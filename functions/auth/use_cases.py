@@ -10,15 +10,14 @@ from functions.auth.audit_log import AuditLog
 from functions.auth.domain.oauth_client import DEVICE_CODE
 from functions.auth.factors.factor_log import FactorLog
 from functions.auth.factors.factor_proofs import FactorProofs
-from functions.auth.factors.factor_reset import FactorReset
 from functions.auth.factors.passkey_ceremonies import PasskeyCeremonies
 from functions.auth.factors.passkeys import OwnPasskeys
 from functions.auth.factors.recovery_codes import OwnRecoveryCodes
-from functions.auth.factors.second_factors import SecondFactors
-from functions.auth.factors.step_up import StepUp
 from functions.auth.factors.tenant_security import TenantSecurity
 from functions.auth.factors.totp import TotpEnrolment
-from functions.auth.hosted.browser_sessions import BrowserSessions
+from functions.auth.guessing.failed_sign_ins import FailedSignIns, Sleep
+from functions.auth.guessing.refused_credentials import RefusedCredentials
+from functions.auth.guessing.throttle import Throttle
 from functions.auth.hosted.hosted_sign_in import HostedSignIn
 from functions.auth.keyring.jwks_copy import JwksCopy
 from functions.auth.keyring.key_rotation import KeyRotation
@@ -45,24 +44,25 @@ from functions.auth.oauth.token_revocation import TokenRevocation
 from functions.auth.oauth.tokens import AccessTokens
 from functions.auth.oauth.userinfo import Userinfo
 from functions.auth.people.email_changes import EmailChanges
+from functions.auth.people.factor_reset import FactorReset
 from functions.auth.people.invitations import Invitations
 from functions.auth.people.own_password import OwnPassword
 from functions.auth.people.password_changes import PasswordChanges
 from functions.auth.people.profile import Profile
-from functions.auth.people.roles_of_tenant import Roles
 from functions.auth.people.user_changes import UserChanges
+from functions.auth.people.user_sessions import UserSessions
 from functions.auth.people.users import Users
+from functions.auth.roles.roles_of_tenant import Roles
+from functions.auth.sessions.browser_sessions import BrowserSessions
 from functions.auth.sessions.session_end import SessionEnd
 from functions.auth.sessions.session_kills import SessionKills
 from functions.auth.sessions.sessions import Sessions
-from functions.auth.sessions.user_sessions import UserSessions
-from functions.auth.sign_in.failed_sign_ins import FailedSignIns, Sleep
 from functions.auth.sign_in.passkey_sign_in import PasskeySignIn
 from functions.auth.sign_in.password_policy import PasswordPolicy, Ranges
 from functions.auth.sign_in.passwords import Passwords
-from functions.auth.sign_in.refused_credentials import RefusedCredentials
+from functions.auth.sign_in.second_factors import SecondFactors
 from functions.auth.sign_in.sign_in import SignIn
-from functions.auth.sign_in.throttle import Throttle
+from functions.auth.sign_in.step_up import StepUp
 from shared.http.idempotency import Idempotency
 from shared.identity import Verifier
 from shared.ids import Clock

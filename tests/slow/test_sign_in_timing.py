@@ -15,7 +15,7 @@ import pytest
 from functions.auth import records
 from functions.auth.domain.guessing import Failures
 from functions.auth.domain.people import User
-from functions.auth.sign_in.failed_sign_ins import Source
+from functions.auth.guessing.source import Source
 from shared.errors import Unauthenticated
 from shared.ids import new_id
 from shared.store import Create

@@ -168,6 +168,11 @@ def is_in_force(user: User, session: Session) -> bool:
     return user.status == "active" and in_epoch
 
 
+def goes_on(user: User, session: Session) -> bool:
+    """Whether it is this user's session, and nothing has ended it but its age, perhaps, or its tenant."""
+    return session.user_id == user.id and session.revoked_at is None and is_in_force(user, session)
+
+
 def _require_open(invitation: Invitation) -> None:
     if invitation.status == "accepted":
         raise Conflict("invitation_used", "This invitation was accepted before. Sign in instead.")

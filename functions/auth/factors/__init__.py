@@ -1,1 +1,1 @@
-"""Second factors, step-up, and what a tenant demands of its people's."""
+"""The second factors of people, and what a tenant demands of its people."""

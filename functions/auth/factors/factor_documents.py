@@ -9,7 +9,7 @@ from functions.auth.domain.challenge import Answers
 from functions.auth.domain.factors import Factors
 from functions.auth.domain.passkeys import credential_document_id
 from functions.auth.domain.security_policy import DEFAULT, SecurityPolicy
-from shared.store import AlreadyExists, Check, Create, Delete, Doc, Key, Replace, Stale, Store, Version, Write
+from shared.store import Check, Create, Delete, Doc, Key, Replace, Store, Version, Write
 from shared.store.bodies import from_body, to_body
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -83,14 +83,6 @@ def deletes(store: Store, tenant_id: str, kept: Kept[Factors]) -> list[Write]:
     """
     ids = [credential_document_id(known.credential_id) for known in kept.value.passkeys]
     return [Delete(kept.key), *(Delete(credential_key(store, tenant_id, each)) for each in ids)]
-
-
-async def commit(store: Store, *writes: Write) -> None:
-    """Raises `Stale` also where a document of a race's winner stands, so that the loser looks again."""
-    try:
-        await store.commit(*writes)
-    except AlreadyExists as there:
-        raise Stale from there
 
 
 def _kept(key: Key, doc: Doc | None, absent: T) -> Kept[T]:

@@ -1,25 +1,16 @@
-"""The HTTP door to second factors: answering for one, one's own, others', and what a tenant asks for."""
+"""The HTTP door to second factors: one's own, others', and what a tenant asks for."""
 
-import msgspec
-
-from functions.auth import views
 from functions.auth.domain.security_policy import SecurityPolicy
 from functions.auth.factors import factor_views
-from functions.auth.sign_in.failed_sign_ins import Source
 from functions.auth.use_cases import UseCases
-from shared.http import NO_STORE, PUBLIC, SIGNED_IN, Call, Response, Route, json_response
+from shared.http import NO_STORE, SIGNED_IN, Call, Response, Route, json_response
 
 _MINE = "/v1/me/factors"
 
 
 def table(use_cases: UseCases) -> tuple[Route, ...]:
-    signing_in, mine, tenants = _SigningIn(use_cases), _Mine(use_cases), _Tenants(use_cases)
+    mine, tenants = _Mine(use_cases), _Tenants(use_cases)
     return (
-        Route("POST", "/v1/auth/login/second-factor", signing_in.finish, PUBLIC),
-        Route("POST", "/v1/auth/passkeys/login/options", signing_in.passkey_options, PUBLIC),
-        Route("POST", "/v1/auth/passkeys/login", signing_in.passkey, PUBLIC),
-        Route("POST", "/v1/auth/step-up/options", signing_in.step_up_options, SIGNED_IN, enrolling=True),
-        Route("POST", "/v1/auth/step-up", signing_in.step_up, SIGNED_IN, enrolling=True),
         Route("GET", _MINE, mine.list, SIGNED_IN, enrolling=True),
         Route("POST", f"{_MINE}/totp", mine.begin_totp, SIGNED_IN, enrolling=True),
         Route("POST", f"{_MINE}/totp/confirm", mine.confirm_totp, SIGNED_IN, enrolling=True),
@@ -33,48 +24,6 @@ def table(use_cases: UseCases) -> tuple[Route, ...]:
         Route("GET", "/v1/security-policy", tenants.policy, "security:read"),
         Route("PUT", "/v1/security-policy", tenants.replace_policy, "security:write"),
     )
-
-
-class _SigningIn:
-    def __init__(self, use_cases: UseCases) -> None:
-        self._do = use_cases
-
-    async def finish(self, call: Call) -> Response:
-        asked = await call.json(factor_views.SecondFactorRequest)
-        source = _source(call, asked.device_token)
-        answer = factor_views.answer(asked)
-        signed_in = await self._do.sign_in.finish(
-            asked.challenge, answer, source, remember=asked.remember_device
-        )
-        return json_response(views.signed_in(signed_in), headers=NO_STORE)
-
-    async def passkey_options(self, call: Call) -> Response:
-        asked = await call.json(factor_views.PasskeyOptionsRequest)
-        return _options(await self._do.passkey_sign_in.options(asked.tenant))
-
-    async def passkey(self, call: Call) -> Response:
-        asked = await call.json(factor_views.PasskeyLoginRequest)
-        source = _source(call, asked.device_token)
-        signed_in = await self._do.passkey_sign_in.login(
-            asked.tenant, asked.credential, source, remember=asked.remember_device
-        )
-        return json_response(views.signed_in(signed_in), headers=NO_STORE)
-
-    async def step_up_options(self, call: Call) -> Response:
-        return json_response(await self._do.step_up.options(call.principal), headers=NO_STORE)
-
-    async def step_up(self, call: Call) -> Response:
-        asked = await call.json(factor_views.StepUpRequest)
-        if asked.password is None:
-            answer = factor_views.answer(asked)
-            tokens = await self._do.step_up.by_factor(call.principal, call.actor, answer)
-        elif asked.totp is not None or asked.passkey is not None:
-            raise factor_views.not_one()
-        else:
-            tokens = await self._do.step_up.by_password(
-                call.principal, call.actor, asked.password, _source(call, None)
-            )
-        return json_response(tokens, headers=NO_STORE)
 
 
 class _Mine:
@@ -101,7 +50,8 @@ class _Mine:
         return json_response(factor_views.NewRecoveryCodesView(codes), headers=NO_STORE)
 
     async def passkey_options(self, call: Call) -> Response:
-        return _options(await self._do.passkeys.options(call.principal))
+        options = await self._do.passkeys.options(call.principal)
+        return json_response({"public_key": options}, headers=NO_STORE)
 
     async def add_passkey(self, call: Call) -> Response:
         asked = await call.json(factor_views.PasskeyRequest)
@@ -134,11 +84,3 @@ class _Tenants:
         asked = await call.json(factor_views.PolicyRequest)
         wanted = SecurityPolicy(asked.second_factor, tuple(asked.methods))
         return json_response(await self._do.tenant_security.replace(call.principal, call.actor, wanted))
-
-
-def _source(call: Call, device: str | None) -> Source:
-    return Source(call.client_ip, device, call.headers.get("user-agent", ""), call.request_id)
-
-
-def _options(public_key: msgspec.Raw) -> Response:
-    return json_response({"public_key": public_key}, headers=NO_STORE)

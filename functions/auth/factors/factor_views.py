@@ -11,44 +11,9 @@ from functions.auth.domain.factors import Factors
 from functions.auth.domain.passkeys import Passkey
 from functions.auth.domain.people import Name
 from functions.auth.domain.security_policy import AllowedMethod
-from functions.auth.factors.factor_proofs import Answer
-from functions.auth.factors.passkey_ceremonies import Assertion, Registration
-from functions.auth.views import Password, Slug
-from shared.errors import Invalid, invalid
+from functions.auth.factors.passkey_ceremonies import Registration
 
 Code = Annotated[str, Meta(pattern=r"\A[0-9]{6}\Z")]
-RecoveryCode = Annotated[str, Meta(min_length=1, max_length=64)]
-DeviceToken = Annotated[str, Meta(min_length=1, max_length=512)]
-
-
-class SecondFactorRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`totp`, `recovery_code` or `passkey`: exactly one of them."""
-
-    challenge: Annotated[str, Meta(min_length=1, max_length=512)]
-    totp: Code | None = None
-    recovery_code: RecoveryCode | None = None
-    passkey: Assertion | None = None
-    device_token: DeviceToken | None = None
-    remember_device: bool = False
-
-
-class PasskeyOptionsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    tenant: Slug
-
-
-class PasskeyLoginRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    tenant: Slug
-    credential: Assertion
-    device_token: DeviceToken | None = None
-    remember_device: bool = False
-
-
-class StepUpRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`password`, `totp` or `passkey`: exactly one of them."""
-
-    password: Password | None = None
-    totp: Code | None = None
-    passkey: Assertion | None = None
 
 
 class TotpCodeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,22 +63,6 @@ class NewRecoveryCodesView(msgspec.Struct, frozen=True):
 
     codes: tuple[str, ...]
     left: int = recovery_codes.COUNT
-
-
-def answer(asked: SecondFactorRequest | StepUpRequest) -> Answer:
-    """Raises `Invalid` for none of them, and for several."""
-    given = Answer(
-        totp=asked.totp,
-        recovery_code=asked.recovery_code if isinstance(asked, SecondFactorRequest) else None,
-        passkey=asked.passkey,
-    )
-    if sum(value is not None for value in (given.totp, given.recovery_code, given.passkey)) != 1:
-        raise not_one()
-    return given
-
-
-def not_one() -> Invalid:
-    return invalid("", "not_one_proof", "Give exactly one proof: a code, a passkey, or what else is allowed.")
 
 
 def passkey(value: Passkey) -> PasskeyView:

@@ -8,12 +8,11 @@ from functions.auth.domain import factors as factor_rules
 from functions.auth.domain import passkeys, people
 from functions.auth.domain.challenge import Challenges, PasskeyChallenge
 from functions.auth.domain.passkeys import MAX_PASSKEYS, Credential, Passkey
-from functions.auth.factors import factor_documents
+from functions.auth.factors import factor_documents, own_account
 from functions.auth.factors.factor_log import FactorLog
+from functions.auth.factors.own_account import OwnAccount
 from functions.auth.factors.passkey_ceremonies import PasskeyCeremonies, Registration, challenge_of
 from functions.auth.keyring.keys import KeyRoom
-from functions.auth.people import own_account
-from functions.auth.people.own_account import OwnAccount
 from shared.audit import Actor
 from shared.errors import Conflict, Invalid, NotFound, invalid
 from shared.identity import Principal

@@ -8,10 +8,10 @@ from functions.auth.domain import factors as factor_rules
 from functions.auth.domain import recovery_codes
 from functions.auth.domain.factors import Factors, RecoveryCodes
 from functions.auth.domain.guessing import NONE
+from functions.auth.factors import own_account
 from functions.auth.factors.factor_cipher import FactorCipher
 from functions.auth.factors.factor_log import FactorLog
 from functions.auth.keyring.keys import KeyRoom
-from functions.auth.people import own_account
 from shared.audit import Actor
 from shared.errors import Conflict
 from shared.identity import Principal

@@ -1,11 +1,10 @@
 """A tenant's security policy: read and replaced by its own people."""
 
-from functions.auth import caller_in_force, standing
+from functions.auth import caller_in_force, caller_rules, records, standing
+from functions.auth.caller_rules import require_recent
 from functions.auth.domain import security_policy
 from functions.auth.domain.security_policy import SecurityPolicy
 from functions.auth.factors import factor_documents
-from functions.auth.factors.recency import require_recent
-from functions.auth.people import own_account
 from shared import audit, tenant
 from shared.audit import Actor
 from shared.identity import Principal
@@ -37,7 +36,7 @@ class TenantSecurity:
         async def attempt() -> None:
             at = self._clock()
             require_recent(principal, at)
-            own_account.require_first_party(principal)
+            caller_rules.require_first_party(principal)
             tenant_doc, policy_doc = await self._store.read(tenant.key(self._store, principal.tenant_id), key)
             owner = standing.of_caller(tenant_doc, principal)
             kept = factor_documents.policy(key, policy_doc)
@@ -56,7 +55,7 @@ class TenantSecurity:
             events = self._outbox.entries("security.policy_changed", principal.tenant_id, detail)
             still = await caller_in_force.checks(self._store, principal, self._clock)
             writes = (recorded, *events, kept.write(policy), owner.check(), *still)
-            await factor_documents.commit(self._store, *writes)
+            await records.commit(self._store, *writes)
 
         await until_not_stale(attempt)
         return policy

@@ -4,15 +4,15 @@ import os
 
 import msgspec
 
+from functions.auth import records
 from functions.auth.domain import factors as factor_rules
 from functions.auth.domain import totp
 from functions.auth.domain.factors import Factors, Totp
-from functions.auth.factors import factor_documents
+from functions.auth.factors import own_account
 from functions.auth.factors.factor_cipher import FactorCipher
 from functions.auth.factors.factor_log import FactorLog
+from functions.auth.factors.own_account import OwnAccount
 from functions.auth.keyring.keys import KeyRoom
-from functions.auth.people import own_account
-from functions.auth.people.own_account import OwnAccount
 from shared import audit
 from shared.audit import Actor
 from shared.errors import Conflict, NotFound, invalid
@@ -62,7 +62,7 @@ class TotpEnrolment:
                 target=principal.subject,
                 at=at,
             )
-            await factor_documents.commit(self._store, begun, account.factors.write(after), *account.checks())
+            await records.commit(self._store, begun, account.factors.write(after), *account.checks())
             return account
 
         account = await until_not_stale(attempt)
@@ -97,7 +97,7 @@ class TotpEnrolment:
                 at,
                 method="totp",
             )
-            await factor_documents.commit(self._store, *told, *account.enrolled(after, ("otp",), at))
+            await records.commit(self._store, *told, *account.enrolled(after, ("otp",), at))
             return after
 
         return await until_not_stale(attempt)

@@ -1,1 +1,1 @@
-"""The pages that a browser is shown, and the session it keeps."""
+"""The pages that a browser is shown."""

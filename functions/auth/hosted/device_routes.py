@@ -3,9 +3,9 @@
 from functions.auth.domain import user_code
 from functions.auth.domain.page_token import Pending
 from functions.auth.hosted import pages
-from functions.auth.hosted.browser_sessions import SignedIn
 from functions.auth.hosted.page_forms import EXPIRED, PageForms
 from functions.auth.hosted.pages import SignInForm
+from functions.auth.sessions.browser_sessions import SignedIn
 from functions.auth.use_cases import UseCases
 from shared.errors import NotFound, OAuthError, TooManyRequests, Unauthenticated
 from shared.http import NO_STORE, PUBLIC, Call, Response, Route, json_response

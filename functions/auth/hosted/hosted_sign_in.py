@@ -5,11 +5,11 @@ import msgspec
 from functions.auth.domain.known_device import KnownDevice
 from functions.auth.factors.factor_proofs import Answer
 from functions.auth.factors.passkey_ceremonies import Assertion
-from functions.auth.factors.second_factors import Challenge, SecondFactors
-from functions.auth.hosted.browser_sessions import BrowserSessions
+from functions.auth.guessing.source import Source
 from functions.auth.keyring.keys import KeyRoom
-from functions.auth.sign_in.failed_sign_ins import Source
+from functions.auth.sessions.browser_sessions import BrowserSessions
 from functions.auth.sign_in.first_factor import FirstFactor
+from functions.auth.sign_in.second_factors import Challenge, SecondFactors
 from functions.auth.sign_in.sign_in import SignIn
 from shared.errors import Forbidden
 from shared.ids import Clock, new_id

@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from functions.auth.domain.page_token import Opened, PageTokens, Pending, Step
+from functions.auth.guessing.source import Source, source_of
 from functions.auth.hosted import markup, pages
 from functions.auth.hosted.page_cookies import Carried, PageCookies
 from functions.auth.hosted.pages import SignInForm
 from functions.auth.keyring.keys import KeyRoom
-from functions.auth.sign_in.failed_sign_ins import Source
 from shared.errors import BadRequest, Error, Forbidden
 from shared.http import Call, Handler, Response
 from shared.ids import Clock, new_id
@@ -120,8 +120,7 @@ class PageForms:
         return shown
 
     def source(self, call: Call) -> Source:
-        agent = call.headers.get("user-agent", "")
-        return Source(call.client_ip, self.cookies.read(call.headers).device, agent, call.request_id)
+        return source_of(call, self.cookies.read(call.headers).device)
 
     def require_own(self, headers: Mapping[str, str]) -> None:
         """As browsers tell it (Fetch Metadata). Without a referrer the origin of our own form is `null`.

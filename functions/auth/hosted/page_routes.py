@@ -4,13 +4,13 @@ import msgspec
 
 from functions.auth.domain.page_token import Pending
 from functions.auth.factors.passkey_ceremonies import Assertion
-from functions.auth.factors.second_factors import Challenge
+from functions.auth.guessing.source import Source
 from functions.auth.hosted import markup, pages, second_factor_page
 from functions.auth.hosted.hosted_sign_in import Begun
 from functions.auth.hosted.page_forms import EXPIRED, PageForms, Sent
 from functions.auth.hosted.pages import SignInForm
 from functions.auth.oauth.authorize import Redirect, SignInNeeded
-from functions.auth.sign_in.failed_sign_ins import Source
+from functions.auth.sign_in.second_factors import Challenge
 from functions.auth.use_cases import UseCases
 from shared import strict_json
 from shared.errors import Forbidden, Invalid, TooManyRequests, Unauthenticated, Unavailable, invalid

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
-from functions.auth.factors.second_factors import Challenge
 from functions.auth.hosted import markup
+from functions.auth.sign_in.second_factors import Challenge
 
 SCRIPT = """
 (function () {

@@ -10,13 +10,13 @@ from functions.auth.domain import api_key, roles
 from functions.auth.domain import client_id as client_ids
 from functions.auth.domain.api_key import ApiKey, Presented
 from functions.auth.domain.sealed import SealingKeys
+from functions.auth.guessing.buckets import Buckets
+from functions.auth.guessing.refused_credentials import Refused, RefusedCredentials
+from functions.auth.guessing.source import Source
+from functions.auth.guessing.throttle import PER_ADDRESS, prefix
 from functions.auth.keyring.keys import KeyRoom
 from functions.auth.oauth.tokens import AccessTokens, Tokens
 from functions.auth.records import Found
-from functions.auth.sign_in.buckets import Buckets
-from functions.auth.sign_in.failed_sign_ins import Source
-from functions.auth.sign_in.refused_credentials import Refused, RefusedCredentials
-from functions.auth.sign_in.throttle import PER_ADDRESS, prefix
 from shared import audit, tenant
 from shared.audit import Actor
 from shared.errors import TooManyRequests, Unauthenticated, Unavailable

@@ -10,7 +10,6 @@ from functions.auth.domain.email_change import EmailChange
 from functions.auth.domain.one_time_link import LinkKind, OneTimeLink
 from functions.auth.domain.password_reset import PasswordReset
 from functions.auth.domain.people import Invitation, Login, User
-from functions.auth.factors import factor_documents
 from functions.auth.keyring.keys import KeyRoom
 from functions.auth.mail.mail_rendering import Letter, render
 from functions.auth.mail.mail_templates import TemplateName
@@ -135,7 +134,7 @@ class Mails:
                     at=at,
                 )
                 written = known.replace(after) if known else records.create(key, after)
-                await factor_documents.commit(self._store, written, recorded)
+                await records.commit(self._store, written, recorded)
             return password_reset.expires_at(after, request_id)
 
         return await until_not_stale(attempt)

@@ -14,14 +14,14 @@ from functions.auth.domain.authorization_request import AuthorizationRequest
 from functions.auth.domain.browser_cookie import BrowserCookie
 from functions.auth.domain.oauth_client import OAuthClient
 from functions.auth.domain.session import Session
-from functions.auth.hosted.browser_sessions import BrowserSessions, SignedIn
 from functions.auth.keyring.keys import KeyRoom
 from functions.auth.oauth.client_authentication import AuthenticatedClient
 from functions.auth.oauth.client_sessions import Allowed, ClientSessions, invalid_grant
 from functions.auth.oauth.grants import audience_of
 from functions.auth.oauth.tokens import Tokens
-from functions.auth.people.roles_of_tenant import Roles
 from functions.auth.records import Found
+from functions.auth.roles.roles_of_tenant import Roles
+from functions.auth.sessions.browser_sessions import BrowserSessions, SignedIn
 from functions.auth.sessions.session_start import Proof
 from shared.errors import OAuthError
 from shared.ids import Clock

@@ -7,10 +7,10 @@ from functions.auth.domain import authorization_request as rules
 from functions.auth.domain import oauth_client
 from functions.auth.domain.authorization_request import Addressee, AuthorizationRequest, Pairs
 from functions.auth.domain.oauth_client import OAuthClient
-from functions.auth.hosted.browser_sessions import BrowserSessions
 from functions.auth.oauth.authorization_codes import AuthorizationCodes
 from functions.auth.oauth.oauth_clients import OAuthClients
 from functions.auth.records import Found
+from functions.auth.sessions.browser_sessions import BrowserSessions
 from shared import tenant
 from shared.errors import BadRequest, OAuthError
 from shared.ids import Clock

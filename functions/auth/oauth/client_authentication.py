@@ -14,10 +14,10 @@ from functions.auth.domain import client_id as client_ids
 from functions.auth.domain import credentials
 from functions.auth.domain.machines import ServiceAccount
 from functions.auth.domain.oauth_client import OAuthClient
+from functions.auth.guessing.refused_credentials import Kind, Refused, RefusedCredentials
+from functions.auth.guessing.source import Source
 from functions.auth.oauth.client_assertion import Assertion, NotAnAssertion
 from functions.auth.oauth.presented_client import Method, Presented, invalid_client, presented
-from functions.auth.sign_in.failed_sign_ins import Source
-from functions.auth.sign_in.refused_credentials import Kind, Refused, RefusedCredentials
 from shared import tenant
 from shared.errors import OAuthError
 from shared.ids import Clock

@@ -6,10 +6,10 @@ import msgspec
 
 from functions.auth.domain import oauth_client
 from functions.auth.domain.session import Session
-from functions.auth.hosted.browser_sessions import SignedIn
 from functions.auth.oauth.client_authentication import AuthenticatedClient
 from functions.auth.oauth.tokens import Tokens
 from functions.auth.sessions import session_start
+from functions.auth.sessions.browser_sessions import SignedIn
 from functions.auth.sessions.session_end import SessionEnd
 from functions.auth.sessions.session_start import Proof
 from functions.auth.sessions.sessions import Sessions

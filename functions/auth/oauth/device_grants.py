@@ -14,7 +14,8 @@ from functions.auth.domain.browser_cookie import BrowserCookie
 from functions.auth.domain.device_code import DeviceCode, DeviceCodes, DeviceGrant
 from functions.auth.domain.oauth_client import DEVICE_CODE, OAuthClient
 from functions.auth.domain.session import Session
-from functions.auth.hosted.browser_sessions import BrowserSessions, SignedIn
+from functions.auth.guessing.buckets import Buckets
+from functions.auth.guessing.throttle import PER_ADDRESS, prefix
 from functions.auth.keyring.keys import KeyRoom
 from functions.auth.oauth.client_authentication import AuthenticatedClient
 from functions.auth.oauth.client_sessions import Allowed, ClientSessions, invalid_grant
@@ -22,11 +23,10 @@ from functions.auth.oauth.device_limits import GuessLimit, PollPace
 from functions.auth.oauth.grants import audience_of
 from functions.auth.oauth.oauth_clients import OAuthClients
 from functions.auth.oauth.tokens import Tokens
-from functions.auth.people.roles_of_tenant import Roles
 from functions.auth.records import Found
+from functions.auth.roles.roles_of_tenant import Roles
+from functions.auth.sessions.browser_sessions import BrowserSessions, SignedIn
 from functions.auth.sessions.session_start import Proof
-from functions.auth.sign_in.buckets import Buckets
-from functions.auth.sign_in.throttle import PER_ADDRESS, prefix
 from shared import audit
 from shared.audit import Actor
 from shared.errors import NotFound, OAuthError, TooManyRequests, Unauthenticated

@@ -4,11 +4,8 @@ import msgspec
 
 from functions.auth import records
 from functions.auth.domain.people import User
-from shared.errors import Unauthenticated
-from shared.identity import Principal
+from shared.identity import Principal, invalid_token
 from shared.store import Store
-
-_CHALLENGE = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
 class Claims(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -32,8 +29,7 @@ class Userinfo:
         key = records.user_key(self._store, principal.tenant_id, principal.subject)
         found = await records.read(self._store, key, User)
         if found is None or found.value.status != "active":
-            detail = "The access token is not valid. Sign in again."
-            raise Unauthenticated("invalid_token", detail, headers=_CHALLENGE)
+            raise invalid_token()
         user = found.value
         told = Claims(user.id, principal.tenant_id)
         if "email" in principal.scopes:

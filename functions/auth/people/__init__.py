@@ -1,1 +1,1 @@
-"""The people of a tenant: invitations, roles, profiles, passwords, addresses."""
+"""The people of a tenant: invitations, profiles, passwords, addresses, sessions."""

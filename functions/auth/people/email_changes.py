@@ -6,12 +6,11 @@ from functions.auth.domain import email_change, people
 from functions.auth.domain.email_change import EmailChange
 from functions.auth.domain.one_time_link import OneTimeLink
 from functions.auth.domain.people import Login, User
-from functions.auth.factors import factor_documents
+from functions.auth.guessing.source import Source
 from functions.auth.keyring.keys import KeyRoom
 from functions.auth.mail.mails import MailRequested
 from functions.auth.people import invitations_of_address
 from functions.auth.people.own_password import OwnPassword
-from functions.auth.sign_in.failed_sign_ins import Source
 from shared import audit, tenant
 from shared.audit import Actor
 from shared.errors import Conflict, Invalid, invalid
@@ -48,7 +47,7 @@ class EmailChanges:
             change = email_change.ask(
                 known.value if known else None, new_id("chg"), address, user.email, self._clock()
             )
-            await factor_documents.commit(
+            await records.commit(
                 self._store,
                 known.replace(change) if known else records.create(key, change),
                 *self._mailed(tenant_id, user.id),

@@ -9,8 +9,8 @@ from functions.auth.domain.roles import Role
 from functions.auth.keyring.keys import KeyRoom
 from functions.auth.mail.mails import MailRequested
 from functions.auth.people import invitations_of_address
-from functions.auth.people.roles_of_tenant import Roles
 from functions.auth.records import Found
+from functions.auth.roles.roles_of_tenant import Roles
 from functions.auth.sign_in import password_policy
 from functions.auth.sign_in.password_policy import PasswordPolicy
 from functions.auth.sign_in.passwords import Passwords

@@ -1,9 +1,9 @@
 """Somebody who is signed in proves to know the password, before what a stolen access token must not do."""
 
+from functions.auth.caller_rules import require_recent_session
 from functions.auth.domain import factors as factor_rules
-from functions.auth.factors.recency import require_recent_session
-from functions.auth.people import own_account
-from functions.auth.sign_in.failed_sign_ins import Source
+from functions.auth.factors import own_account
+from functions.auth.guessing.source import Source
 from functions.auth.sign_in.first_factor import FirstFactor
 from functions.auth.sign_in.sign_in import SignIn
 from shared.errors import Forbidden, Unauthenticated
@@ -22,11 +22,9 @@ class OwnPassword:
         """As at a sign-in, so guesses count and are slowed down in the same way. Whoever has a second factor
         has proven it in the last ten minutes, too.
 
-        Raises `Forbidden` `no_session` for a machine, `wrong_password`, `step_up_required`; what
-        `own_account.read` raises; `Invalid`, `Unavailable`.
+        Raises `Forbidden` `wrong_password`, `step_up_required`; what `own_account.read` raises; `Invalid`,
+        `Unavailable`.
         """
-        if principal.session_id is None:
-            raise Forbidden("no_session", "A machine has no password.")
         account = await own_account.read(self._store, principal)
         if factor_rules.enrolled(account.factors.value):
             require_recent_session(account.session.value, self._clock(), "aal2")

@@ -12,13 +12,13 @@ from functions.auth.domain.one_time_link import OneTimeLink
 from functions.auth.domain.password_reset import PasswordReset
 from functions.auth.domain.people import Login, User
 from functions.auth.factors import factor_documents
+from functions.auth.guessing.source import Source
 from functions.auth.keyring.keys import KeyRoom
 from functions.auth.mail.mails import MailRequested
 from functions.auth.people.own_password import OwnPassword
+from functions.auth.people.user_sessions import UserSessions
 from functions.auth.records import Found
-from functions.auth.sessions.user_sessions import UserSessions
 from functions.auth.sign_in import password_policy
-from functions.auth.sign_in.failed_sign_ins import Source
 from functions.auth.sign_in.password_policy import PasswordPolicy
 from functions.auth.sign_in.passwords import Passwords
 from shared import audit, tenant

@@ -2,10 +2,10 @@
 
 from msgspec import UNSET
 
-from functions.auth import views
-from functions.auth.people import people_views
+from functions.auth.people import people_views as views
 from functions.auth.people.users import Wanted
 from functions.auth.use_cases import UseCases
+from functions.auth.views import page
 from shared.http import PUBLIC, Call, Response, Route, json_response
 from shared.http.pagination import Paging
 
@@ -39,17 +39,17 @@ class _Users:
         self._do = use_cases
 
     async def page(self, call: Call) -> Response:
-        asked = call.query(people_views.UsersQuery)
+        asked = call.query(views.UsersQuery)
         wanted = Wanted(asked.status, asked.role, asked.email)
         listing = await self._do.users.page(call.principal.tenant_id, asked.limit, asked.cursor, wanted)
-        return json_response(views.page(listing, views.user))
+        return json_response(page(listing, views.user))
 
     async def get(self, call: Call) -> Response:
         user = await self._do.users.get(call.principal.tenant_id, call.params["user_id"])
         return json_response(views.user(user))
 
     async def change(self, call: Call) -> Response:
-        asked = await call.json(people_views.UserChangeRequest)
+        asked = await call.json(views.UserChangeRequest)
         name = None if asked.name is UNSET else asked.name
         role = None if asked.role is UNSET else asked.role
         changes = self._do.user_changes
@@ -73,7 +73,7 @@ class _Users:
         listing = await self._do.user_sessions.page(
             caller.tenant_id, call.params["user_id"], asked.limit, asked.cursor
         )
-        shown = views.page(listing, lambda session: people_views.session(session, caller.session_id))
+        shown = page(listing, lambda session: views.session(session, caller.session_id))
         return json_response(shown)
 
     async def end_sessions(self, call: Call) -> Response:
@@ -110,7 +110,7 @@ class _Invitations:
         asked = call.query(Paging)
         listing = await self._do.invitations.page(call.principal.tenant_id, asked.limit, asked.cursor)
         now = self._do.clock()
-        return json_response(views.page(listing, lambda invitation: views.invitation(invitation, now)))
+        return json_response(page(listing, lambda invitation: views.invitation(invitation, now)))
 
     async def get(self, call: Call) -> Response:
         tenant_id, invitation_id = call.principal.tenant_id, call.params["invitation_id"]

@@ -6,15 +6,15 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from functions.auth.domain.custom_role import CustomRole
-from functions.auth.domain.people import Name
+from functions.auth.domain import people
+from functions.auth.domain.people import Invitation, InvitationStatus, Name, User
+from functions.auth.domain.roles import Role
 from functions.auth.domain.session import Session
 from functions.auth.views import Email, Password, RoleName, Slug
 from shared.http.pagination import Paging
+from shared.identity import Principal
 
 Token = Annotated[str, Meta(min_length=1, max_length=512)]
-Scopes = Annotated[list[str], Meta(min_length=1, max_length=50)]
-Description = Annotated[str, Meta(max_length=500)]
 
 
 class UsersQuery(Paging, frozen=True, forbid_unknown_fields=True):
@@ -30,17 +30,6 @@ class UserChangeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 class ProfileRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name
-
-
-class RoleRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    name: RoleName
-    scopes: Scopes
-    description: Description = ""
-
-
-class RoleChangeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    scopes: Scopes | msgspec.UnsetType = msgspec.UNSET
-    description: Description | msgspec.UnsetType = msgspec.UNSET
 
 
 class ForgotRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,12 +59,15 @@ class VerifyRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token: Token
 
 
-class RoleView(msgspec.Struct, frozen=True):
-    name: str
-    description: str
-    scopes: tuple[str, ...]
-    created_at: datetime
-    updated_at: datetime
+class AcceptRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    token: Token
+    password: Password
+    name: Name
+
+
+class InvitationRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    email: Email
+    role: RoleName
 
 
 class SessionView(msgspec.Struct, frozen=True):
@@ -90,8 +82,33 @@ class SessionView(msgspec.Struct, frozen=True):
     current: bool
 
 
-def role(value: CustomRole) -> RoleView:
-    return RoleView(value.name, value.description, value.scopes, value.created_at, value.updated_at)
+class MeView(msgspec.Struct, frozen=True):
+    tenant_id: str
+    subject: str
+    client_id: str
+    session_id: str | None
+    roles: tuple[str, ...]
+    scopes: list[str]
+    tier: str
+    expires_at: datetime
+
+
+class UserView(msgspec.Struct, frozen=True):
+    id: str
+    email: str
+    name: str
+    role: Role
+    status: Literal["active", "disabled"]
+    created_at: datetime
+
+
+class InvitationView(msgspec.Struct, frozen=True):
+    id: str
+    email: str
+    role: Role
+    status: InvitationStatus
+    created_at: datetime
+    expires_at: datetime
 
 
 def session(value: Session, current: str | None) -> SessionView:
@@ -103,4 +120,32 @@ def session(value: Session, current: str | None) -> SessionView:
         created_at=value.created_at,
         last_used_at=value.used_at,
         current=value.id == current,
+    )
+
+
+def me(principal: Principal) -> MeView:
+    return MeView(
+        tenant_id=principal.tenant_id,
+        subject=principal.subject,
+        client_id=principal.client_id,
+        session_id=principal.session_id,
+        roles=principal.roles,
+        scopes=sorted(principal.scopes),
+        tier=principal.tier,
+        expires_at=principal.expires_at,
+    )
+
+
+def user(value: User) -> UserView:
+    return UserView(value.id, value.email, value.name, value.role, value.status, value.created_at)
+
+
+def invitation(value: Invitation, at: datetime) -> InvitationView:
+    return InvitationView(
+        id=value.id,
+        email=value.email,
+        role=value.role,
+        status=people.status(value, at),
+        created_at=value.created_at,
+        expires_at=value.expires_at,
     )

@@ -1,10 +1,10 @@
 """What people see of themselves, and may change without asking anybody."""
 
-from functions.auth import standing
+from functions.auth import caller_rules, standing
 from functions.auth.domain import people
 from functions.auth.domain.people import User
-from functions.auth.people import own_account, users
-from functions.auth.sign_in.buckets import Buckets, Rate
+from functions.auth.guessing.buckets import Buckets, Rate
+from functions.auth.people import users
 from shared import audit
 from shared.audit import Actor
 from shared.errors import TooManyRequests
@@ -30,12 +30,12 @@ class Profile:
 
     async def get(self, principal: Principal) -> User:
         """Raises `NotFound` where the user is gone and the access token is not yet."""
-        own_account.require_person(principal)
+        caller_rules.require_person(principal)
         return (await users.known(self._store, principal.tenant_id, principal.subject)).value
 
     async def rename(self, principal: Principal, actor: Actor, name: str) -> User:
         """The name by which others know the caller. Raises `Invalid`, `NotFound`, `TooManyRequests`."""
-        own_account.require_person(principal)
+        caller_rules.require_person(principal)
         wait = self._renamings.take(f"{principal.tenant_id}/{principal.subject}")
         if wait:
             detail = "You have changed your name often just now. Wait a little, then try again."

@@ -1,9 +1,9 @@
 """The HTTP door to one's own: who I am, my profile, sessions, password and address."""
 
-from functions.auth import views
-from functions.auth.people import people_views
-from functions.auth.sign_in.failed_sign_ins import Source
+from functions.auth.guessing.source import source_of
+from functions.auth.people import people_views as views
 from functions.auth.use_cases import UseCases
+from functions.auth.views import page
 from shared.http import PUBLIC, SIGNED_IN, Call, Response, Route, json_response
 from shared.http.pagination import Paging
 
@@ -39,26 +39,26 @@ class _Me:
         return json_response(views.user(await self._do.profile.get(call.principal)))
 
     async def rename(self, call: Call) -> Response:
-        asked = await call.json(people_views.ProfileRequest)
+        asked = await call.json(views.ProfileRequest)
         return json_response(
             views.user(await self._do.profile.rename(call.principal, call.actor, asked.name))
         )
 
     async def change_email(self, call: Call) -> Response:
-        asked = await call.json(people_views.EmailChangeRequest)
-        source = _source(call, asked.device_token)
+        asked = await call.json(views.EmailChangeRequest)
+        source = source_of(call, asked.device_token)
         await self._do.email_changes.request(call.principal, call.actor, asked.email, asked.password, source)
         return _ACCEPTED
 
     async def verify_email(self, call: Call) -> Response:
-        asked = await call.json(people_views.VerifyRequest)
+        asked = await call.json(views.VerifyRequest)
         await self._do.email_changes.confirm(asked.token, call.request_id)
         return Response(204)
 
     async def sessions(self, call: Call) -> Response:
         asked, caller = call.query(Paging), call.principal
         listing = await self._do.user_sessions.own_page(caller, asked.limit, asked.cursor)
-        shown = views.page(listing, lambda session: people_views.session(session, caller.session_id))
+        shown = page(listing, lambda session: views.session(session, caller.session_id))
         return json_response(shown)
 
     async def end_others(self, call: Call) -> Response:
@@ -75,28 +75,24 @@ class _Password:
         self._do = use_cases
 
     async def forgot(self, call: Call) -> Response:
-        asked = await call.json(people_views.ForgotRequest)
-        await self._do.throttle.spend(asked.tenant, _source(call, None))
+        asked = await call.json(views.ForgotRequest)
+        await self._do.throttle.spend(asked.tenant, source_of(call))
         await self._do.password_changes.forgot(asked.tenant, asked.email)
         return _ACCEPTED
 
     async def reset(self, call: Call) -> Response:
-        asked = await call.json(people_views.ResetRequest)
+        asked = await call.json(views.ResetRequest)
         await self._do.password_changes.reset(asked.token, asked.password, call.request_id)
         return Response(204)
 
     async def change(self, call: Call) -> Response:
-        asked = await call.json(people_views.PasswordChangeRequest)
+        asked = await call.json(views.PasswordChangeRequest)
         await self._do.password_changes.change(
             call.principal,
             call.actor,
             asked.current_password,
             asked.new_password,
-            _source(call, asked.device_token),
+            source_of(call, asked.device_token),
             keep_other_sessions=asked.keep_other_sessions,
         )
         return Response(204)
-
-
-def _source(call: Call, device: str | None) -> Source:
-    return Source(call.client_ip, device, call.headers.get("user-agent", ""), call.request_id)

@@ -9,9 +9,9 @@ from functions.auth.domain import people
 from functions.auth.domain.people import Login, User
 from functions.auth.factors import factor_documents
 from functions.auth.people import invitations_of_address, users
-from functions.auth.people.roles_of_tenant import Roles
+from functions.auth.people.user_sessions import UserSessions
 from functions.auth.records import Found
-from functions.auth.sessions.user_sessions import UserSessions
+from functions.auth.roles.roles_of_tenant import Roles
 from shared import audit, revocations
 from shared.audit import Actor
 from shared.errors import Conflict

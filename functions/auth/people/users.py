@@ -44,8 +44,12 @@ async def known(store: Store, tenant_id: str, user_id: str) -> Found[User]:
     """Raises `NotFound` `user_not_found`."""
     found = await records.by_id(store, records.user_key, tenant_id, user_id, User)
     if found is None:
-        raise NotFound("user_not_found", "There is no such user.")
+        raise not_found()
     return found
+
+
+def not_found() -> NotFound:
+    return NotFound("user_not_found", "There is no such user.")
 
 
 def _query(wanted: Wanted) -> tuple[Query, dict[str, str]]:

@@ -1,1 +1,1 @@
-"""Sessions: started, refreshed, ended."""
+"""Sessions: started, refreshed, ended; those of applications and those of browsers."""

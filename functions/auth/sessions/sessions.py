@@ -17,8 +17,8 @@ from functions.auth.keyring.keys import KeyRoom
 from functions.auth.oauth.client_authentication import AuthenticatedClient
 from functions.auth.oauth.id_tokens import IdTokens
 from functions.auth.oauth.tokens import AccessTokens, Tokens
-from functions.auth.people.roles_of_tenant import Roles
 from functions.auth.records import Found
+from functions.auth.roles.roles_of_tenant import Roles
 from functions.auth.sessions.session_end import SessionEnd
 from shared import audit, tenant
 from shared.audit import Actor

@@ -1,1 +1,1 @@
-"""The first factor: passwords and passkeys, and the brake on guessing."""
+"""Signing in: the first factor, the second where there is one, and step-up."""

@@ -13,13 +13,13 @@ from functions.auth.factors import factor_documents
 from functions.auth.factors.factor_log import FactorLog
 from functions.auth.factors.factor_proofs import FactorProofs, Refused
 from functions.auth.factors.passkey_ceremonies import Assertion, PasskeyCeremonies, challenge_of
-from functions.auth.factors.second_factors import limited
+from functions.auth.guessing.buckets import Buckets, Rate
+from functions.auth.guessing.source import Source
 from functions.auth.keyring.keys import KeyRoom
 from functions.auth.sessions.session_start import Proof
 from functions.auth.sign_in import first_factor
-from functions.auth.sign_in.buckets import Buckets, Rate
-from functions.auth.sign_in.failed_sign_ins import Source
 from functions.auth.sign_in.first_factor import FirstFactor
+from functions.auth.sign_in.second_factors import limited
 from functions.auth.sign_in.sign_in import SignedIn, SignIn
 from shared import tenant
 from shared.audit import Actor
@@ -133,7 +133,7 @@ class PasskeySignIn:
             return
         actor = Actor("anonymous", source.ip, tenant_id, source.request_id, source.ip)
         told = self._log.refused(tenant_id, user_id, refused, actor, self._clock())
-        await factor_documents.commit(self._store, *told, answered)
+        await records.commit(self._store, *told, answered)
 
 
 def _invalid_credentials() -> Unauthenticated:

@@ -8,9 +8,10 @@ from functions.auth.domain import email as email_rules
 from functions.auth.domain import login as logins
 from functions.auth.domain.known_device import KnownDevice
 from functions.auth.domain.people import Login, User
-from functions.auth.factors import factor_documents
 from functions.auth.factors.factor_proofs import Answer
-from functions.auth.factors.second_factors import Challenge, SecondFactors
+from functions.auth.guessing.failed_sign_ins import FailedSignIns
+from functions.auth.guessing.source import Source
+from functions.auth.guessing.throttle import Throttle
 from functions.auth.keyring.keys import KeyRoom
 from functions.auth.oauth.tokens import Tokens
 from functions.auth.records import NOBODY, Found
@@ -18,10 +19,9 @@ from functions.auth.sessions import session_start
 from functions.auth.sessions.session_start import Proof
 from functions.auth.sessions.sessions import Sessions
 from functions.auth.sign_in import first_factor
-from functions.auth.sign_in.failed_sign_ins import FailedSignIns, Source
 from functions.auth.sign_in.first_factor import FirstFactor
 from functions.auth.sign_in.passwords import Passwords
-from functions.auth.sign_in.throttle import Throttle
+from functions.auth.sign_in.second_factors import Challenge, SecondFactors
 from shared import tenant
 from shared.errors import Unauthenticated
 from shared.ids import Clock, new_id
@@ -140,7 +140,7 @@ class SignIn:
             scopes=first.scopes,
             user_agent=source.user_agent,
         )
-        await factor_documents.commit(self._store, *started.writes, *first.writes)
+        await records.commit(self._store, *started.writes, *first.writes)
         tokens = await self._sessions.tokens(owner.value, started.session, started.session.scopes)
         if not remember:
             return SignedIn(tokens)

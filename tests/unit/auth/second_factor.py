@@ -17,9 +17,9 @@ from functions.auth.domain.people import Login, User
 from functions.auth.factors import factor_documents
 from functions.auth.factors.factor_proofs import Answer
 from functions.auth.factors.passkey_ceremonies import Assertion, Registration
-from functions.auth.factors.second_factors import Challenge
+from functions.auth.guessing.source import Source
 from functions.auth.oauth.tokens import Tokens
-from functions.auth.sign_in.failed_sign_ins import Source
+from functions.auth.sign_in.second_factors import Challenge
 from functions.auth.sign_in.sign_in import SignedIn
 from shared.audit import Actor
 from shared.errors import Error

@@ -16,11 +16,11 @@ from functions.auth.domain.one_time_link import OneTimeLink
 from functions.auth.domain.people import User
 from functions.auth.domain.roles import Role, scopes_of
 from functions.auth.domain.session import Session
+from functions.auth.guessing.source import Source
 from functions.auth.machines.operators import Operators
 from functions.auth.machines.service_accounts import Made
 from functions.auth.mail.mailbox import MailboxFolder
 from functions.auth.oauth.tokens import Tokens
-from functions.auth.sign_in.failed_sign_ins import Source
 from functions.auth.sign_in.passwords import Passwords
 from functions.auth.sign_in.sign_in import SignedIn
 from functions.auth.use_cases import Ports, UseCases

@@ -7,10 +7,10 @@ import pytest
 
 from functions.auth.domain import api_key
 from functions.auth.domain.api_key import Presented
+from functions.auth.guessing.throttle import PER_ADDRESS
 from functions.auth.machines.api_key_exchange import LIFETIME_SECONDS
 from functions.auth.machines.api_keys import MadeKey
 from functions.auth.oauth.tokens import Tokens
-from functions.auth.sign_in.throttle import PER_ADDRESS
 from shared.errors import Conflict, Error, Forbidden, Invalid, NotFound, OAuthError, Unauthenticated
 from shared.identity import Verifier
 from shared.logs import Formatter

@@ -9,8 +9,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from functions.auth.factors.factor_proofs import Answer
+from functions.auth.guessing.throttle import PER_ADDRESS
 from functions.auth.sign_in.passwords import Passwords
-from functions.auth.sign_in.throttle import PER_ADDRESS
 from shared.errors import Error
 from shared.metrics import Metrics
 from tests.authenticator import Authenticator

@@ -10,8 +10,9 @@ import pytest
 
 from functions.auth.domain import guessing
 from functions.auth.domain import login as logins
-from functions.auth.sign_in.failed_sign_ins import PAUSE_SECONDS, Source
-from functions.auth.sign_in.throttle import PER_TENANT
+from functions.auth.guessing.failed_sign_ins import PAUSE_SECONDS
+from functions.auth.guessing.source import Source
+from functions.auth.guessing.throttle import PER_TENANT
 from shared.audit import AuditRecord
 from shared.errors import Error, TooManyRequests, Unauthenticated, Unavailable
 from shared.ids import new_id

@@ -2,7 +2,7 @@
 
 import pytest
 
-from functions.auth.sign_in.throttle import PER_ADDRESS
+from functions.auth.guessing.throttle import PER_ADDRESS
 from tests.unit.auth.applications import basic
 from tests.unit.auth.browser import SECRET, add_client
 from tests.unit.auth.suite import ACME, Suite

@@ -9,9 +9,9 @@ from msgspec import Raw
 
 from functions.auth.domain.page_token import LIFETIME, Opened, PageTokens, Pending
 from functions.auth.domain.security_policy import SecurityPolicy
-from functions.auth.factors.second_factors import Challenge
 from functions.auth.hosted import markup, pages, second_factor_page
 from functions.auth.hosted.page_cookies import PageCookies
+from functions.auth.sign_in.second_factors import Challenge
 from tests.unit.auth.browser import Browser, add_client, claims
 from tests.unit.auth.second_factor import person
 from tests.unit.auth.suite import ACME, OWNER, PASSWORD, Suite

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from functions.auth.guessing.refused_credentials import RECORDS, WINDOW, Refused, RefusedCredentials
+from functions.auth.guessing.source import Source
 from functions.auth.oauth.oauth_client_changes import ClientChange
-from functions.auth.sign_in.failed_sign_ins import Source
-from functions.auth.sign_in.refused_credentials import RECORDS, WINDOW, Refused, RefusedCredentials
 from shared.audit import Actor, AuditRecord
 from shared.errors import Error, Unavailable
 from shared.store import Create

@@ -3,7 +3,7 @@
 import pytest
 
 from functions.auth.domain.security_policy import ENROL_SCOPE
-from functions.auth.factors.second_factors import Challenge
+from functions.auth.sign_in.second_factors import Challenge
 from functions.auth.sign_in.sign_in import SignedIn
 from shared.identity import Principal
 from tests.unit.auth.second_factor import SOURCE, Person, person, refused

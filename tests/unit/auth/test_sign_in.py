@@ -10,10 +10,11 @@ import pytest
 from functions.auth import records
 from functions.auth.domain import people
 from functions.auth.domain.people import Login, User
-from functions.auth.sign_in.failed_sign_ins import FailedSignIns, Source
+from functions.auth.guessing.failed_sign_ins import FailedSignIns
+from functions.auth.guessing.source import Source
+from functions.auth.guessing.throttle import Throttle
 from functions.auth.sign_in.passwords import Passwords
 from functions.auth.sign_in.sign_in import SignedIn, SignIn
-from functions.auth.sign_in.throttle import Throttle
 from shared.errors import Error, Forbidden, Invalid, Unauthenticated, Unavailable
 from shared.store import Create, Replace
 from shared.store.bodies import from_body

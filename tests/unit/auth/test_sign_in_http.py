@@ -11,8 +11,8 @@ from functions.auth import records, routes
 from functions.auth.domain import guessing
 from functions.auth.domain.guessing import Failures
 from functions.auth.domain.people import Login, User
-from functions.auth.sign_in.failed_sign_ins import Source
-from functions.auth.sign_in.throttle import PER_ADDRESS
+from functions.auth.guessing.source import Source
+from functions.auth.guessing.throttle import PER_ADDRESS
 from shared.http.app import App
 from shared.ids import new_id
 from shared.store import Create

@@ -5,10 +5,10 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from functions.auth.caller_rules import MAX_AGE, require_recent
 from functions.auth.domain.assurance import acr_of, joined
 from functions.auth.domain.guessing import FREE
 from functions.auth.factors.factor_proofs import Answer
-from functions.auth.factors.recency import MAX_AGE, require_recent
 from shared.errors import Forbidden
 from shared.identity import Principal
 from tests.authenticator import Authenticator

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from functions.auth.domain.known_device import KnownDevice
-from functions.auth.sign_in.buckets import Buckets, Rate
-from functions.auth.sign_in.failed_sign_ins import Source
-from functions.auth.sign_in.throttle import PER_ADDRESS, PER_KNOWN_PERSON, PER_TENANT, Throttle, prefix
+from functions.auth.guessing.buckets import Buckets, Rate
+from functions.auth.guessing.source import Source
+from functions.auth.guessing.throttle import PER_ADDRESS, PER_KNOWN_PERSON, PER_TENANT, Throttle, prefix
 from shared.errors import Error, TooManyRequests, Unauthenticated, Unavailable
 from tests.tokens import NOW, Time
 

@@ -4,9 +4,10 @@ from datetime import datetime
 
 import msgspec
 
-from functions.auth import records, standing
-from functions.auth.domain import client_id, people, security_policy
+from functions.auth import caller_rules, records, standing
+from functions.auth.caller_rules import require_recent_session
 from functions.auth.domain import factors as factor_rules
+from functions.auth.domain import people, security_policy
 from functions.auth.domain.assurance import joined
 from functions.auth.domain.factors import Factors
 from functions.auth.domain.people import User
@@ -15,11 +16,10 @@ from functions.auth.domain.security_policy import ENROL_SCOPE, AllowedMethod, Se
 from functions.auth.domain.session import Session
 from functions.auth.factors import factor_documents
 from functions.auth.factors.factor_documents import Kept
-from functions.auth.factors.recency import require_recent_session
 from functions.auth.records import Found
 from shared import tenant
-from shared.errors import Conflict, Forbidden, Unauthenticated
-from shared.identity import Principal
+from shared.errors import Conflict
+from shared.identity import Principal, invalid_token
 from shared.store import Store, Write
 from shared.tenant import Tenant
 
@@ -71,29 +71,12 @@ def proven(session: Session, amr: tuple[str, ...], at: datetime) -> Session:
     return msgspec.structs.replace(session, authenticated_at=at, amr=joined(session.amr, amr))
 
 
-def require_first_party(caller: Principal) -> None:
-    """Raises `Forbidden` `first_party_only` for an application that acts for somebody: no scope says that it
-    may change who that is, how that person signs in, or where they are signed in.
-    """
-    if caller.session_id is not None and caller.client_id != client_id.APP:
-        detail = "An application that acts for you cannot do this. Sign in to the product itself."
-        raise Forbidden("first_party_only", detail)
-
-
-def require_person(caller: Principal) -> str:
-    """The caller's session. Raises `Forbidden` `no_session` for a machine, else as `require_first_party`."""
-    if caller.session_id is None:
-        raise Forbidden("no_session", "This is for people: a machine has no account of its own. Sign in.")
-    require_first_party(caller)
-    return caller.session_id
-
-
 async def read(store: Store, caller: Principal) -> OwnAccount:
     """Raises `Forbidden` `no_session` for a machine, and `first_party_only` for an application that somebody
     signed in to: whatever it was allowed, it was not to change how they sign in. `Unauthenticated`
     `invalid_token` where the session or its user is over; and what `standing.of_caller` raises.
     """
-    session_id = require_person(caller)
+    session_id = caller_rules.require_person(caller)
     tenant_id = caller.tenant_id
     factors_key = factor_documents.factors_key(store, tenant_id, caller.subject)
     policy_key = factor_documents.policy_key(store, tenant_id)
@@ -106,12 +89,8 @@ async def read(store: Store, caller: Principal) -> OwnAccount:
     )
     owner = standing.of_caller(tenant_doc, caller)
     user, session = records.found(user_doc, User), records.found(session_doc, Session)
-    if user is None or session is None or not _goes_on(user.value, session.value):
-        raise Unauthenticated(
-            "invalid_token",
-            "The access token is not valid. Sign in again.",
-            headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
-        )
+    if user is None or session is None or not people.goes_on(user.value, session.value):
+        raise invalid_token()
     return OwnAccount(
         owner,
         user,
@@ -119,8 +98,3 @@ async def read(store: Store, caller: Principal) -> OwnAccount:
         factor_documents.factors(factors_key, factors_doc),
         factor_documents.policy(policy_key, policy_doc).value,
     )
-
-
-def _goes_on(user: User, session: Session) -> bool:
-    mine = session.user_id == user.id and session.revoked_at is None
-    return mine and people.is_in_force(user, session)

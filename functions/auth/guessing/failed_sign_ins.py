@@ -4,12 +4,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from time import monotonic
 
-import msgspec
-
 from functions.auth import records
 from functions.auth.domain import guessing
 from functions.auth.domain import login as logins
 from functions.auth.domain.people import Login
+from functions.auth.guessing.source import Source
 from functions.auth.records import NOBODY, Found
 from shared import audit
 from shared.audit import Actor
@@ -27,15 +26,6 @@ _USER_AGENT_CHARACTERS = 200
 Sleep = Callable[[float], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
-
-
-class Source(msgspec.Struct, frozen=True):
-    """Where a sign-in comes from. `device`: the token that an earlier one was given there, if any."""
-
-    ip: str
-    device: str | None = None
-    user_agent: str = ""
-    request_id: str = ""
 
 
 class FailedSignIns:

@@ -7,9 +7,9 @@ from typing import Literal
 
 import msgspec
 
-from functions.auth.sign_in.buckets import Buckets, Rate
-from functions.auth.sign_in.failed_sign_ins import Source
-from functions.auth.sign_in.throttle import prefix
+from functions.auth.guessing.buckets import Buckets, Rate
+from functions.auth.guessing.source import Source
+from functions.auth.guessing.throttle import prefix
 from shared import audit
 from shared.audit import Actor
 from shared.errors import Unavailable

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from functions.auth.domain.known_device import KnownDevice
-from functions.auth.sign_in.buckets import Buckets, Rate
-from functions.auth.sign_in.failed_sign_ins import Source
+from functions.auth.guessing.buckets import Buckets, Rate
+from functions.auth.guessing.source import Source
 from shared.errors import TooManyRequests, Unauthenticated
 from shared.ids import Clock, is_id
 

@@ -1,8 +1,9 @@
-"""Whether somebody has proven who they are recently enough for what must not be done with a stolen token."""
+"""What is asked of a caller beside a scope, for what must not be done with nothing but a stolen token."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
+from functions.auth.domain import client_id
 from functions.auth.domain.assurance import Acr, acr_of
 from functions.auth.domain.session import Session
 from shared.errors import Forbidden
@@ -23,6 +24,23 @@ def require_recent(principal: Principal, at: datetime, acr: Acr = "aal1") -> Non
 def require_recent_session(session: Session, at: datetime, acr: Acr = "aal1") -> None:
     """The same where the session was read: a proof counts at once, before a token tells of it."""
     _require(session.authenticated_at, session.amr, at, acr)
+
+
+def require_first_party(caller: Principal) -> None:
+    """Raises `Forbidden` `first_party_only` for an application that acts for somebody: no scope says that it
+    may change who that is, how that person signs in, or where they are signed in.
+    """
+    if caller.session_id is not None and caller.client_id != client_id.APP:
+        detail = "An application that acts for you cannot do this. Sign in to the product itself."
+        raise Forbidden("first_party_only", detail)
+
+
+def require_person(caller: Principal) -> str:
+    """The caller's session. Raises `Forbidden` `no_session` for a machine, else as `require_first_party`."""
+    if caller.session_id is None:
+        raise Forbidden("no_session", "This is for people: a machine has no account of its own. Sign in.")
+    require_first_party(caller)
+    return caller.session_id
 
 
 def _require(proven_at: datetime, amr: Collection[str], at: datetime, acr: Acr) -> None:

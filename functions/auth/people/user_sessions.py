@@ -1,13 +1,13 @@
 """The sessions of one person: seen and ended by that person, and by those who may for others."""
 
-from functions.auth import records
+from functions.auth import caller_rules, records
 from functions.auth.domain import people
 from functions.auth.domain import session as session_rules
 from functions.auth.domain.people import User
 from functions.auth.domain.roles import Role
 from functions.auth.domain.session import Session
-from functions.auth.people import own_account
-from functions.auth.people.roles_of_tenant import Roles
+from functions.auth.people import users
+from functions.auth.roles.roles_of_tenant import Roles
 from functions.auth.sessions.session_end import SessionEnd
 from shared import tenant
 from shared.audit import Actor
@@ -50,20 +50,20 @@ class UserSessions:
         return Listing([session for session in alive if people.is_in_force(user, session)], page.cursor)
 
     async def own_page(self, principal: Principal, limit: int, cursor: str | None) -> Listing[Session]:
-        """The caller's. Raises what `page` does, and as the next two do what `own_account.require_person`
+        """The caller's. Raises what `page` does, and as the next two do what `caller_rules.require_person`
         raises.
         """
-        own_account.require_person(principal)
+        caller_rules.require_person(principal)
         return await self.page(principal.tenant_id, principal.subject, limit, cursor)
 
     async def end_own(self, principal: Principal, actor: Actor, session_id: str) -> None:
         """One of the caller's; again is fine. Raises `NotFound` `session_not_found`."""
-        own_account.require_person(principal)
+        caller_rules.require_person(principal)
         await self._end(principal.tenant_id, principal.subject, session_id, "ended_by_user", actor)
 
     async def end_others(self, principal: Principal, actor: Actor) -> None:
         """All of the caller's but the one that asks."""
-        own_account.require_person(principal)
+        caller_rules.require_person(principal)
         await self._ends.end_all(
             principal.tenant_id,
             principal.subject,
@@ -134,15 +134,11 @@ class UserSessions:
 
     async def _owner_and_user(self, tenant_id: str, user_id: str) -> tuple[Doc | None, User]:
         if not is_id(user_id):
-            raise _user_not_found()
+            raise users.not_found()
         owner, user_doc = await self._store.read(
             tenant.key(self._store, tenant_id), records.user_key(self._store, tenant_id, user_id)
         )
         user = records.found(user_doc, User)
         if user is None:
-            raise _user_not_found()
+            raise users.not_found()
         return owner, user.value
-
-
-def _user_not_found() -> NotFound:
-    return NotFound("user_not_found", "There is no such user.")

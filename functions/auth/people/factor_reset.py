@@ -1,16 +1,16 @@
 """An admin takes all second factors from somebody who has lost them."""
 
-from functions.auth import caller_in_force, records, standing
+from functions.auth import caller_in_force, caller_rules, records, standing
+from functions.auth.caller_rules import require_recent
 from functions.auth.domain import factors as factor_rules
 from functions.auth.domain.people import User
 from functions.auth.factors import factor_documents
 from functions.auth.factors.factor_log import FactorLog
-from functions.auth.factors.recency import require_recent
-from functions.auth.people import own_account
-from functions.auth.people.roles_of_tenant import Roles
+from functions.auth.people import users
+from functions.auth.roles.roles_of_tenant import Roles
 from shared import tenant
 from shared.audit import Actor
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict
 from shared.identity import Principal
 from shared.ids import Clock, is_id
 from shared.store import Store, until_not_stale
@@ -31,14 +31,14 @@ class FactorReset:
         `standing.of_caller` raises.
         """
         if not is_id(user_id):
-            raise _user_not_found()
+            raise users.not_found()
         if user_id == principal.subject:
             raise Conflict("own_factors", "Your own factors are under /v1/me/factors.")
 
         async def attempt() -> None:
             at, tenant_id = self._clock(), principal.tenant_id
             require_recent(principal, at)
-            own_account.require_first_party(principal)
+            caller_rules.require_first_party(principal)
             factors_key = factor_documents.factors_key(self._store, tenant_id, user_id)
             tenant_doc, user_doc, factors_doc = await self._store.read(
                 tenant.key(self._store, tenant_id),
@@ -47,7 +47,7 @@ class FactorReset:
             )
             owner, user = standing.of_caller(tenant_doc, principal), records.found(user_doc, User)
             if user is None:
-                raise _user_not_found()
+                raise users.not_found()
             await self._roles.require_over(principal, user.value.role)
             kept = factor_documents.factors(factors_key, factors_doc)
             methods = factor_rules.enrolled(kept.value)
@@ -68,7 +68,3 @@ class FactorReset:
             await self._store.commit(*writes, *still)
 
         await until_not_stale(attempt)
-
-
-def _user_not_found() -> NotFound:
-    return NotFound("user_not_found", "There is no such user.")

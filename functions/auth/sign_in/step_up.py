@@ -5,21 +5,21 @@ from typing import Literal
 
 import msgspec
 
+from functions.auth import records
 from functions.auth.domain import challenge as challenges
 from functions.auth.domain import factors as factor_rules
 from functions.auth.domain import session as session_rules
 from functions.auth.domain.assurance import acr_of
 from functions.auth.domain.challenge import Challenges, PasskeyChallenge
-from functions.auth.factors import factor_documents
+from functions.auth.factors import factor_documents, own_account
 from functions.auth.factors.factor_log import FactorLog
 from functions.auth.factors.factor_proofs import Answer, FactorProofs, Refused
+from functions.auth.factors.own_account import OwnAccount
 from functions.auth.factors.passkey_ceremonies import PasskeyCeremonies, challenge_of
+from functions.auth.guessing.source import Source
 from functions.auth.keyring.keys import KeyRoom
 from functions.auth.oauth.tokens import Tokens
-from functions.auth.people import own_account
-from functions.auth.people.own_account import OwnAccount
 from functions.auth.sessions.sessions import Sessions
-from functions.auth.sign_in.failed_sign_ins import Source
 from functions.auth.sign_in.sign_in import SignIn
 from shared.audit import Actor
 from shared.errors import Forbidden, Unauthenticated
@@ -141,7 +141,7 @@ class StepUp:
         if refused.after is not None:
             await self._store.commit(*told, account.factors.write(refused.after))
         elif refused.why == "passkey_copied":
-            await factor_documents.commit(self._store, *told, *used)
+            await records.commit(self._store, *told, *used)
 
     async def _renew(
         self,
@@ -169,7 +169,7 @@ class StepUp:
             acr=acr_of(session.amr),
             amr=" ".join(amr),
         )
-        await factor_documents.commit(
+        await records.commit(
             self._store,
             *told,
             *writes,

@@ -10,7 +10,6 @@ from functions.auth.domain import people
 from functions.auth.domain.browser_cookie import BrowserCookie, BrowserCookies
 from functions.auth.domain.people import User
 from functions.auth.domain.session import Session
-from functions.auth.factors import factor_documents
 from functions.auth.keyring.keys import KeyRoom
 from functions.auth.records import Found
 from functions.auth.sessions import session_start
@@ -65,7 +64,7 @@ class BrowserSessions:
             request_id=request_id,
             scopes=(),
         )
-        await factor_documents.commit(self._store, *started.writes, *more)
+        await records.commit(self._store, *started.writes, *more)
         cookie = BrowserCookie(owner.value.id, user.value.id, started.session.id)
         return (await self._cookies()).text(cookie)
 

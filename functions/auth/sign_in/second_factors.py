@@ -19,11 +19,11 @@ from functions.auth.factors.factor_documents import Kept
 from functions.auth.factors.factor_log import FactorLog
 from functions.auth.factors.factor_proofs import Answer, FactorProofs, Proven, Refused
 from functions.auth.factors.passkey_ceremonies import PasskeyCeremonies
+from functions.auth.guessing.source import Source
 from functions.auth.keyring.keys import KeyRoom
 from functions.auth.records import Found
 from functions.auth.sessions.session_start import Proof
 from functions.auth.sign_in import first_factor
-from functions.auth.sign_in.failed_sign_ins import Source
 from functions.auth.sign_in.first_factor import FirstFactor
 from shared import audit, tenant
 from shared.audit import Actor
@@ -215,7 +215,7 @@ class SecondFactors:
             writes.append(account.factors.write(refused.after))
         actor = Actor("anonymous", source.ip, asked.tenant_id, source.request_id)
         told = self._log.refused(asked.tenant_id, asked.user_id, refused, actor, at)
-        await factor_documents.commit(self._store, *writes, *told)
+        await records.commit(self._store, *writes, *told)
 
     def _answered(self, account: _Account, at: datetime) -> Write:
         answers = challenges.answered(factor_documents.answers(account.answers_doc), at)
