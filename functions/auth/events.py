@@ -35,7 +35,10 @@ class _Role(msgspec.Struct, frozen=True):
 
 
 def table(do: UseCases) -> dict[str, EventHandler]:
-    """Short event name to handler. Suspending and resuming need nothing: the tenant's document says it."""
+    """Short event name to handler. Suspending and resuming need nothing: the tenant's document says it, to
+    whoever signs in, refreshes or verifies. Nor would a deletion, of which there is no event yet: without
+    that document nobody gets in and no token is good, and what is left below the tenant harms nobody.
+    """
 
     async def tenant_activated(event: CloudEvent, delivery: Delivery) -> None:
         if not is_id(event.subject):
