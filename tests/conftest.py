@@ -1,7 +1,10 @@
 """What every test may ask for, and which tests stay together when two workers share them."""
 
+import os
 import re
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +14,16 @@ from tests import emulators
 
 TOGETHER = re.compile(r"suite-(embedded|gcp)|(firestore|pubsub)-emulator|^tests/deploy/")
 """In a test's id, which names its parameters: what takes seconds to start is then started once."""
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - only pytest's own folders are made there
+ENOUGH_BYTES = 2 * 2**30
+
+
+def pytest_configure() -> None:
+    """Temporary folders are in memory where there is room: each test waits for several writes to a disk."""
+    is_fit = MEMORY.is_dir() and not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC
+    if is_fit and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist ships no types
