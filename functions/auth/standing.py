@@ -16,7 +16,10 @@ def require_active(owner: Tenant) -> None:
     if owner.status == "suspended":
         raise Forbidden("tenant_suspended", "This tenant is suspended. Ask its owner or the operator.")
     if owner.status != "active":
-        raise Forbidden("tenant_not_active", "This tenant is not ready yet.")
+        raise Forbidden(
+            "tenant_not_active",
+            "This tenant is not in use yet, or no more. If it is new, try again in a minute.",
+        )
 
 
 def of_caller(tenant_doc: Doc | None, caller: Principal) -> Found[Tenant]:

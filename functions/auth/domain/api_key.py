@@ -126,7 +126,7 @@ def lifetime(
         detail = f"Give a time in the future, at most {MAX_LIFETIME.days} days after the key was made."
         raise invalid("/expires_at", "invalid_expiry", detail)
     if not_before is not None and not_before >= ends_at:
-        raise invalid("/not_before", "invalid_start", "A key begins before it expires.")
+        raise invalid("/not_before", "invalid_start", "A key begins before it expires. Give an earlier time.")
     return ends_at
 
 

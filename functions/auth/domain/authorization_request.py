@@ -176,7 +176,10 @@ def _challenge(challenge: str | None, method: str | None) -> str:
 
 def _resource(text: str | None, audiences: Collection[str]) -> str | None:
     if text is not None and text not in audiences:
-        raise _refused("invalid_target", "The client may not ask for tokens for this resource.")
+        raise _refused(
+            "invalid_target",
+            "The client may not ask for tokens for this resource. Register it, or leave it out.",
+        )
     return text
 
 

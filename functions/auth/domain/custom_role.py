@@ -72,7 +72,11 @@ def grantable(asked: Sequence[str], own: Collection[str]) -> tuple[str, ...]:
         raise invalid("/scopes", "invalid_scopes", f"Give 1 to {MAX_SCOPES} scopes.")
     for index, scope in enumerate(asked):
         if scope not in roles.TENANT_SCOPES:
-            raise invalid(f"/scopes/{index}", "unknown_scope", "A role of a tenant cannot have this scope.")
+            raise invalid(
+                f"/scopes/{index}",
+                "unknown_scope",
+                "A role of a tenant cannot have this scope. Leave it out.",
+            )
     require_within(asked, own)
     return tuple(sorted(set(asked)))
 
@@ -80,4 +84,6 @@ def grantable(asked: Sequence[str], own: Collection[str]) -> tuple[str, ...]:
 def require_within(scopes: Collection[str], own: Collection[str]) -> None:
     """Raises `Forbidden` `scope_not_grantable` for more than the caller has."""
     if not set(own).issuperset(scopes):
-        raise Forbidden("scope_not_grantable", "A role gets no scope that you do not have yourself.")
+        raise Forbidden(
+            "scope_not_grantable", "A role gets no scope that you do not have yourself. Leave it out."
+        )

@@ -107,7 +107,9 @@ def require_allowed(grant: DeviceGrant, at: datetime) -> datetime:
     if grant.session_id is not None:
         raise OAuthError(400, "invalid_grant", "This device code was used before. Start again.")
     if grant.decision == "denied":
-        raise OAuthError(400, "access_denied", "The person at the browser said no.")
+        raise OAuthError(
+            400, "access_denied", "The person at the browser said no. Start again if that was a mistake."
+        )
     if at >= grant.valid_until:
         raise OAuthError(400, "expired_token", "Nobody decided in time. Start again.")
     if grant.authenticated_at is None:

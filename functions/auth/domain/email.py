@@ -74,4 +74,4 @@ def _means_itself(character: str) -> bool:
 
 
 def _refused(path: str) -> Exception:
-    return invalid(path, "invalid_email", "This is not an e-mail address.")
+    return invalid(path, "invalid_email", "This is not an e-mail address. Check it and try again.")

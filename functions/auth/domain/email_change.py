@@ -31,7 +31,7 @@ class EmailChange(msgspec.Struct, frozen=True):
 def ask(known: EmailChange | None, change_id: str, email: str, old_email: str, at: datetime) -> EmailChange:
     """Takes the place of the one before, whose link is dead. Raises `TooManyRequests`, `Conflict`."""
     if email == old_email:
-        raise Conflict("email_unchanged", "This is your address already.")
+        raise Conflict("email_unchanged", "This is your address already. Give the new one.")
     earlier: Sequence[datetime] = () if known is None else known.asked
     recent = [one for one in earlier if at < one + WINDOW]
     if len(recent) >= MOST_REQUESTS:
@@ -44,7 +44,7 @@ def ask(known: EmailChange | None, change_id: str, email: str, old_email: str, a
 def confirm(change: EmailChange, at: datetime) -> EmailChange:
     """Raises `Conflict` `link_used` or `link_expired`."""
     if change.used:
-        raise Conflict("link_used", "This link was used before.")
+        raise Conflict("link_used", "This link was used before. Sign in with the new address.")
     if at >= change.expires_at:
         raise Conflict("link_expired", "This link has expired. Ask for a new one.")
     return msgspec.structs.replace(change, used=True)

@@ -221,7 +221,7 @@ def _known(ring: KeyRing, kid: str) -> RingKey:
     for key in ring.keys:
         if key.kid == kid:
             return key
-    raise NotFound("unknown_key", "There is no such key in this ring.")
+    raise NotFound("unknown_key", "There is no such key in this ring. GET /v1/keys lists those there are.")
 
 
 def _without(ring: KeyRing, gone: Collection[RingKey], now: datetime) -> KeyRing:

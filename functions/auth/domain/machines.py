@@ -49,9 +49,11 @@ def grantable(asked: Sequence[str], own: Collection[str], tenant_id: str) -> tup
         raise invalid("/scopes", "invalid_scopes", f"Give 1 to {MAX_SCOPES} scopes.")
     for index, scope in enumerate(asked):
         if scope not in roles.SCOPES:
-            raise invalid(f"/scopes/{index}", "unknown_scope", "There is no such scope.")
+            raise invalid(f"/scopes/{index}", "unknown_scope", "There is no such scope. Leave it out.")
     if not set(own).issuperset(asked) or not roles.exist_in(tenant_id, asked):
-        raise Forbidden("scope_not_grantable", "A machine gets no scope that its creator does not have.")
+        raise Forbidden(
+            "scope_not_grantable", "A machine gets no scope that you do not have yourself. Leave it out."
+        )
     return tuple(sorted(set(asked)))
 
 

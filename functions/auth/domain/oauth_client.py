@@ -79,7 +79,7 @@ def scopes_for(client: OAuthClient, held: Collection[str], asked: str | None) ->
     wanted = roles.narrowed(client.scopes, asked)
     given = tuple(sorted(scope for scope in wanted if scope in OIDC_SCOPES or scope in held))
     if not given:
-        raise OAuthError(400, "invalid_scope", "None of these scopes can be granted by this person.")
+        raise OAuthError(400, "invalid_scope", "This person can grant none of these scopes. Ask for others.")
     return given
 
 
@@ -113,7 +113,9 @@ def require_credentials(client: OAuthClient, scopes: Collection[str]) -> None:
     `scope_not_grantable`: who gives a client a new secret could be that client from then on.
     """
     if client.kind == "public":
-        raise Conflict("public_client", "A public client has no secrets and no keys.")
+        raise Conflict(
+            "public_client", "A public client has no secrets and no keys. Register a confidential one."
+        )
     require_equal(client, scopes)
 
 
@@ -148,10 +150,12 @@ def grantable(asked: Sequence[str], own: frozenset[str], tenant_id: str) -> tupl
         raise invalid("/scopes", "too_many", f"Give at most {MAX_SCOPES} scopes.")
     for index, scope in enumerate(asked):
         if scope not in roles.SCOPES | OIDC_SCOPES:
-            raise invalid(f"/scopes/{index}", "unknown_scope", "There is no such scope.")
+            raise invalid(f"/scopes/{index}", "unknown_scope", "There is no such scope. Leave it out.")
     of_the_api = set(asked) - OIDC_SCOPES
     if not own >= of_the_api or not roles.exist_in(tenant_id, of_the_api):
-        raise Forbidden("scope_not_grantable", "A client gets no scope that its creator does not have.")
+        raise Forbidden(
+            "scope_not_grantable", "A client gets no scope that you do not have yourself. Leave it out."
+        )
     return tuple(sorted(set(asked)))
 
 

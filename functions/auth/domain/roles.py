@@ -108,5 +108,7 @@ def narrowed(granted: Sequence[str], asked: str | None) -> tuple[str, ...]:
         return tuple(granted)
     wanted = set(asked.split(" "))
     if not wanted <= set(granted):
-        raise OAuthError(400, "invalid_scope", "A scope is unknown or was not granted.")
+        raise OAuthError(
+            400, "invalid_scope", "A scope is unknown or was not granted. Ask for fewer, or for none by name."
+        )
     return tuple(sorted(wanted))

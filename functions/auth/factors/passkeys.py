@@ -127,7 +127,9 @@ class OwnPasskeys:
             if there.key == used:
                 raise _refusal() from None
             if there.key == credential:
-                raise Conflict("passkey_exists", "This passkey is registered already.") from None
+                raise Conflict(
+                    "passkey_exists", "This passkey is registered already. Use it, or take another one."
+                ) from None
             raise Stale from there
 
     def _told(
@@ -152,7 +154,7 @@ class OwnPasskeys:
 def _known(account: OwnAccount, passkey_id: str) -> Passkey:
     known = factor_rules.passkey(account.factors.value, passkey_id)
     if known is None:
-        raise NotFound("passkey_not_found", "There is no such passkey.")
+        raise NotFound("passkey_not_found", "There is no such passkey. GET /v1/me/factors lists yours.")
     return known
 
 

@@ -109,7 +109,7 @@ class TotpEnrolment:
             account, at = await own_account.read(self._store, principal), self._clock()
             account.require_recent(at)
             if account.factors.value.totp is None:
-                raise NotFound("totp_not_found", "You have no authenticator.")
+                raise NotFound("totp_not_found", "You have no authenticator, so there is nothing to remove.")
             after = factor_rules.without_totp(account.factors.value)
             account.require_another(after)
             told = self._log.writes(

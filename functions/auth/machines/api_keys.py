@@ -191,4 +191,4 @@ class ApiKeys:
 
 
 def _not_found() -> NotFound:
-    return NotFound("api_key_not_found", "There is no such API key.")
+    return NotFound("api_key_not_found", "There is no such API key. GET /v1/api-keys lists those there are.")

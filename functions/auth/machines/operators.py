@@ -47,7 +47,9 @@ class Operators:
                 *made.writes,
             )
         except AlreadyExists:
-            raise Conflict("already_bootstrapped", "The platform has its first operator.") from None
+            raise Conflict(
+                "already_bootstrapped", "The platform has its first operator already, who can make others."
+            ) from None
         return _credentials(made)
 
     async def add(self, name: str) -> tuple[str, str]:

@@ -109,4 +109,7 @@ def make(
 
 
 def not_found() -> NotFound:
-    return NotFound("service_account_not_found", "There is no such service account.")
+    return NotFound(
+        "service_account_not_found",
+        "There is no such service account. GET /v1/service-accounts lists those there are.",
+    )

@@ -125,11 +125,15 @@ class AuthorizationCodes:
         if not pkce.proves(form["code_verifier"], code.code_challenge):
             raise _refused()
         if code.resource is not None and form.get("resource", code.resource) != code.resource:
-            raise OAuthError(400, "invalid_target", "The code was asked for with another resource.")
+            raise OAuthError(
+                400, "invalid_target", "The code was asked for with another resource. Send that one, or none."
+            )
 
     async def _codes(self) -> rules.AuthorizationCodes:
         return rules.AuthorizationCodes((await self._keys.current()).front_channel)
 
 
 def _refused() -> OAuthError:
-    return invalid_grant("The code is not valid for this client, redirect_uri and code_verifier, or not now.")
+    return invalid_grant(
+        "The code is not good for this client, redirect_uri and code_verifier, or not now. Start again."
+    )

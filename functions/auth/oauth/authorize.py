@@ -63,7 +63,11 @@ class Authorize:
             request = rules.read(pairs, to, (self._issuer, *client.value.resources))
             oauth_client.scopes_for(client.value, client.value.scopes, request.scope)
             if "authorization_code" not in client.value.grant_types:
-                raise OAuthError(400, "unauthorized_client", "This client has no such grant.")
+                raise OAuthError(
+                    400,
+                    "unauthorized_client",
+                    "This client may not use this grant type. Register it with the client.",
+                )
         except OAuthError as refusal:
             return self._refused(to.redirect_uri, rules.state_of(pairs), refusal)
         return await self._go_on(request, cookie, fresh=False)
@@ -102,7 +106,9 @@ class Authorize:
 
     async def _not_yet(self, client: OAuthClient, request: AuthorizationRequest) -> Redirect | SignInNeeded:
         if request.is_silent:
-            refusal = OAuthError(400, "login_required", "Nobody is signed in, or too long ago.")
+            refusal = OAuthError(
+                400, "login_required", "Nobody is signed in, or too long ago. Ask again without prompt=none."
+            )
             return self._refused(request.redirect_uri, request.state, refusal)
         return await self._sign_in(client, request)
 
@@ -131,4 +137,4 @@ class Authorize:
 
 
 def _unknown_client() -> BadRequest:
-    return BadRequest("unknown_client", "There is no such application.")
+    return BadRequest("unknown_client", "There is no such application. Tell whoever sent you here.")

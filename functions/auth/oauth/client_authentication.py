@@ -150,7 +150,11 @@ class ClientAuthentication:
             await self._refused.note(Refused(kind, tenant_id, own_id, why), source)
             raise
         if owner.value.status != "active":
-            raise OAuthError(400, "unauthorized_client", "The tenant of this client is not active.")
+            raise OAuthError(
+                400,
+                "unauthorized_client",
+                "The tenant of this client is not active. Ask its owner or the operator.",
+            )
         return AuthenticatedClient(
             client_id=client_ids.of(tenant_id, own_id),
             tenant_id=tenant_id,

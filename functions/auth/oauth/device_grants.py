@@ -89,7 +89,11 @@ class DeviceGrants:
         """
         known = client.client
         if known is None or DEVICE_CODE not in known.grant_types:
-            raise OAuthError(400, "unauthorized_client", "This client has no such grant.")
+            raise OAuthError(
+                400,
+                "unauthorized_client",
+                "This client may not use this grant type. Register it with the client.",
+            )
         resource = audience_of(client, form, self._issuer)
         scope = authorization_request.api_scope(form.get("scope"))
         scopes = oauth_client.scopes_for(known, known.scopes, scope)
@@ -239,4 +243,4 @@ def _unknown_code() -> NotFound:
 
 
 def _refused() -> OAuthError:
-    return invalid_grant("The device code is not valid for this client.")
+    return invalid_grant("The device code is not good for this client. Start again.")

@@ -59,5 +59,9 @@ def audience_of(client: AuthenticatedClient, form: Mapping[str, str], issuer: st
     if resource in (None, issuer):
         return resource
     if client.client is None or resource not in client.client.resources:
-        raise OAuthError(400, "invalid_target", "The resource is not one that the client may ask for.")
+        raise OAuthError(
+            400,
+            "invalid_target",
+            "The client may not ask for tokens for this resource. Register it, or leave it out.",
+        )
     return resource

@@ -124,4 +124,4 @@ class OAuthClients:
 
 
 def not_found() -> NotFound:
-    return NotFound("client_not_found", "There is no such client.")
+    return NotFound("client_not_found", "There is no such client. GET /v1/clients lists those there are.")

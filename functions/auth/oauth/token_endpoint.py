@@ -51,7 +51,11 @@ class TokenEndpoint:
             if grant_type not in _allowed(client):
                 if client.kind == "app":
                     raise invalid_client()
-                raise OAuthError(400, "unauthorized_client", "This client may not use this grant type.")
+                raise OAuthError(
+                    400,
+                    "unauthorized_client",
+                    "This client may not use this grant type. Register it with the client.",
+                )
             return await grant.redeem(client, form, request_id)
 
 

@@ -97,4 +97,6 @@ class TokenRevocation:
 def _require_own(client: AuthenticatedClient, client_id: str) -> None:
     """§2.1: the request is refused, and the token's owner keeps it."""
     if client.client_id != client_id:
-        raise OAuthError(400, "invalid_grant", "The token was issued to another client.")
+        raise OAuthError(
+            400, "invalid_grant", "The token was issued to another client, which alone can revoke it."
+        )

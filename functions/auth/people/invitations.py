@@ -231,12 +231,14 @@ class Invitations:
         key_of = records.invitation_key
         found = await records.by_id(self._store, key_of, tenant_id, invitation_id, Invitation)
         if found is None:
-            raise NotFound("invitation_not_found", "There is no such invitation.")
+            raise NotFound(
+                "invitation_not_found", "There is no such invitation. GET /v1/invitations lists them."
+            )
         return found
 
 
 def _invalid_token() -> Exception:
-    return invalid("/token", "invalid_token", "This is not the token of an invitation.")
+    return invalid("/token", "invalid_token", "This invitation does not work, or no more. Ask for a new one.")
 
 
 def _user_exists() -> Conflict:

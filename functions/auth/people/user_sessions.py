@@ -125,7 +125,9 @@ class UserSessions:
         key_of = records.session_key
         found = await records.by_id(self._store, key_of, tenant_id, session_id, Session)
         if found is None or found.value.user_id != user_id:
-            raise NotFound("session_not_found", "There is no such session.")
+            raise NotFound(
+                "session_not_found", "There is no such session. The list of sessions has those there are."
+            )
         await self._ends.end(tenant_id, session_id, because, actor)
 
     async def _require_over(self, principal: Principal, user_id: str) -> None:

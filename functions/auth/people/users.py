@@ -49,7 +49,7 @@ async def known(store: Store, tenant_id: str, user_id: str) -> Found[User]:
 
 
 def not_found() -> NotFound:
-    return NotFound("user_not_found", "There is no such user.")
+    return NotFound("user_not_found", "There is no such user. GET /v1/users lists those there are.")
 
 
 def _query(wanted: Wanted) -> tuple[Query, dict[str, str]]:

@@ -49,14 +49,19 @@ class Roles:
             )
         stands_for = roles.scopes_of([role]) if own is None else frozenset(own.value.scopes)
         if not roles.may_grant(role, stands_for, principal.tenant_id, principal.roles, principal.scopes):
-            raise Forbidden("role_not_grantable", "Nobody gives or takes a role above their own.")
+            raise Forbidden(
+                "role_not_grantable", "Nobody gives or takes a role above their own. Ask somebody who has it."
+            )
         return () if own is None else (own.replace(own.value),)
 
     async def require_over(self, principal: Principal, role: str) -> None:
         """Whoever changes somebody has all that this one's `role` stands for. Raises `Forbidden`."""
         stands_for = await self.scopes_of(principal.tenant_id, role)
         if not roles.may_grant(role, stands_for, principal.tenant_id, principal.roles, principal.scopes):
-            raise Forbidden("role_not_grantable", "Nobody changes somebody whose role is above their own.")
+            raise Forbidden(
+                "role_not_grantable",
+                "Nobody changes somebody whose role is above their own. Ask somebody who has it.",
+            )
 
     async def create(
         self,
@@ -178,7 +183,7 @@ class Roles:
     async def _known(self, tenant_id: str, name: str) -> Found[CustomRole]:
         found = await self._found(tenant_id, name)
         if found is None:
-            raise NotFound("role_not_found", "The tenant has made no such role.")
+            raise NotFound("role_not_found", "The tenant has made no such role. GET /v1/roles lists its own.")
         return found
 
     async def _found(self, tenant_id: str, name: str) -> Found[CustomRole] | None:

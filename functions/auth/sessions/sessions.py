@@ -149,7 +149,9 @@ class Sessions:
             _log.warning("a refresh token of session %s was sent by another client", session.value.id)
             raise _invalid_grant()
         if audience is not None and session.value.resource not in (None, audience):
-            raise OAuthError(400, "invalid_target", "The sign-in was for another resource.")
+            raise OAuthError(
+                400, "invalid_target", "The sign-in was for another resource. Sign in again for this one."
+            )
         current = session_rules.of_user(session.value, user.value.role)
         fresh = records.found(tenant_docs[0], Tenant) if tenant_docs else None
         owner, outcome = await self._judged(token, current, fresh)

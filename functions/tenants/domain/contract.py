@@ -35,7 +35,9 @@ def owner_email(text: str) -> str:
     """
     match = ADDRESS.fullmatch(text)
     if match is None or "=?" in text or len(match[1]) > _LOCAL_MAX or len(text) > _ADDRESS_MAX:
-        raise invalid("/owner_email", "invalid_email", "This is not an e-mail address.")
+        raise invalid(
+            "/owner_email", "invalid_email", "This is not an e-mail address. Check it and try again."
+        )
     return text
 
 
