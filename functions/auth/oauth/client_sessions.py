@@ -11,6 +11,7 @@ from functions.auth.oauth.tokens import Tokens
 from functions.auth.sessions import session_start
 from functions.auth.sessions.browser_sessions import SignedIn
 from functions.auth.sessions.session_end import SessionEnd
+from functions.auth.sessions.session_rate import SessionRate
 from functions.auth.sessions.session_start import Proof
 from functions.auth.sessions.sessions import Sessions
 from shared.audit import Actor
@@ -35,6 +36,7 @@ class ClientSessions:
         self._sessions = sessions
         self._session_end = session_end
         self._clock = clock
+        self._rate = SessionRate(clock)
 
     async def begin(
         self,
@@ -46,9 +48,10 @@ class ClientSessions:
         """A session, in one commit with `used_up`: what marks as used that which was redeemed.
 
         Its scopes are those allowed that the client still has. The client's grants say whether it gets a
-        refresh token. Raises `Stale` where something changed meanwhile.
+        refresh token. Raises `Stale` where something changed meanwhile, and `TooManyRequests`.
         """
         owner, user = allowed.by.owner, allowed.by.user
+        self._rate.count(owner.value.id, user.value.id)
         started = session_start.start(
             self._store,
             owner,

@@ -6,17 +6,22 @@ from collections.abc import Mapping
 from functions.auth import records
 from functions.auth.domain import refresh_token as refresh_tokens
 from functions.auth.domain.session import Session
+from functions.auth.guessing.buckets import Buckets, Rate
 from functions.auth.keyring.keys import KeyRoom
 from functions.auth.oauth.client_authentication import AuthenticatedClient, ClientAuthentication
 from functions.auth.sessions.session_end import SessionEnd
 from shared import audit, revocations
 from shared.audit import Actor
-from shared.errors import Forbidden, OAuthError, Unauthenticated
+from shared.errors import Forbidden, OAuthError, TooManyRequests, Unauthenticated
 from shared.identity import Principal, Verifier
 from shared.ids import Clock
 from shared.store import AlreadyExists, Store
 
 REVOKED = "revoked_by_client"
+TOKENS = Rate(burst=100, seconds=1, keys=10_000)
+"""Of one machine: each is a record that everybody who verifies reads, of which there are not to be too many
+(decision 0021).
+"""
 
 
 class TokenRevocation:
@@ -37,12 +42,17 @@ class TokenRevocation:
         self._keys = keys
         self._ends = ends
         self._clock = clock
+        self._given_back = Buckets(TOKENS, clock)
 
     async def revoke(
         self, form: Mapping[str, str], authorization: str | None, request_id: str, address: str = ""
     ) -> None:
-        """What is no token, or none any more, is fine. Raises `OAuthError`: as `ClientAuthentication` does,
-        `invalid_request`, and `invalid_grant` for another client's token, which stays as it is.
+        """What is no token, or none any more, is fine (§2.2), whoever sends it: who names no client is the
+        first-party app, which is public and proves nothing (§2.1).
+
+        Raises `OAuthError`: as `ClientAuthentication` does, `invalid_request`, and `invalid_grant` for
+        another client's token, which stays as it is; `TooManyRequests` for a machine that gives back one by
+        one what would have ended within ten minutes.
         """
         client = await self._clients.authenticate(form, authorization, request_id, address)
         token = form.get("token")
@@ -79,6 +89,10 @@ class TokenRevocation:
     async def _end_one(self, principal: Principal, request_id: str) -> None:
         """Again is fine, and writes nothing: the door may know the token for a while."""
         tenant_id, at = principal.tenant_id, self._clock()
+        wait = self._given_back.take(f"{tenant_id}/{principal.subject}")
+        if wait:
+            detail = "This client has given back very many tokens just now. Wait a little, then try again."
+            raise TooManyRequests("too_many_revocations", detail, headers={"Retry-After": str(wait)})
         recorded = audit.record(
             self._store,
             tenant_id,

@@ -16,6 +16,7 @@ from functions.auth.keyring.keys import KeyRoom
 from functions.auth.oauth.tokens import Tokens
 from functions.auth.records import NOBODY, Found
 from functions.auth.sessions import session_start
+from functions.auth.sessions.session_rate import SessionRate
 from functions.auth.sessions.session_start import Proof
 from functions.auth.sessions.sessions import Sessions
 from functions.auth.sign_in import first_factor
@@ -69,6 +70,7 @@ class SignIn:
         self._second_factors = second_factors
         self._clock = clock
         self.tried = first_factor.counts()
+        self._rate = SessionRate(clock)
 
     async def login(
         self, slug: str, email: str, secret: str, source: Source, *, remember: bool = False
@@ -126,9 +128,10 @@ class SignIn:
     async def begin(self, first: FirstFactor, source: Source, *, remember: bool) -> SignedIn:
         """The session stands only if tenant, login and user are what they were when they were looked at.
 
-        Raises `Stale` otherwise: the factor has to be looked at again.
+        Raises `Stale` otherwise: the factor has to be looked at again; and `TooManyRequests`.
         """
         at, owner, user = self._clock(), first.owner, first.user
+        self._rate.count(owner.value.id, user.value.id)
         started = session_start.start(
             self._store,
             owner,

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from functions.auth.oauth.introspection import INACTIVE, Introspected
+from functions.auth.oauth.token_revocation import TOKENS
 from functions.auth.oauth.tokens import Tokens
-from shared.errors import OAuthError, Unavailable
+from shared.errors import OAuthError, TooManyRequests, Unavailable
 from shared.identity import TENANT_LIMITS
 from tests.tokens import ISSUER, NOW
 from tests.unit.auth import applications
@@ -218,6 +219,31 @@ async def test_a_machine_gives_back_one_token_and_keeps_the_other(suite: Suite) 
     assert await look(suite, first.access_token, client) == INACTIVE
     assert (await look(suite, second.access_token, client)).active
     assert (await suite.audit()).count("access_token.revoke") == 1
+
+
+async def test_a_machine_that_gives_back_without_end_is_told_to_wait(suite: Suite) -> None:
+    """Its tokens are records that everybody reads, of which a tenant has five thousand."""
+    client = await machine(suite)
+    given = [await ask(suite, CREDENTIALS, client.basic) for _ in range(TOKENS.burst + 1)]
+    for tokens in given[:-1]:
+        await revoke(suite, tokens.access_token, client)
+    with pytest.raises(TooManyRequests) as refusal:
+        await revoke(suite, given[-1].access_token, client)
+    assert (refusal.value.code, refusal.value.headers) == ("too_many_revocations", {"Retry-After": "1"})
+    suite.clock.move(TOKENS.seconds)
+    await revoke(suite, given[-1].access_token, client)
+    other = await machine(suite)
+    await revoke(suite, (await ask(suite, CREDENTIALS, other.basic)).access_token, other)
+    assert (await suite.audit()).count("access_token.revoke") == TOKENS.burst + 2
+
+
+async def test_nobody_gives_back_what_is_a_confidential_clients(suite: Suite, tokens: Tokens) -> None:
+    """RFC 7009 §2.1: who names no client is the app, and may send junk, but has only its own to give."""
+    await suite.do.token_revocation.revoke({"token": "junk"}, None, "req_1")
+    for token in (tokens.access_token, tokens.refresh_token):
+        with pytest.raises(OAuthError, match="invalid_grant"):
+            await suite.do.token_revocation.revoke({"token": token or ""}, None, "req_1")
+    assert suite.bus.events("session.revoked") == []
 
 
 async def test_another_clients_token_is_refused_and_stays_valid(suite: Suite, tokens: Tokens) -> None:
