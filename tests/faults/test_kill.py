@@ -5,8 +5,8 @@ from pathlib import Path
 from tests import kills
 from tests.suite import running
 
-KILLS = 5
-"""More of them, on both backends, in tests/slow."""
+KILLS = 3
+"""One of each function. More of them, on both backends, in tests/slow."""
 
 
 def test_kills_change_no_total_and_lose_no_tenant(tmp_path: Path) -> None:

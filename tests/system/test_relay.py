@@ -199,7 +199,7 @@ async def test_a_function_that_is_away_costs_no_message_an_attempt(place: Place)
     url = await server.start()
     await server.stop()
     async with place.relaying(f"--billing={url}"):
-        datas = await place.publish(200)
+        datas = await place.publish(80)
         await asyncio.sleep(0.6)
         await server.start(int(url.rpartition(":")[2]))
         await place.until_drained()
@@ -378,16 +378,16 @@ async def test_killed_again_and_again_it_loses_nothing(place: Place) -> None:
         return 204
 
     server = EventServer(answer)
-    datas = await place.publish(400)
+    datas = await place.publish(150)
     arguments = (f"--billing={await server.start()}", "--ack-deadline-seconds=0.2", "--in-flight=4")
-    for pushed in (1, 60):
+    for pushed in (1, 40):
         with place.relay_process(*arguments) as running:
             await server.until(
                 lambda pushed=pushed: len(server.pushes) >= pushed,  # type: ignore[misc]
                 START_SECONDS,
             )
             os.kill(running.pid, signal.SIGKILL)
-    assert len(set(server.datas)) < 400
+    assert len(set(server.datas)) < 150
     async with place.relaying(*arguments):
         await place.until_drained()
     await server.stop()

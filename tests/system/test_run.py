@@ -145,25 +145,29 @@ def test_a_wrong_flag_is_named(flags: list[str], message: str) -> None:
     assert message in _refused(*flags)
 
 
-def test_kill_9_of_the_runner_takes_the_emulators_with_it(tmp_path: Path) -> None:
-    with suites.running(tmp_path, backend="gcp") as started:
-        family = _family(started)
-        assert {"firestore", "pubsub"} < started.pids.keys()
-        started.runner.kill()
-        until(lambda: not [pid for pid in family if _alive(pid)], "everything to be gone", 10)
-
-
-@pytest.mark.parametrize("backend", ["embedded", "gcp"])
-def test_ctrl_c_while_it_starts_leaves_nothing_behind(backend: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("backend", "number"), [("embedded", signal.SIGINT), ("gcp", signal.SIGINT), ("gcp", signal.SIGKILL)]
+)
+def test_ended_while_it_starts_it_leaves_nothing_behind(
+    backend: str, number: signal.Signals, tmp_path: Path
+) -> None:
+    """Ctrl-C as soon as there is a process, and `kill -9` once an emulator answers."""
     if backend == "gcp":
         emulators.installed()
     command = suites.command(tmp_path / "data", tmp_path / "ready.json")
     runner = subprocess.Popen(command, cwd=REPOSITORY, env={**os.environ, "BACKEND": backend})  # noqa: S603
-    until((tmp_path / "data" / "logs").exists, "the start to begin", 20)
-    until(lambda: bool(_children(runner.pid)), "processes to be started", 20)
-    family = {runner.pid, *_children(runner.pid)}
-    runner.send_signal(signal.SIGINT)
-    assert runner.wait(30) == 0
+    family = {runner.pid}
+
+    def has_begun() -> bool:
+        family.update(*map(_children, tuple(family)))
+        logs = tmp_path / "data" / "logs"
+        if number == signal.SIGINT:
+            return logs.exists() and len(family) > 1
+        return (log := logs / "pubsub.log").exists() and "Server started" in log.read_text()
+
+    until(has_begun, "processes to be started", 40)
+    runner.send_signal(number)
+    assert runner.wait(30) == (0 if number == signal.SIGINT else -signal.SIGKILL)
     until(lambda: not [pid for pid in family if _alive(pid)], "everything to be gone", 10)
 
 
