@@ -157,7 +157,7 @@ class UseCases:
         )
         self.browser_sessions = BrowserSessions(store, self.session_end, self.keys, clock)
         self.hosted_sign_in = HostedSignIn(
-            self.sign_in, self.second_factors, self.browser_sessions, self.keys, clock
+            self.sign_in, self.passkey_sign_in, self.second_factors, self.browser_sessions, self.keys, clock
         )
         client_sessions = ClientSessions(store, self.sessions, self.session_end, clock)
         codes = AuthorizationCodes(

@@ -1,4 +1,4 @@
-"""A passkey on the hosted page in a real browser, which takes one for `localhost` and for no IP address."""
+"""A passkey on the hosted pages in a real browser, which takes one for `localhost` and for no IP address."""
 
 import asyncio
 import base64
@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import uvicorn
@@ -15,13 +16,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from shared.http.app import App
 from tests import chromium
 from tests.authenticator import Authenticator
+from tests.unit.auth.browser import add_client, request
 from tests.unit.auth.second_factor import person
 from tests.unit.auth.suite import OWNER, PASSWORD, Suite, running
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_person_signs_in_with_a_passkey_on_the_page(tmp_path: Path) -> None:
+async def test_a_person_signs_in_with_a_passkey_on_the_pages(tmp_path: Path) -> None:
     chromium.installed()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = f"http://localhost:{listening.getsockname()[1]}"
@@ -30,23 +32,28 @@ async def test_a_person_signs_in_with_a_passkey_on_the_page(tmp_path: Path) -> N
             laptop.origin, laptop.rp_id = address, "localhost"
             await ada.enrol_passkey(laptop)
             credential = known_to_chromium(laptop, ada.user.id)
-            await asyncio.to_thread(sign_in, tmp_path / "profile", address, credential)
-            (used,) = (await ada.factors()).passkeys
-            assert used.sign_count > 0
+            back = f"{address}/health"
+            client_id = await add_client(suite, redirect_uris=(back,))
+            asked = request(client_id, redirect_uri=back)
+            await asyncio.to_thread(sign_in_twice, tmp_path / "profile", address, asked, credential)
 
 
-def sign_in(profile: Path, address: str, credential: dict[str, Any]) -> None:
+def sign_in_twice(profile: Path, address: str, asked: dict[str, str], credential: dict[str, Any]) -> None:
+    """With the passkey alone, and with the password and the passkey."""
+    authorize, back = f"{address}/oauth2/authorize?{urlencode(asked)}", f"{address}/health?code="
     with chromium.running(profile) as tab:
         tab.hold_passkey(credential)
         tab.let_scripts_run(True)
-        tab.open(f"{address}/device")
-        tab.type("#organisation", "acme")
+        tab.open(authorize)
+        tab.click("#use-passkey")
+        assert tab.url.startswith(back), tab.html
+        tab.open(f"{authorize}&prompt=login")
         tab.type("#email", OWNER)
         tab.type("#password", PASSWORD)
         tab.press_enter()
         assert "One more step" in tab.html
         tab.click("#use-passkey")
-        assert f"signed in as <strong>{OWNER}</strong>" in tab.html
+        assert tab.url.startswith(back), tab.html
         assert tab.complaints == []
 
 

@@ -9,6 +9,7 @@ from functions.auth.guessing.source import Source
 from functions.auth.keyring.keys import KeyRoom
 from functions.auth.sessions.browser_sessions import BrowserSessions
 from functions.auth.sign_in.first_factor import FirstFactor
+from functions.auth.sign_in.passkey_sign_in import PasskeySignIn
 from functions.auth.sign_in.second_factors import Challenge, SecondFactors
 from functions.auth.sign_in.sign_in import SignIn
 from shared.errors import Forbidden
@@ -29,12 +30,14 @@ class HostedSignIn:
     def __init__(
         self,
         sign_in: SignIn,
+        passkey_sign_in: PasskeySignIn,
         second_factors: SecondFactors,
         browser_sessions: BrowserSessions,
         keys: KeyRoom,
         clock: Clock,
     ) -> None:
         self._sign_in = sign_in
+        self._passkey_sign_in = passkey_sign_in
         self._second_factors = second_factors
         self._browser_sessions = browser_sessions
         self._keys = keys
@@ -49,6 +52,14 @@ class HostedSignIn:
             return asked if isinstance(asked, Challenge) else await self._begun(asked, source)
 
         return await until_not_stale(attempt)
+
+    async def by_passkey(self, slug: str, given: Assertion, source: Source) -> Begun:
+        """Raises what `PasskeySignIn.proven` does, and `Forbidden` `second_factor_missing`."""
+
+        async def begun(proven: FirstFactor) -> Begun:
+            return await self._begun(proven, source)
+
+        return await self._passkey_sign_in.proven(slug, given, source, begun)
 
     async def second(self, challenge: str, code: str, source: Source) -> Begun:
         """`code`: a one-time password or a recovery code. Raises what `SecondFactors.answer` does."""

@@ -8,7 +8,7 @@ import msgspec
 
 from functions.auth.domain.page_token import Opened, PageTokens, Pending, Step
 from functions.auth.guessing.source import Source, source_of
-from functions.auth.hosted import markup, pages
+from functions.auth.hosted import markup, pages, passkey_form
 from functions.auth.hosted.page_cookies import Carried, PageCookies
 from functions.auth.hosted.pages import SignInForm
 from functions.auth.keyring.keys import KeyRoom
@@ -40,6 +40,7 @@ class PageForms:
         self._clock = clock
         self.cookies = PageCookies(issuer)
         self._style = markup.source(markup.STYLE)
+        self.passkey_script = markup.source(passkey_form.SCRIPT)
 
     async def sent(self, call: Call, step: Step) -> Sent:
         """Raises `BadRequest` for what is no form of that step, `Forbidden` for one from another site."""
@@ -84,7 +85,8 @@ class PageForms:
         def filled(token: str) -> str:
             return pages.sign_in(msgspec.structs.replace(form, token=token))
 
-        return await self.shown(call, pending, filled, status=status, headers=headers)
+        script = "" if form.passkey is None else self.passkey_script
+        return await self.shown(call, pending, filled, status=status, headers=headers, script=script)
 
     def notice(self, title: str, text: str, *cookies: str, status: int = 200) -> Response:
         """A page with nothing to do on it."""

@@ -5,7 +5,7 @@ import msgspec
 from functions.auth.domain.page_token import Pending
 from functions.auth.factors.passkey_ceremonies import Assertion
 from functions.auth.guessing.source import Source
-from functions.auth.hosted import markup, pages, second_factor_page
+from functions.auth.hosted import pages, second_factor_page
 from functions.auth.hosted.hosted_sign_in import Begun
 from functions.auth.hosted.page_forms import EXPIRED, PageForms, Sent
 from functions.auth.hosted.pages import SignInForm
@@ -19,7 +19,7 @@ from shared.http import PUBLIC, Call, Response, Route
 _NO_MATCH = "These details match no account, or too many tries did not. Check them, or wait a while."
 _NO_CODE = "This code does not count. Give the next one or a recovery code, or wait a while."
 _OVER = "That took too long, or too many answers did not count. Sign in again."
-_NO_PASSKEY = "This passkey does not count here. Use another one, or another factor."
+_NO_PASSKEY = "This passkey does not count here. Try it again, or use something else."
 _SIGNED_OUT = "You are signed out here. Applications that you opened may still have sessions of their own."
 
 
@@ -40,7 +40,6 @@ class _Handlers:
     def __init__(self, use_cases: UseCases) -> None:
         self._do = use_cases
         self.forms = PageForms(use_cases.keys, use_cases.issuer, use_cases.clock)
-        self._script = markup.source(second_factor_page.SCRIPT)
 
     async def authorize(self, call: Call) -> Response:
         session = self.forms.cookies.read(call.headers).session
@@ -57,11 +56,11 @@ class _Handlers:
         page = await self._sign_in_form(sent)
         if not sent.is_current:
             return await self._again(call, sent.pending, page, EXPIRED, 400)
-        email, password = sent.fields.get("email", ""), sent.fields.get("password", "")
         try:
-            done = await self._do.hosted_sign_in.first(page.slug, email, password, self.forms.source(call))
+            done = await self._first(sent, page.slug, self.forms.source(call))
         except (Unauthenticated, Invalid):
-            return await self._again(call, sent.pending, page, _NO_MATCH, 400)
+            error = _NO_PASSKEY if "passkey" in sent.fields else _NO_MATCH
+            return await self._again(call, sent.pending, page, error, 400)
         except (Forbidden, TooManyRequests, Unavailable) as refusal:
             return await self._again(
                 call, sent.pending, page, refusal.detail, refusal.status, refusal.headers
@@ -70,6 +69,13 @@ class _Handlers:
             return await self._signed_in(call, sent.pending, done)
         pending = Pending("second_factor", sent.pending.request, sent.pending.user_code, done.challenge)
         return await self._second_factor_page(call, pending, done)
+
+    async def _first(self, sent: Sent, slug: str, source: Source) -> Begun | Challenge:
+        passkey = sent.fields.get("passkey")
+        if passkey is not None:
+            return await self._do.hosted_sign_in.by_passkey(slug, _assertion(passkey), source)
+        email, password = sent.fields.get("email", ""), sent.fields.get("password", "")
+        return await self._do.hosted_sign_in.first(slug, email, password, source)
 
     async def second_factor(self, call: Call) -> Response:
         sent = await self.forms.sent(call, "second_factor")
@@ -110,7 +116,8 @@ class _Handlers:
         if isinstance(outcome, Redirect):
             return self.forms.to(outcome.uri, *cookies)
         pending = Pending("sign_in", outcome.request)
-        return await self.forms.sign_in(call, pending, _form(outcome, outcome.request.login_hint))
+        form = await self._form(outcome, outcome.request.login_hint)
+        return await self.forms.sign_in(call, pending, form)
 
     async def _signed_in(self, call: Call, pending: Pending, begun: Begun) -> Response:
         cookies = self.forms.cookies.session(begun.session), self.forms.cookies.device(begun.device)
@@ -124,8 +131,12 @@ class _Handlers:
         """As it was filled in, without the password. Raises `BadRequest` where the client is gone."""
         email = sent.fields.get("email", "")
         if sent.pending.request is not None:
-            return _form(await self._do.authorize.page_of(sent.pending.request), email)
+            return await self._form(await self._do.authorize.page_of(sent.pending.request), email)
         return SignInForm(slug=sent.fields.get("organisation", ""), email=email)
+
+    async def _form(self, asked: SignInNeeded, email: str) -> SignInForm:
+        options = await self._do.passkey_sign_in.options(asked.slug)
+        return SignInForm("", asked.client_name, asked.organisation, asked.slug, email, passkey=options)
 
     async def _again(
         self,
@@ -149,7 +160,7 @@ class _Handlers:
         def filled(token: str) -> str:
             return second_factor_page.second_factor(token, asked, error)
 
-        script = self._script if asked.passkey is not None else ""
+        script = "" if asked.passkey is None else self.forms.passkey_script
         return await self.forms.shown(call, pending, filled, status=status, script=script)
 
     async def _second_factor_again(self, call: Call, sent: Sent, error: str, status: int) -> Response:
@@ -159,10 +170,6 @@ class _Handlers:
         except Unauthenticated:
             return await self._anew(call, sent, _OVER)
         return await self._second_factor_page(call, sent.pending, asked, error, status)
-
-
-def _form(asked: SignInNeeded, email: str) -> SignInForm:
-    return SignInForm(client=asked.client_name, organisation=asked.organisation, slug=asked.slug, email=email)
 
 
 def _assertion(text: str) -> Assertion:

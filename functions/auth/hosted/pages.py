@@ -5,8 +5,9 @@ from html import escape
 
 import msgspec
 
-from functions.auth.hosted import markup
+from functions.auth.hosted import markup, passkey_form
 
+_SIGN_IN = "/oauth2/sign-in"
 _WORDS = {
     "openid": "Know who you are",
     "profile": "See your name",
@@ -18,7 +19,9 @@ _VERBS = {"read": "See", "write": "See and change"}
 
 
 class SignInForm(msgspec.Struct, frozen=True):
-    """`client`: the application's name; `organisation`: the tenant's, where the application says which."""
+    """`client`: the application's name; `organisation`: the tenant's, where the application says which.
+    `passkey`: options for `navigator.credentials.get()` in that tenant.
+    """
 
     token: str = ""
     client: str = ""
@@ -26,6 +29,7 @@ class SignInForm(msgspec.Struct, frozen=True):
     slug: str = ""
     email: str = ""
     error: str = ""
+    passkey: msgspec.Raw | None = None
 
 
 def sign_in(form: SignInForm) -> str:
@@ -58,14 +62,11 @@ def sign_in(form: SignInForm) -> str:
         f"{invalid}{markup.autofocus(focus_password and bool(form.organisation or form.slug))}",
     )
     lead = f'<p class="lead">Use your {whose}{to}.</p>'
-    body = slug + email + password + markup.button("Sign in")
-    return markup.document(
-        "Sign in",
-        "<h1>Sign in</h1>"
-        + lead
-        + markup.alert(form.error)
-        + markup.form("/oauth2/sign-in", body, form.token),
-    )
+    body = markup.form(_SIGN_IN, slug + email + password + markup.button("Sign in"), form.token)
+    if form.passkey is not None:
+        body += passkey_form.passkey_form(_SIGN_IN, form.token, form.passkey, "Sign in with a passkey")
+    script = "" if form.passkey is None else passkey_form.SCRIPT
+    return markup.document("Sign in", "<h1>Sign in</h1>" + lead + markup.alert(form.error) + body, script)
 
 
 def device(token: str, *, person: str, code: str, error: str = "") -> str:

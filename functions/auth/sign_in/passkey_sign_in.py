@@ -1,5 +1,8 @@
 """Signing in with nothing but a passkey, which says by itself whose it is."""
 
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
 import msgspec
 
 from functions.auth import records, standing
@@ -27,6 +30,8 @@ from shared.errors import Unauthenticated
 from shared.ids import Clock, new_id
 from shared.store import Store, Write, until_not_stale
 from shared.tenant import Tenant
+
+T = TypeVar("T")
 
 _COPIES_TOLD = Rate(burst=10, seconds=60, keys=10_000)
 
@@ -60,7 +65,19 @@ class PasskeySignIn:
         return self._ceremonies.request_options(text, ())
 
     async def login(self, slug: str, given: Assertion, source: Source, *, remember: bool = False) -> SignedIn:
-        """Raises `Unauthenticated` `invalid_credentials`, the same for whatever is not a passkey of an active
+        """Raises what `proven` does."""
+
+        async def begun(first: FirstFactor) -> SignedIn:
+            return await self._sign_in.begin(first, source, remember=remember)
+
+        return await self.proven(slug, given, source, begun)
+
+    async def proven(
+        self, slug: str, given: Assertion, source: Source, begun: Callable[[FirstFactor], Awaitable[T]]
+    ) -> T:
+        """What `begun` makes of it, tried again where something changed meanwhile.
+
+        Raises `Unauthenticated` `invalid_credentials`, the same for whatever is not a passkey of an active
         user of the tenant, signing a challenge of ours for the first time within five minutes; `Forbidden`
         `tenant_suspended` or `tenant_not_active` with the right passkey only.
         """
@@ -68,11 +85,10 @@ class PasskeySignIn:
         keys = (await self._keys.current()).factors
         asked = Challenges(keys).passkey(text, tenant_id, "sign_in", "", self._clock())
 
-        async def attempt() -> SignedIn:
+        async def attempt() -> T:
             if asked is None:
                 raise _invalid_credentials()
-            first = await self._first_factor(asked, text, given, source)
-            return await self._sign_in.begin(first, source, remember=remember)
+            return await begun(await self._first_factor(asked, text, given, source))
 
         with self.tried.result("passkey"):
             return await until_not_stale(attempt)

@@ -1,0 +1,41 @@
+"""A form that a passkey fills in, beside another one or alone. It takes a script."""
+
+from html import escape
+
+import msgspec
+
+from functions.auth.hosted import markup
+
+SCRIPT = """
+(function () {
+  var field = document.getElementById("passkey"), button = document.getElementById("use-passkey");
+  if (!window.PublicKeyCredential || !PublicKeyCredential.parseRequestOptionsFromJSON) return;
+  document.getElementById("no-passkey").hidden = true;
+  button.hidden = false;
+  button.addEventListener("click", function () {
+    var options = PublicKeyCredential.parseRequestOptionsFromJSON(JSON.parse(field.dataset.options));
+    navigator.credentials.get({publicKey: options}).then(function (given) {
+      field.value = JSON.stringify(given);
+      field.form.submit();
+    }, function () {
+      document.getElementById("no-passkey").hidden = false;
+    });
+  });
+})();
+"""
+"""Shows the button where the browser knows passkeys, and sends what one of them signed with its form."""
+
+_HINT = "A passkey takes a browser that has it and runs scripts."
+
+
+def passkey_form(action: str, token: str, options: msgspec.Raw, label: str, *, alone: bool = False) -> str:
+    """`options` are for `navigator.credentials.get()`."""
+    encoded = escape(bytes(options).decode())
+    look = "" if alone else ' class="quiet"'
+    return markup.form(
+        action,
+        f'<input type="hidden" id="passkey" name="passkey" data-options="{encoded}">'
+        f'<button type="button" id="use-passkey"{look} hidden>{label}</button>'
+        f'<p class="hint" id="no-passkey">{_HINT}</p>',
+        token,
+    )
