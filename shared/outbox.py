@@ -167,21 +167,21 @@ class PublishingStore(Store):
 
     async def commit(self, *writes: Write) -> list[Version | None]:
         versions = await self._inner.commit(*writes)
-        entries = _by_topic(
-            (write.key, write.body)
-            for write in writes
-            if isinstance(write, Create) and write.key.path.startswith("outbox/")
-        )
-        if entries:
-            try:
-                async with asyncio.timeout(PUBLISH_SECONDS):
-                    for topic in tuple(entries):
-                        await _send(self._inner, self._bus, topic, entries[topic])
-                        del entries[topic]
-            except Exception as failure:  # noqa: BLE001 - the entries stand; the sweep publishes them
-                self._left += sum(map(len, entries.values()))
-                _log.warning("left events to the sweep: %r", failure)
+        made = [write for write in writes if type(write) is Create and write.key.path.startswith("outbox/")]
+        if made:
+            await self._publish(_by_topic((write.key, write.body) for write in made))
         return versions
+
+    async def _publish(self, entries: dict[str, dict[Key, Message]]) -> None:
+        """Takes out of `entries` what has left."""
+        try:
+            async with asyncio.timeout(PUBLISH_SECONDS):
+                for topic in tuple(entries):
+                    await _send(self._inner, self._bus, topic, entries[topic])
+                    del entries[topic]
+        except Exception as failure:  # noqa: BLE001 - the entries stand; the sweep publishes them
+            self._left += sum(map(len, entries.values()))
+            _log.warning("left events to the sweep: %r", failure)
 
     async def read(self, *keys: Key) -> list[Doc | None]:
         return await self._inner.read(*keys)
