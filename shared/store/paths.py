@@ -1,7 +1,6 @@
 """Ids as segments of a document's path, and back."""
 
 import re
-from functools import lru_cache
 
 _AS_IT_IS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,1499}")
 """What nearly every id is made of."""
@@ -38,7 +37,6 @@ def is_escaped(segment: str) -> bool:
         return False
 
 
-@lru_cache(maxsize=256)
 def collection_name(name: str) -> str:
     """The name, if it is one that code would give: lower case ASCII, no separators."""
     if not (name.isidentifier() and name.isascii() and name.islower()):
