@@ -21,6 +21,45 @@ from shared.secrets.cached import CachedSecrets
 _SECRET = re.compile(r"projects/[^/]+/secrets/([A-Za-z0-9_-]{1,255})")
 _VERSION = re.compile(r"projects/[^/]+/secrets/([A-Za-z0-9_-]{1,255})/versions/([1-9][0-9]{0,8})")
 
+_IGNORED = (
+    "tenant.created",
+    "tenant.suspended",
+    "tenant.resumed",
+    "user.invited",
+    "user.created",
+    "user.invitation_revoked",
+    "user.updated",
+    "user.role_changed",
+    "user.enabled",
+    "user.email_changed",
+    "role.created",
+    "role.deleted",
+    "session.revoked",
+    "security.refresh_token_reused",
+    "security.sign_in_failures",
+    "service_account.created",
+    "service_account.updated",
+    "service_account.deleted",
+    "client.created",
+    "client.updated",
+    "client.deleted",
+    "api_key.created",
+    "api_key.updated",
+    "api_key.revoked",
+    "security.key_rotated",
+    "user.factor_added",
+    "user.factor_removed",
+    "user.factor_renamed",
+    "user.factors_reset",
+    "session.stepped_up",
+    "user.recovery_codes_replaced",
+    "user.recovery_code_used",
+    "security.policy_changed",
+    "security.second_factor_refused",
+    "security.passkey_copied",
+)
+"""Others may listen to them; nothing here has to be done."""
+
 
 class _User(msgspec.Struct, frozen=True):
     """Whom an event of a user is about."""
@@ -71,48 +110,14 @@ def table(do: UseCases) -> dict[str, EventHandler]:
         finally:
             await do.outbox.sweep()
 
-    return {
-        "tenant.created": ignored,
+    handlers: dict[str, EventHandler] = dict.fromkeys(_IGNORED, ignored)
+    return handlers | {
         "tenant.activated": tenant_activated,
-        "tenant.suspended": ignored,
-        "tenant.resumed": ignored,
-        "user.invited": ignored,
-        "user.created": ignored,
-        "user.invitation_revoked": ignored,
-        "user.updated": ignored,
-        "user.role_changed": ignored,
         "user.disabled": user_sessions_over,
-        "user.enabled": ignored,
         "user.deleted": user_sessions_over,
         "user.password_changed": user_sessions_over,
-        "user.email_changed": ignored,
-        "role.created": ignored,
         "role.updated": role_updated,
-        "role.deleted": ignored,
         "session.revoke.requested": session_revoke_requested,
-        "session.revoked": ignored,
-        "security.refresh_token_reused": ignored,
-        "security.sign_in_failures": ignored,
-        "service_account.created": ignored,
-        "service_account.updated": ignored,
-        "service_account.deleted": ignored,
-        "client.created": ignored,
-        "client.updated": ignored,
-        "client.deleted": ignored,
-        "api_key.created": ignored,
-        "api_key.updated": ignored,
-        "api_key.revoked": ignored,
-        "security.key_rotated": ignored,
-        "user.factor_added": ignored,
-        "user.factor_removed": ignored,
-        "user.factor_renamed": ignored,
-        "user.factors_reset": ignored,
-        "session.stepped_up": ignored,
-        "user.recovery_codes_replaced": ignored,
-        "user.recovery_code_used": ignored,
-        "security.policy_changed": ignored,
-        "security.second_factor_refused": ignored,
-        "security.passkey_copied": ignored,
         "mail.requested": mail_requested,
         "outbox.sweep": outbox_sweep,
     }

@@ -12,7 +12,6 @@ from local.stripe.errors import no_such
 from local.stripe.parameters import missing
 from local.stripe.storage import Object, Storage
 
-ACCOUNT_ID = "acct_1LocalStandIn0000"
 ACCOUNT_NAME = "Local stand-in"
 COUNTRY = "US"
 
