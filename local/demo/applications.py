@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 import secrets
 import time
 from typing import Any
@@ -16,6 +17,7 @@ from local.demo.people import PASSWORD, Customer, Member
 from local.demo.screen import Screen, yes
 from local.demo.world import DemoFailed, World
 
+_HASH = re.compile(r"'sha256-[A-Za-z0-9+/]{43}='")
 CALLBACK = "https://reports.acme.example/callback"
 
 
@@ -69,8 +71,9 @@ class Applications:
         async with Browser(self._gateway) as browser:
             asked = await self._sent_to_sign_in(browser, client)
             policy = browser.page.headers["content-security-policy"]
-            scripts = "script-src" in policy or "default-src 'none'" not in policy
-            screen.check("The page may run scripts", "no", yes(scripts))
+            named = re.findall(r"script-src ([^;]*)", policy)
+            closed = "default-src 'none'" in policy and all(_HASH.fullmatch(source) for source in named)
+            screen.check("The page runs no script but one that it names by hash", "yes", yes(closed))
             await browser.send(email=self._bob.email, password=PASSWORD)
             address, answer = browser.sent_to
         screen.check("The browser comes back to", CALLBACK, address)
