@@ -13,9 +13,10 @@ from shared.errors import Error
 from shared.event_door import Rejected
 from shared.store import Create, Delete
 from tests.unit.auth import applications
+from tests.unit.auth.applications import basic
 from tests.unit.auth.people import People
 from tests.unit.auth.suite import ACME, PASSWORD, Suite
-from tests.unit.auth.test_api_keys import make, use
+from tests.unit.auth.test_api_keys import forged, make, use
 
 pytestmark = pytest.mark.anyio
 
@@ -44,6 +45,8 @@ async def test_t12_a_deleted_tenant_lets_nobody_in_and_gives_nothing(suite: Suit
         "refresh token": lambda: suite.refresh(signed_in.refresh_token),
         "API key": lambda: use(suite, key.text),
         "client": lambda: suite.endpoint.answer(grant, client.basic, "req_1"),
+        "client, guessed": lambda: suite.endpoint.answer(grant, basic(client.id, "guess"), "req_1"),
+        "API key, guessed": lambda: use(suite, forged(key.text, secret="0" * 22)),
         "service account": lambda: suite.machine_token(account, secret),
         "invitation": lambda: suite.invitations.accept(invited, PASSWORD, "Eve", "req_1"),
         "reset": lambda: suite.do.password_changes.reset(reset, "staple battery horse incorrect", "req_1"),
