@@ -11,6 +11,7 @@ from functions.auth.domain.oauth_client import DEVICE_CODE
 from functions.auth.factors.factor_log import FactorLog
 from functions.auth.factors.factor_proofs import FactorProofs
 from functions.auth.factors.passkey_ceremonies import PasskeyCeremonies
+from functions.auth.factors.passkey_challenges import PasskeyChallenges
 from functions.auth.factors.passkeys import OwnPasskeys
 from functions.auth.factors.recovery_codes import OwnRecoveryCodes
 from functions.auth.factors.tenant_security import TenantSecurity
@@ -125,6 +126,7 @@ class UseCases:
         failed = FailedSignIns(store, ports.outbox, clock, ports.sleep)
         self.throttle = Throttle(clock, failed.flooded)
         ceremonies = PasskeyCeremonies(ports.issuer)
+        challenges = PasskeyChallenges(store, self.keys, clock)
         proofs = FactorProofs(self.keys, ceremonies)
         factor_log = FactorLog(store, ports.outbox)
         self.second_factors = SecondFactors(store, self.keys, proofs, ceremonies, factor_log, clock)
@@ -139,14 +141,14 @@ class UseCases:
             clock,
         )
         self.passkey_sign_in = PasskeySignIn(
-            store, self.keys, proofs, ceremonies, factor_log, self.sign_in, clock
+            store, self.keys, challenges, proofs, ceremonies, factor_log, self.sign_in, clock
         )
         self.step_up = StepUp(
-            store, self.keys, proofs, ceremonies, factor_log, self.sign_in, self.sessions, clock
+            store, challenges, proofs, ceremonies, factor_log, self.sign_in, self.sessions, clock
         )
         self.totp = TotpEnrolment(store, self.keys, factor_log, clock)
         self.recovery_codes = OwnRecoveryCodes(store, self.keys, factor_log, clock)
-        self.passkeys = OwnPasskeys(store, self.keys, ceremonies, factor_log, clock)
+        self.passkeys = OwnPasskeys(store, challenges, ceremonies, factor_log, clock)
         self.factor_reset = FactorReset(store, self.roles, factor_log, clock)
         self.tenant_security = TenantSecurity(store, ports.outbox, clock)
         self.service_accounts = ServiceAccounts(store, ports.outbox, clock)

@@ -6,13 +6,12 @@ from functions.auth import records
 from functions.auth.domain import challenge as challenges
 from functions.auth.domain import factors as factor_rules
 from functions.auth.domain import passkeys, people
-from functions.auth.domain.challenge import Challenges, PasskeyChallenge
 from functions.auth.domain.passkeys import MAX_PASSKEYS, Credential, Passkey
 from functions.auth.factors import factor_documents, own_account
 from functions.auth.factors.factor_log import FactorLog
 from functions.auth.factors.own_account import OwnAccount
-from functions.auth.factors.passkey_ceremonies import PasskeyCeremonies, Registration, challenge_of
-from functions.auth.keyring.keys import KeyRoom
+from functions.auth.factors.passkey_ceremonies import PasskeyCeremonies, Registration
+from functions.auth.factors.passkey_challenges import PasskeyChallenges
 from shared.audit import Actor
 from shared.errors import Conflict, Invalid, NotFound, invalid
 from shared.identity import Principal
@@ -22,10 +21,15 @@ from shared.store import AlreadyExists, Delete, Key, Stale, Store, Write, until_
 
 class OwnPasskeys:
     def __init__(
-        self, store: Store, keys: KeyRoom, ceremonies: PasskeyCeremonies, log: FactorLog, clock: Clock
+        self,
+        store: Store,
+        challenges: PasskeyChallenges,
+        ceremonies: PasskeyCeremonies,
+        log: FactorLog,
+        clock: Clock,
     ) -> None:
         self._store = store
-        self._keys = keys
+        self._challenges = challenges
         self._ceremonies = ceremonies
         self._log = log
         self._clock = clock
@@ -38,21 +42,16 @@ class OwnPasskeys:
         """
         account = await self._account(principal)
         session_id = account.session.value.id
-        asked = PasskeyChallenge(
-            new_id("chl"), principal.tenant_id, "registration", session_id, self._clock()
-        )
-        text = Challenges((await self._keys.current()).factors).passkey_text(asked)
+        text = await self._challenges.new(principal.tenant_id, "registration", session_id)
         return self._ceremonies.creation_options(account.user.value, text, account.factors.value.passkeys)
 
     async def register(self, principal: Principal, actor: Actor, name: str, given: Registration) -> Passkey:
         """Raises `Invalid` for what does not answer the options; `Conflict` `passkey_exists`; and what
         `options` raises.
         """
-        shown_name, text, at = people.display_name(name), challenge_of(given), self._clock()
-        keys = (await self._keys.current()).factors
-        session_id = principal.session_id or ""
-        asked = Challenges(keys).passkey(text, principal.tenant_id, "registration", session_id, at)
-        made = await self._ceremonies.registered(given, text) if asked is not None else None
+        shown_name, session_id = people.display_name(name), principal.session_id or ""
+        asked = await self._challenges.answered(given, principal.tenant_id, "registration", session_id)
+        made = await self._ceremonies.registered(given, asked.text) if asked is not None else None
         if asked is None or made is None:
             raise _refusal()
         passkey = Passkey(
@@ -63,9 +62,9 @@ class OwnPasskeys:
             bound_to_device=made.bound_to_device,
             transports=given.response.transports,
             name=shown_name,
-            created_at=at,
+            created_at=self._clock(),
         )
-        used = factor_documents.challenge_key(self._store, principal.tenant_id, asked.id)
+        used = asked.used
         await until_not_stale(lambda: self._add(principal, actor, passkey, used))
         return passkey
 

@@ -9,13 +9,13 @@ from functions.auth import records, standing
 from functions.auth.domain import challenge as challenges
 from functions.auth.domain import login as logins
 from functions.auth.domain import passkeys, people, security_policy
-from functions.auth.domain.challenge import Challenges, PasskeyChallenge
 from functions.auth.domain.passkeys import Credential
 from functions.auth.domain.people import Login, User
 from functions.auth.factors import factor_documents
 from functions.auth.factors.factor_log import FactorLog
 from functions.auth.factors.factor_proofs import FactorProofs, Refused
-from functions.auth.factors.passkey_ceremonies import Assertion, PasskeyCeremonies, challenge_of
+from functions.auth.factors.passkey_ceremonies import Assertion, PasskeyCeremonies
+from functions.auth.factors.passkey_challenges import Asked, PasskeyChallenges
 from functions.auth.guessing.buckets import Buckets, Rate
 from functions.auth.guessing.source import Source
 from functions.auth.keyring.keys import KeyRoom
@@ -27,7 +27,7 @@ from functions.auth.sign_in.sign_in import SignedIn, SignIn
 from shared import tenant
 from shared.audit import Actor
 from shared.errors import Unauthenticated
-from shared.ids import Clock, new_id
+from shared.ids import Clock
 from shared.store import Store, Write, until_not_stale
 from shared.tenant import Tenant
 
@@ -41,6 +41,7 @@ class PasskeySignIn:
         self,
         store: Store,
         keys: KeyRoom,
+        challenges: PasskeyChallenges,
         proofs: FactorProofs,
         ceremonies: PasskeyCeremonies,
         log: FactorLog,
@@ -49,6 +50,7 @@ class PasskeySignIn:
     ) -> None:
         self._store = store
         self._keys = keys
+        self._challenges = challenges
         self._proofs = proofs
         self._ceremonies = ceremonies
         self._log = log
@@ -60,9 +62,7 @@ class PasskeySignIn:
     async def options(self, slug: str) -> msgspec.Raw:
         """For `navigator.credentials.get()`: the same for every tenant, and for a slug of none."""
         tenant_id = await records.tenant_of_slug(self._store, slug)
-        asked = PasskeyChallenge(new_id("chl"), tenant_id, "sign_in", "", self._clock())
-        text = Challenges((await self._keys.current()).factors).passkey_text(asked)
-        return self._ceremonies.request_options(text, ())
+        return self._ceremonies.request_options(await self._challenges.new(tenant_id, "sign_in"), ())
 
     async def login(self, slug: str, given: Assertion, source: Source, *, remember: bool = False) -> SignedIn:
         """Raises what `proven` does."""
@@ -81,26 +81,24 @@ class PasskeySignIn:
         user of the tenant, signing a challenge of ours for the first time within five minutes; `Forbidden`
         `tenant_suspended` or `tenant_not_active` with the right passkey only.
         """
-        tenant_id, text = await records.tenant_of_slug(self._store, slug), challenge_of(given)
-        keys = (await self._keys.current()).factors
-        asked = Challenges(keys).passkey(text, tenant_id, "sign_in", "", self._clock())
+        tenant_id = await records.tenant_of_slug(self._store, slug)
+        asked = await self._challenges.answered(given, tenant_id, "sign_in")
 
         async def attempt() -> T:
             if asked is None:
                 raise _invalid_credentials()
-            return await begun(await self._first_factor(asked, text, given, source))
+            return await begun(await self._first_factor(tenant_id, asked, given, source))
 
         with self.tried.result("passkey"):
             return await until_not_stale(attempt)
 
     async def _first_factor(
-        self, asked: PasskeyChallenge, text: str, given: Assertion, source: Source
+        self, tenant_id: str, asked: Asked, given: Assertion, source: Source
     ) -> FirstFactor:
-        tenant_id, store, at = asked.tenant_id, self._store, self._clock()
+        store, at = self._store, self._clock()
         document_id = passkeys.credential_document_id(given.id)
-        used = factor_documents.challenge_key(store, tenant_id, asked.id)
         credential_doc, used_doc = await store.read(
-            factor_documents.credential_key(store, tenant_id, document_id), used
+            factor_documents.credential_key(store, tenant_id, document_id), asked.used
         )
         credential = records.found(credential_doc, Credential)
         if credential is None or used_doc is not None:
@@ -120,8 +118,8 @@ class PasskeySignIn:
         login_key = records.login_key(store, tenant_id, people.login_id(user.value.email))
         login = await records.read(store, login_key, Login)
         factors = factor_documents.factors(factors_key, factors_doc)
-        judged = await self._proofs.passkey(factors.value, given, text, at)
-        answered = factor_documents.answers_write(used, None, challenges.answered(None, at))
+        judged = await self._proofs.passkey(factors.value, given, asked.text, at)
+        answered = records.create(asked.used, challenges.answered(None, at))
         if login is None or isinstance(judged, Refused):
             if isinstance(judged, Refused) and judged.why == "passkey_copied":
                 await self._tell(tenant_id, user_id, judged, answered, source)

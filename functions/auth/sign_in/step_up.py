@@ -10,21 +10,20 @@ from functions.auth.domain import challenge as challenges
 from functions.auth.domain import factors as factor_rules
 from functions.auth.domain import session as session_rules
 from functions.auth.domain.assurance import acr_of
-from functions.auth.domain.challenge import Challenges, PasskeyChallenge
-from functions.auth.factors import factor_documents, own_account
+from functions.auth.factors import own_account
 from functions.auth.factors.factor_log import FactorLog
 from functions.auth.factors.factor_proofs import Answer, FactorProofs, Refused
 from functions.auth.factors.own_account import OwnAccount
-from functions.auth.factors.passkey_ceremonies import PasskeyCeremonies, challenge_of
+from functions.auth.factors.passkey_ceremonies import PasskeyCeremonies
+from functions.auth.factors.passkey_challenges import PasskeyChallenges
 from functions.auth.guessing.source import Source
-from functions.auth.keyring.keys import KeyRoom
 from functions.auth.oauth.tokens import Tokens
 from functions.auth.sessions.sessions import Sessions
 from functions.auth.sign_in.sign_in import SignIn
 from shared.audit import Actor
 from shared.errors import Forbidden, Unauthenticated
 from shared.identity import Principal
-from shared.ids import Clock, new_id
+from shared.ids import Clock
 from shared.store import Store, Write, until_not_stale
 
 
@@ -41,7 +40,7 @@ class StepUp:
     def __init__(
         self,
         store: Store,
-        keys: KeyRoom,
+        challenges: PasskeyChallenges,
         proofs: FactorProofs,
         ceremonies: PasskeyCeremonies,
         log: FactorLog,
@@ -50,7 +49,7 @@ class StepUp:
         clock: Clock,
     ) -> None:
         self._store = store
-        self._keys = keys
+        self._challenges = challenges
         self._proofs = proofs
         self._ceremonies = ceremonies
         self._log = log
@@ -67,9 +66,7 @@ class StepUp:
         known = account.factors.value.passkeys
         if not known:
             return Options(methods)
-        session_id = account.session.value.id
-        asked = PasskeyChallenge(new_id("chl"), principal.tenant_id, "step_up", session_id, self._clock())
-        text = Challenges((await self._keys.current()).factors).passkey_text(asked)
+        text = await self._challenges.new(principal.tenant_id, "step_up", account.session.value.id)
         return Options(methods, self._ceremonies.request_options(text, known))
 
     async def by_password(self, principal: Principal, actor: Actor, password: str, source: Source) -> Tokens:
@@ -114,16 +111,11 @@ class StepUp:
         """The challenge that a passkey answers, and the write that uses it up."""
         if answer.passkey is None:
             return "", ()
-        text, session_id = challenge_of(answer.passkey), principal.session_id or ""
-        keys = (await self._keys.current()).factors
-        asked = Challenges(keys).passkey(text, principal.tenant_id, "step_up", session_id, at)
-        if asked is None:
+        tenant_id, session_id = principal.tenant_id, principal.session_id or ""
+        asked = await self._challenges.answered(answer.passkey, tenant_id, "step_up", session_id)
+        if asked is None or (await self._store.read(asked.used))[0] is not None:
             raise _refusal()
-        key = factor_documents.challenge_key(self._store, principal.tenant_id, asked.id)
-        doc = (await self._store.read(key))[0]
-        if doc is not None:
-            raise _refusal()
-        return text, (factor_documents.answers_write(key, doc, challenges.answered(None, at)),)
+        return asked.text, (records.create(asked.used, challenges.answered(None, at)),)
 
     async def _count(
         self,
