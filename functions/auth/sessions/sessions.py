@@ -94,31 +94,44 @@ class Sessions:
         session: Session,
         scopes: Sequence[str],
         *,
-        generation: int | None = None,
         refreshable: bool = True,
-        audience: str | None = None,
         nonce: str | None = None,
-        at: datetime | None = None,
     ) -> Tokens:
         """An access token with those of `scopes` that the role stands for, an ID token where `openid` is one
-        of them (with `nonce`), and unless it is not `refreshable` the refresh token of `generation`, of the
-        newest without one. `at`: as `AccessTokens.issue` has it.
+        of them (with `nonce`), and the newest refresh token unless it is not `refreshable`.
         """
-        looked_up_at = at or self._clock()
+        at = self._clock()
         stands_for = await self._roles.scopes_of(owner.id, session.roles[0])
+        generation = session.generation if refreshable else None
+        return await self._issued(
+            owner, session, roles.held(scopes, stands_for), at=at, generation=generation, nonce=nonce
+        )
+
+    async def _issued(
+        self,
+        owner: Tenant,
+        session: Session,
+        scopes: tuple[str, ...],
+        *,
+        at: datetime,
+        generation: int | None,
+        audience: str | None = None,
+        nonce: str | None = None,
+    ) -> Tokens:
+        """`scopes` as they were looked up, not before `at`; `generation`: of the refresh token, if any."""
         issued = await self._access_tokens.issue(
             owner,
             session.user_id,
             session.client_id,
-            scopes=roles.held(scopes, stands_for),
+            scopes=scopes,
             roles=session.roles,
             session=session,
             audience=audience or session.resource,
-            at=looked_up_at,
+            at=at,
         )
-        if refreshable:
+        if generation is not None:
             keys = await self._keys.current()
-            successor = RefreshToken(owner.id, session.user_id, session.id, generation or session.generation)
+            successor = RefreshToken(owner.id, session.user_id, session.id, generation)
             issued = msgspec.structs.replace(issued, refresh_token=keys.refresh_tokens.text(successor))
         if "openid" in scopes:
             id_token = await self._id_tokens.issue(owner.id, session, issued.access_token, nonce)
@@ -167,8 +180,8 @@ class Sessions:
         if isinstance(outcome, Rotated):
             await self._move_on(owner, session, outcome.session, actor)
         self.refreshes.add("rotated" if isinstance(outcome, Rotated) else "repeated")
-        return await self.tokens(
-            owner.value, outcome.session, scopes, generation=token.generation + 1, audience=audience, at=at
+        return await self._issued(
+            owner.value, outcome.session, scopes, at=at, generation=token.generation + 1, audience=audience
         )
 
     async def _judged(

@@ -59,6 +59,16 @@ async def test_somebody_is_invited_to_a_role_of_the_tenants_own(
     assert set((await bob.get("/v1/me"))["scopes"]) == {"audit:read", "invoices:read"}
 
 
+async def test_a_refresh_looks_the_role_up_once(suite: Suite, people: People, ada: Person) -> None:
+    """What the token says is what was looked up when it was decided."""
+    await made(ada)
+    bob = await people.added("bob@acme.test", "auditor")
+    await bob.refreshed()
+    suite.store.reads.clear()
+    assert await bob.refreshed() == {"audit:read", "invoices:read"}
+    assert len([keys for keys in suite.store.reads if keys[0].endswith("/roles/auditor")]) == 1
+
+
 async def test_other_scopes_of_a_role_are_its_peoples_with_the_next_token(
     suite: Suite, people: People, ada: Person
 ) -> None:
