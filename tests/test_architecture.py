@@ -24,6 +24,7 @@ DOCUMENTS = "routes and events reach documents through use-cases"
 RECORDS = "records know the domain and shared"
 PURE = "the domain is pure"
 ALONE = "no function imports another"
+FOLDERS = "auth's folders know those below them"
 SHARED = "shared knows no function"
 DEPLOYED = "what is deployed knows nothing around it"
 DEPLOY = "deploy knows no local, ops, bench or tests"
@@ -53,6 +54,8 @@ ARROWS = [
     (PURE, "functions.auth.domain", LATE + "import shared.store"),
     (ALONE, "functions.tenants.lifecycle", "import functions.auth.records"),
     (ALONE, "functions.billing.domain", "import functions.tenants.domain.slugs"),
+    (FOLDERS, "functions.auth.factors.totp", "import functions.auth.people.users"),
+    (FOLDERS, "functions.auth.people.users", LATE + "import functions.auth.hosted.pages"),
     (SHARED, "shared.ids", LATE + "import functions.auth.records"),
     (DEPLOYED, "functions.auth.records", "import local"),
     (DEPLOYED, "shared.ids", "import deploy"),

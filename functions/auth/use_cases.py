@@ -40,6 +40,7 @@ from functions.auth.oauth.id_tokens import IdTokens
 from functions.auth.oauth.introspection import Introspection
 from functions.auth.oauth.oauth_client_changes import OAuthClientChanges
 from functions.auth.oauth.oauth_clients import OAuthClients
+from functions.auth.oauth.sessions import Sessions
 from functions.auth.oauth.token_endpoint import Grant, TokenEndpoint
 from functions.auth.oauth.token_revocation import TokenRevocation
 from functions.auth.oauth.tokens import AccessTokens
@@ -57,7 +58,6 @@ from functions.auth.roles.roles_of_tenant import Roles
 from functions.auth.sessions.browser_sessions import BrowserSessions
 from functions.auth.sessions.session_end import SessionEnd
 from functions.auth.sessions.session_kills import SessionKills
-from functions.auth.sessions.sessions import Sessions
 from functions.auth.sign_in.passkey_sign_in import PasskeySignIn
 from functions.auth.sign_in.password_policy import PasswordPolicy, Ranges
 from functions.auth.sign_in.passwords import Passwords

@@ -6,11 +6,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from functions.auth.credentials.credential_views import Time
 from functions.auth.domain import api_key
 from functions.auth.domain.api_key import ApiKey, Status
 from functions.auth.domain.people import Name
 from functions.auth.machines.api_keys import MadeKey
-from functions.auth.machines.machine_views import Scopes, Time
+from functions.auth.machines.machine_views import Scopes
 
 IpRanges = Annotated[list[Annotated[str, Meta(min_length=2, max_length=50)]], Meta(max_length=20)]
 

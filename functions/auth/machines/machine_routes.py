@@ -1,8 +1,9 @@
 """The HTTP door to the service accounts of a tenant, their secrets and their keys."""
 
+from functions.auth.credentials import credential_views
+from functions.auth.credentials.credential_routes import CredentialHandlers
+from functions.auth.credentials.holder_changes import CredentialKind
 from functions.auth.machines import machine_views as views
-from functions.auth.machines.credential_routes import CredentialHandlers
-from functions.auth.machines.holder_changes import CredentialKind
 from functions.auth.use_cases import UseCases
 from functions.auth.views import page
 from shared.http import NO_STORE, Call, Handler, Response, Route, json_response
@@ -76,7 +77,7 @@ class _Handlers:
 
     def expire(self, kind: CredentialKind, parameter: str) -> Handler:
         async def handler(call: Call) -> Response:
-            asked = await call.json(views.Expiry)
+            asked = await call.json(credential_views.Expiry)
             account = await self._do.service_account_changes.expire(
                 call.principal, call.actor, _account_id(call), kind, call.params[parameter], asked.expires_at
             )

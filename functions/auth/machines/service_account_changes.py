@@ -6,9 +6,9 @@ from datetime import datetime
 import msgspec
 
 from functions.auth import records
+from functions.auth.credentials.holder_changes import HolderChanges, HolderKind
 from functions.auth.domain import machines, people
 from functions.auth.domain.machines import ServiceAccount, Status
-from functions.auth.machines.holder_changes import HolderChanges, HolderKind
 from functions.auth.machines.service_accounts import not_found
 from shared.audit import Actor
 from shared.identity import Principal

@@ -3,9 +3,9 @@
 import msgspec
 
 from functions.auth import caller_in_force, records, standing
+from functions.auth.credentials.holder_changes import new_secret
 from functions.auth.domain import credentials, machines, people, roles
 from functions.auth.domain.machines import ServiceAccount
-from functions.auth.machines.holder_changes import new_secret
 from shared import audit
 from shared.audit import Actor
 from shared.errors import NotFound

@@ -1,1 +1,1 @@
-"""OAuth 2 and OpenID Connect: clients, grants, tokens, introspection, discovery."""
+"""OAuth 2 and OpenID Connect: clients, grants, tokens, refresh, introspection, discovery."""

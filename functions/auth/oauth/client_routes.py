@@ -1,6 +1,6 @@
 """The HTTP door to the OAuth clients of a tenant, their secrets and their keys."""
 
-from functions.auth.machines.credential_routes import CredentialHandlers
+from functions.auth.credentials.credential_routes import CredentialHandlers
 from functions.auth.oauth import client_views
 from functions.auth.oauth.oauth_client_changes import ClientChange
 from functions.auth.oauth.oauth_clients import Wanted

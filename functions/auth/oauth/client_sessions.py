@@ -7,13 +7,13 @@ import msgspec
 from functions.auth.domain import oauth_client
 from functions.auth.domain.session import Session
 from functions.auth.oauth.client_authentication import AuthenticatedClient
+from functions.auth.oauth.sessions import Sessions
 from functions.auth.oauth.tokens import Tokens
 from functions.auth.sessions import session_start
 from functions.auth.sessions.browser_sessions import SignedIn
 from functions.auth.sessions.session_end import SessionEnd
 from functions.auth.sessions.session_rate import SessionRate
 from functions.auth.sessions.session_start import Proof
-from functions.auth.sessions.sessions import Sessions
 from shared.audit import Actor
 from shared.errors import OAuthError
 from shared.ids import Clock

@@ -4,9 +4,9 @@ from datetime import datetime
 
 import msgspec
 
+from functions.auth.credentials.credential_views import KeyView, SecretView
 from functions.auth.domain.machines import Status
 from functions.auth.domain.oauth_client import GrantType, Kind, OAuthClient
-from functions.auth.machines.machine_views import KeyView, SecretView
 from functions.auth.oauth.oauth_clients import Registered
 
 _REGISTER_ANOTHER = (

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from functions.auth.domain import authorization_request, oauth_client, roles
 from functions.auth.oauth.client_authentication import AuthenticatedClient
 from functions.auth.oauth.presented_client import invalid_client
+from functions.auth.oauth.sessions import Sessions
 from functions.auth.oauth.tokens import AccessTokens, Tokens
-from functions.auth.sessions.sessions import Sessions
 from shared.errors import OAuthError
 
 

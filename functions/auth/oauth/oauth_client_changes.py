@@ -6,11 +6,11 @@ from datetime import datetime
 import msgspec
 
 from functions.auth import records
+from functions.auth.credentials.holder_changes import HolderChanges, HolderKind
 from functions.auth.domain import oauth_client, people
 from functions.auth.domain.machines import Status
 from functions.auth.domain.oauth_client import OAuthClient
 from functions.auth.domain.people import Name
-from functions.auth.machines.holder_changes import HolderChanges, HolderKind
 from functions.auth.oauth.oauth_clients import GrantTypes, Scopes, Uris, not_found
 from shared.audit import Actor
 from shared.identity import Principal

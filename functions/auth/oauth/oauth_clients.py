@@ -6,11 +6,11 @@ import msgspec
 from msgspec import Meta
 
 from functions.auth import caller_in_force, records, standing
+from functions.auth.credentials.holder_changes import new_secret
 from functions.auth.domain import client_id as client_ids
 from functions.auth.domain import credentials, oauth_client, people
 from functions.auth.domain.oauth_client import GrantType, Kind, OAuthClient
 from functions.auth.domain.people import Name
-from functions.auth.machines.holder_changes import new_secret
 from functions.auth.records import Found
 from shared import audit
 from shared.audit import Actor

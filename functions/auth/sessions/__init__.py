@@ -1,1 +1,1 @@
-"""Sessions: started, refreshed, ended; those of applications and those of browsers."""
+"""Sessions: started and ended; those of browsers."""

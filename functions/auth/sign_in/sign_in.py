@@ -13,12 +13,12 @@ from functions.auth.guessing.failed_sign_ins import FailedSignIns
 from functions.auth.guessing.source import Source
 from functions.auth.guessing.throttle import Throttle
 from functions.auth.keyring.keys import KeyRoom
+from functions.auth.oauth.sessions import Sessions
 from functions.auth.oauth.tokens import Tokens
 from functions.auth.records import NOBODY, Found
 from functions.auth.sessions import session_start
 from functions.auth.sessions.session_rate import SessionRate
 from functions.auth.sessions.session_start import Proof
-from functions.auth.sessions.sessions import Sessions
 from functions.auth.sign_in import first_factor
 from functions.auth.sign_in.first_factor import FirstFactor
 from functions.auth.sign_in.passwords import Passwords

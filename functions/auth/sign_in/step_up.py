@@ -17,8 +17,8 @@ from functions.auth.factors.own_account import OwnAccount
 from functions.auth.factors.passkey_ceremonies import PasskeyCeremonies
 from functions.auth.factors.passkey_challenges import PasskeyChallenges
 from functions.auth.guessing.source import Source
+from functions.auth.oauth.sessions import Sessions
 from functions.auth.oauth.tokens import Tokens
-from functions.auth.sessions.sessions import Sessions
 from functions.auth.sign_in.sign_in import SignIn
 from shared.audit import Actor
 from shared.errors import Forbidden, Unauthenticated

@@ -1,10 +1,10 @@
 """The HTTP door to the secrets and keys of a service account or an OAuth client."""
 
+from functions.auth.credentials import credential_views as views
+from functions.auth.credentials.holder_changes import CredentialKind, HolderChanges
 from functions.auth.domain import client_id
 from functions.auth.domain.machines import ServiceAccount
 from functions.auth.domain.oauth_client import OAuthClient
-from functions.auth.machines import machine_views as views
-from functions.auth.machines.holder_changes import CredentialKind, HolderChanges
 from shared.http import NO_STORE, Call, Handler, Response, json_response
 from shared.http.idempotency import Idempotency
 

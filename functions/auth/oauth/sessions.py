@@ -1,4 +1,4 @@
-"""Sessions go on by refresh and end by logout, or when a token of theirs turns up too late."""
+"""The tokens of a session, and how it goes on by refresh, or ends when one comes too late (RFC 6749 §6)."""
 
 import itertools
 import logging

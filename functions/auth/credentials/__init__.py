@@ -1,0 +1,1 @@
+"""The secrets and keys of service accounts and OAuth clients."""
