@@ -13,10 +13,9 @@ import pytest
 import uvicorn
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from shared.http.app import App
 from tests import chromium
 from tests.authenticator import Authenticator
-from tests.unit.auth.browser import add_client, request
+from tests.unit.auth.browser import Browser, add_client, request
 from tests.unit.auth.second_factor import person
 from tests.unit.auth.suite import OWNER, PASSWORD, Suite, running
 
@@ -71,14 +70,7 @@ def known_to_chromium(key: Authenticator, user_id: str) -> dict[str, Any]:
 
 @contextlib.asynccontextmanager
 async def served(suite: Suite, listening: socket.socket) -> AsyncIterator[None]:
-    app = App(
-        suite.routes,
-        verifier=suite.verifier,
-        event_door=None,
-        serves_http=True,
-        version="test",
-        access_log=lambda line: None,
-    )
+    app = Browser(suite).app
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     yield

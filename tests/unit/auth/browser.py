@@ -64,7 +64,7 @@ class Browser:
     def __init__(self, suite: Suite) -> None:
         self.suite = suite
         self.logged: list[Access] = []
-        self._app = App(
+        self.app = App(
             suite.routes,
             verifier=suite.verifier,
             event_door=None,
@@ -72,7 +72,7 @@ class Browser:
             version="test",
             access_log=self.logged.append,
         )
-        transport = httpx.ASGITransport(self._app)
+        transport = httpx.ASGITransport(self.app)
         self.client = httpx.AsyncClient(transport=transport, base_url=ISSUER)
         self.answer = httpx.Response(200)
 
