@@ -9,15 +9,15 @@ from functions.billing.stripe_api import StripeApi
 from functions.billing.stripe_secrets import StripeSecrets
 from local.stripe.faults import Fault
 from shared import config
-from shared.secrets import Secrets, SecretUnusable, SecretVersion, State
+from shared.secrets import SecretUnusable
 from shared.settings import SecretRef
 
 API_KEY = "sk_test_" + "4" * 24
 WEBHOOK_SECRET = "whsec_" + "5" * 24
 
 
-class Known(Secrets):
-    """Secrets in a dict, by name and version; what is not in it is missing."""
+class Known:
+    """Secrets in a dict, by name and version, to be read only; what is not in it is missing."""
 
     def __init__(self, values: dict[tuple[str, int], str]) -> None:
         self.values = values
@@ -26,17 +26,6 @@ class Known(Secrets):
         if (name, version) not in self.values:
             raise SecretUnusable(name, version, "missing")
         return self.values[name, version].encode()
-
-    async def add(self, name: str, value: bytes) -> int:
-        raise NotImplementedError
-
-    async def versions(self, name: str) -> list[SecretVersion]:
-        raise NotImplementedError
-
-    async def set_state(self, name: str, version: int, state: State) -> None:
-        raise NotImplementedError
-
-    async def close(self) -> None: ...
 
 
 def settings(api_base: str = "", *webhook_versions: int) -> config.Stripe:

@@ -5,7 +5,7 @@ import re
 
 from shared import config
 from shared.errors import Unavailable
-from shared.secrets import Secrets, SecretUnusable
+from shared.secrets import SecretUnusable, SecretValues
 from shared.settings import SecretRef
 
 _MODES = {"sk_live_": True, "rk_live_": True, "sk_test_": False, "rk_test_": False}
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 class StripeSecrets:
     """Asks for them each time: a version that was disabled serves no longer than the cache keeps it."""
 
-    def __init__(self, settings: config.Stripe, secrets: Secrets) -> None:
+    def __init__(self, settings: config.Stripe, secrets: SecretValues) -> None:
         self._settings = settings
         self._secrets = secrets
         self._told: set[SecretRef] = set()

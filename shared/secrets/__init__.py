@@ -29,13 +29,17 @@ class SecretUnusable(Exception):
         super().__init__(f"secret {name}{which} is {why}")
 
 
-class Secrets(Protocol):
-    """Each call raises `SecretUnusable`, `shared.errors.Unavailable`, and ValueError for what cannot be a
-    name or a value.
+class SecretValues(Protocol):
+    """For who only reads. Each call raises `SecretUnusable`, `shared.errors.Unavailable`, and ValueError for
+    what cannot be a name or a value.
     """
 
     async def access(self, name: str, version: int) -> bytes:
         """The value."""
+
+
+class Secrets(SecretValues, Protocol):
+    """Raises like `SecretValues`."""
 
     async def add(self, name: str, value: bytes) -> int:
         """A new version, enabled; makes the secret if need be. Returns its number, from 1."""

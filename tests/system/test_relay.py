@@ -294,11 +294,12 @@ async def test_a_slow_message_holds_no_other_up(place: Place) -> None:
 
     server = EventServer(answer)
     async with place.relaying(f"--billing={await server.start()}", "--in-flight=2"):
-        await place.publish(20)
+        datas = await place.publish(20)
         await server.until(lambda: len(server.pushes) == 20)
         gate.set()
         await place.until_drained()
     await server.stop()
+    assert sorted(server.datas) == sorted(datas)
 
 
 async def test_a_new_message_is_on_its_way_at_once(place: Place) -> None:

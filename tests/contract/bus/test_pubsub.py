@@ -315,6 +315,7 @@ async def test_a_connection_on_which_nothing_comes_back_is_given_up(pubsub_emula
     await asyncio.sleep(0.3)
     proxy.fault = Fault.NONE
     await publishing
+    assert proxy.connections == 2
     await bus.close()
     await harness.close()
     server.close()

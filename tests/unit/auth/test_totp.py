@@ -17,7 +17,7 @@ from functions.auth.factors.factor_cipher import FactorCipher
 from functions.auth.factors.factor_proofs import Answer, Proven, Refused
 from shared.errors import Error, Unauthenticated
 from tests.unit.auth.second_factor import person, refused
-from tests.unit.auth.suite import ACME, OWNER, Suite
+from tests.unit.auth.suite import ACME, OWNER, PASSWORD, Suite
 
 pytestmark = pytest.mark.anyio
 
@@ -191,6 +191,8 @@ async def test_a_challenge_dies_with_the_password(suite: Suite) -> None:
     challenge = await ada.challenge()
     await ada.set_password("another horse battery staple")
     await refused(ada.finish(challenge, totp=ada.code()))
+    await ada.set_password(PASSWORD)
+    assert await ada.finish(await ada.challenge(), totp=ada.code()), "it was not for the code"
 
 
 async def test_a_suspended_tenant_is_told_so_and_the_code_stays_good(suite: Suite) -> None:

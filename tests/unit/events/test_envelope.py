@@ -256,7 +256,7 @@ def test_an_events_time_is_made_utc() -> None:
     ],
 )
 def test_an_event_may_leave_out_what_cloudevents_lets_it(changes: dict[str, Any]) -> None:
-    event_of(delivery(event_bytes(**changes)))
+    assert event_of(delivery(event_bytes(**changes))).source == "//energent/tenants"
 
 
 TRACE = "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
