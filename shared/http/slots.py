@@ -43,7 +43,7 @@ class Slots:
         takes a place again. Raises `TimeoutError`; `Unavailable` where too many stand aside already.
         """
         try:
-            async with asyncio.timeout(self._limits.body_seconds) as limit:
+            async with asyncio.timeout(None) as limit:
                 parting = asyncio.get_running_loop().call_soon(self._step_aside, call, limit)
                 try:
                     received = await body
@@ -61,11 +61,14 @@ class Slots:
         return received
 
     def _step_aside(self, call: object, limit: asyncio.Timeout) -> None:
+        """From now on it has time; where there is no room for it, none."""
+        now = asyncio.get_running_loop().time()
         if len(self._aside) < self._limits.receiving:
             self._aside.add(call)
             self._free.release()
+            limit.reschedule(now + self._limits.body_seconds)
         else:
-            limit.reschedule(asyncio.get_running_loop().time())
+            limit.reschedule(now)
 
     def _overloaded(self) -> Unavailable:
         self.shed += 1
