@@ -13,7 +13,6 @@ import msgspec
 from functions.auth import records
 from functions.auth.domain import credentials
 from functions.auth.domain.oauth_client import GrantType, OAuthClient
-from shared.http.app import App
 from shared.logs import Access
 from shared.store import Create
 from shared.store.bodies import to_body
@@ -64,14 +63,7 @@ class Browser:
     def __init__(self, suite: Suite) -> None:
         self.suite = suite
         self.logged: list[Access] = []
-        self.app = App(
-            suite.routes,
-            verifier=suite.verifier,
-            event_door=None,
-            serves_http=True,
-            version="test",
-            access_log=self.logged.append,
-        )
+        self.app = suite.app(self.logged.append)
         transport = httpx.ASGITransport(self.app)
         self.client = httpx.AsyncClient(transport=transport, base_url=ISSUER)
         self.answer = httpx.Response(200)

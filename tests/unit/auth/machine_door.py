@@ -5,7 +5,6 @@ from typing import Any
 import httpx
 
 from shared.audit import Actor
-from shared.http.app import App
 from shared.logs import Access
 from tests.unit.auth.suite import ACME, Suite
 
@@ -19,14 +18,7 @@ class MachineDoor:
     def __init__(self, suite: Suite, token: str = "") -> None:
         self.logged: list[Access] = []
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._app = App(
-            suite.routes,
-            verifier=suite.verifier,
-            event_door=None,
-            serves_http=True,
-            version="test",
-            access_log=self.logged.append,
-        )
+        self._app = suite.app(self.logged.append)
 
     async def ask(
         self,

@@ -13,8 +13,8 @@ from functions.auth.oauth.tokens import Tokens
 from shared.errors import Error, OAuthError
 from shared.ids import new_id
 from shared.store import Create
+from tests.unit.auth.http_door import Door
 from tests.unit.auth.suite import ACME, PASSWORD, Suite
-from tests.unit.auth.test_http import Door
 
 NEW_PASSWORD = "staple battery horse incorrect"
 CHEAP_HASH = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)

@@ -1,6 +1,6 @@
 """Auth put together for tests: real store, real secret files, a bus and a mailbox that keep what they get."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -30,8 +30,10 @@ from shared.bus import Message
 from shared.envelope import Delivery
 from shared.errors import Unavailable
 from shared.events import CloudEvent, make, short_name
+from shared.http.app import App
 from shared.identity import Principal, Verifier
 from shared.ids import new_id
+from shared.logs import Access
 from shared.objects.files import FileObjects
 from shared.outbox import Outbox, PublishingStore
 from shared.secrets.cached import CachedSecrets
@@ -175,6 +177,17 @@ class Suite:
         self.verifier = Verifier(self.publishing, self.issuer, self.issuer, self.clock)
         self.operators = Operators(self.publishing, self.clock)
         self.routes = routes.table(self.do)
+
+    def app(self, log: Callable[[Access], None]) -> App:
+        """The HTTP door, for an ASGI client."""
+        return App(
+            self.routes,
+            verifier=self.verifier,
+            event_door=None,
+            serves_http=True,
+            version="test",
+            access_log=log,
+        )
 
     async def add_tenant(self, tenant_id: str = ACME, slug: str = "acme", status: Status = "active") -> None:
         owner = msgspec.structs.replace(tokens.tenant(tenant_id, status=status), slug=slug)

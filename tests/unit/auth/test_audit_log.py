@@ -1,6 +1,5 @@
 """A tenant reads who did what in it: newest first, filtered, and nobody else's."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -10,20 +9,13 @@ from functions.auth.domain.roles import PLATFORM_TENANT, scopes_of
 from shared import audit
 from shared.audit import Actor
 from tests import tokens
+from tests.unit.auth.http_door import Door
 from tests.unit.auth.suite import ACME, Suite
-from tests.unit.auth.test_http import Door
 
 pytestmark = pytest.mark.anyio
 
 OTHER = "tnt_globex"
 FIELDS = {"id", "at", "actor", "action", "target", "result", "request_id", "ip", "detail"}
-
-
-@pytest.fixture
-async def door(suite: Suite) -> AsyncIterator[Door]:
-    door = Door(suite)
-    yield door
-    await door.client.aclose()
 
 
 class Reader:

@@ -1,7 +1,6 @@
 """Roles that a tenant makes for itself."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,18 +11,6 @@ from tests.unit.auth.suite import ACME, Suite
 pytestmark = pytest.mark.anyio
 
 AUDITOR = {"name": "auditor", "description": " Reads. ", "scopes": ["invoices:read", "audit:read"]}
-
-
-@pytest.fixture
-async def people(suite: Suite) -> AsyncIterator[People]:
-    people = People(suite)
-    yield people
-    await people.client.aclose()
-
-
-@pytest.fixture
-async def ada(people: People) -> Person:
-    return await people.added("ada@acme.test", "owner")
 
 
 async def made(person: Person, **changes: Any) -> Any:

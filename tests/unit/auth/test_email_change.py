@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
@@ -16,18 +15,6 @@ pytestmark = pytest.mark.anyio
 
 ADA, NEW = "ada@acme.test", "countess@acme.test"
 EMAIL, VERIFY = "/v1/me/email", "/v1/auth/email/verify"
-
-
-@pytest.fixture
-async def people(suite: Suite) -> AsyncIterator[People]:
-    people = People(suite)
-    yield people
-    await people.client.aclose()
-
-
-@pytest.fixture
-async def ada(people: People) -> Person:
-    return await people.added(ADA, "owner")
 
 
 async def asked(ada: Person, email: str = NEW, password: str = PASSWORD) -> tuple[int, str]:

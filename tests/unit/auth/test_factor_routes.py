@@ -9,9 +9,9 @@ from openapi_schema_validator import OAS30Validator
 
 from tests.authenticator import Authenticator
 from tests.deploy.test_api_spec import SPEC
+from tests.unit.auth.http_door import LOGIN, Door
 from tests.unit.auth.second_factor import Person, person
 from tests.unit.auth.suite import OWNER, PASSWORD, Suite
-from tests.unit.auth.test_http import LOGIN, Door
 
 pytestmark = pytest.mark.anyio
 

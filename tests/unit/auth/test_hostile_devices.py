@@ -5,8 +5,8 @@ import pytest
 from functions.auth.guessing.throttle import PER_ADDRESS
 from tests.unit.auth.applications import basic
 from tests.unit.auth.browser import SECRET, add_client
+from tests.unit.auth.http_door import Door
 from tests.unit.auth.suite import ACME, Suite
-from tests.unit.auth.test_http import Door
 
 pytestmark = pytest.mark.anyio
 

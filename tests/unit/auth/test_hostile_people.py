@@ -1,7 +1,6 @@
 """People, roles and machines under attack: by applications, races, leftovers, and events that are none."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -22,13 +21,6 @@ from tests.unit.auth.second_factor import SOURCE, person
 from tests.unit.auth.suite import ACME, OWNER, PASSWORD, Suite
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def people(suite: Suite) -> AsyncIterator[People]:
-    people = People(suite)
-    yield people
-    await people.client.aclose()
 
 
 @pytest.fixture

@@ -1,54 +1,15 @@
 """Auth through its HTTP door."""
 
-from collections.abc import AsyncIterator
-
 import httpx
 import pytest
 
 from functions.auth.domain.people import User
-from shared.http.app import App
-from shared.logs import Access
+from tests.unit.auth.http_door import LOGIN, Door
 from tests.unit.auth.suite import ACME, OWNER, PASSWORD, Suite
 
 pytestmark = pytest.mark.anyio
 
 FORM = "application/x-www-form-urlencoded"
-LOGIN = {"tenant": "acme", "email": OWNER, "password": PASSWORD}
-
-
-class Door:
-    """A client of the function, and the lines it logs."""
-
-    def __init__(self, suite: Suite) -> None:
-        self.logged: list[Access] = []
-        self._app = App(
-            suite.routes,
-            verifier=suite.verifier,
-            event_door=None,
-            serves_http=True,
-            version="test",
-            access_log=self.logged.append,
-        )
-        self.client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(self._app), base_url="https://api.example.test"
-        )
-
-    async def bearer(self, **login: str) -> dict[str, str]:
-        answer = await self.client.post("/v1/auth/login", json=LOGIN | login)
-        assert answer.status_code == 200, answer.text
-        return {"Authorization": f"Bearer {answer.json()['access_token']}"}
-
-
-@pytest.fixture
-async def door(suite: Suite) -> AsyncIterator[Door]:
-    door = Door(suite)
-    yield door
-    await door.client.aclose()
-
-
-@pytest.fixture
-async def owner(suite: Suite) -> User:
-    return await suite.add_user()
 
 
 async def test_a_person_signs_in_looks_refreshes_and_signs_out(door: Door, owner: User) -> None:

@@ -8,7 +8,6 @@ import httpx
 import pytest
 
 from functions.auth.domain.one_time_link import OneTimeLink
-from shared.http.app import App
 from tests.unit.auth.suite import ACME, PASSWORD, Suite
 from tests.unit.billing.faulty_store import FaultyStore
 
@@ -26,14 +25,7 @@ class Client:
 
     def __init__(self, suite: Suite, token: str) -> None:
         self._headers = {"Authorization": f"Bearer {token}"}
-        self._app = App(
-            suite.routes,
-            verifier=suite.verifier,
-            event_door=None,
-            serves_http=True,
-            version="test",
-            access_log=lambda line: None,
-        )
+        self._app = suite.app(lambda line: None)
 
     async def post(self, path: str, body: Any, key: str | None = "key-1") -> httpx.Response:
         return await self._ask("POST", path, {"Idempotency-Key": key} if key else {}, json=body)

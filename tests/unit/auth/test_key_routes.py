@@ -8,8 +8,8 @@ import pytest
 
 from functions.auth.keyring.key_rings import PACES, SECRETS
 from shared.http.idempotency import HEADER, REPLAYED
+from tests.unit.auth.http_door import Door
 from tests.unit.auth.suite import Suite
-from tests.unit.auth.test_http import Door
 from tests.unit.auth.test_key_rotation import rotate, states, sweep
 
 pytestmark = pytest.mark.anyio

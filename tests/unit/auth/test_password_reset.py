@@ -4,7 +4,6 @@ import asyncio
 import re
 import statistics
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -21,18 +20,6 @@ pytestmark = pytest.mark.anyio
 
 ADA = "ada@acme.test"
 FORGOT, RESET, CHANGE = (f"/v1/auth/password/{what}" for what in ("forgot", "reset", "change"))
-
-
-@pytest.fixture
-async def people(suite: Suite) -> AsyncIterator[People]:
-    people = People(suite)
-    yield people
-    await people.client.aclose()
-
-
-@pytest.fixture
-async def ada(people: People) -> Person:
-    return await people.added(ADA, "owner")
 
 
 async def forgot(people: People, email: str = ADA, tenant: str = "acme") -> Any:

@@ -14,9 +14,9 @@ from shared.http import ENROLLING
 from shared.identity import Principal
 from shared.store import Stale
 from tests.authenticator import Authenticator
+from tests.unit.auth.http_door import Door
 from tests.unit.auth.second_factor import Person, person, refused
 from tests.unit.auth.suite import ACME, Suite
-from tests.unit.auth.test_http import Door
 
 pytestmark = pytest.mark.anyio
 

@@ -1,6 +1,6 @@
 """An access token outlives a suspension by what the verifier remembers; nothing made with it lasts."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import httpx
@@ -11,8 +11,8 @@ from shared.audit import Actor
 from shared.errors import Error, Forbidden, Unauthenticated
 from shared.identity import Principal
 from tests.tokens import NOW
+from tests.unit.auth.http_door import Door
 from tests.unit.auth.suite import ACME, Suite, principal
-from tests.unit.auth.test_http import Door
 
 pytestmark = pytest.mark.anyio
 
@@ -110,13 +110,6 @@ async def test_any_other_change_of_the_tenant_only_makes_it_try_again(suite: Sui
 async def test_a_caller_without_a_tenant_makes_nothing(suite: Suite, make: Make) -> None:
     gone = msgspec.structs.replace(principal("owner"), tenant_id="tnt_gone")
     assert (await refusal(make, suite, gone)).code == "invalid_token"
-
-
-@pytest.fixture
-async def door(suite: Suite) -> AsyncIterator[Door]:
-    door = Door(suite)
-    yield door
-    await door.client.aclose()
 
 
 @pytest.mark.parametrize(

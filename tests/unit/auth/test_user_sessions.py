@@ -1,7 +1,6 @@
 """Where people are signed in, and how that ends."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -13,18 +12,6 @@ pytestmark = pytest.mark.anyio
 
 ADA, BOB = "ada@acme.test", "bob@acme.test"
 MINE = "/v1/me/sessions"
-
-
-@pytest.fixture
-async def people(suite: Suite) -> AsyncIterator[People]:
-    people = People(suite)
-    yield people
-    await people.client.aclose()
-
-
-@pytest.fixture
-async def ada(people: People) -> Person:
-    return await people.added(ADA, "owner")
 
 
 async def session_id(person: Person) -> str:

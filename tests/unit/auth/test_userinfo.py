@@ -1,6 +1,5 @@
 """Userinfo, metadata and the protocol endpoints as HTTP has them."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -14,22 +13,10 @@ from shared.store import Create
 from tests.tokens import ISSUER
 from tests.unit.auth import applications
 from tests.unit.auth.applications import Application, register
+from tests.unit.auth.http_door import Door
 from tests.unit.auth.suite import ACME, OWNER, Suite
-from tests.unit.auth.test_http import Door
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def door(suite: Suite) -> AsyncIterator[Door]:
-    door = Door(suite)
-    yield door
-    await door.client.aclose()
-
-
-@pytest.fixture
-async def owner(suite: Suite) -> User:
-    return await suite.add_user()
 
 
 @pytest.fixture

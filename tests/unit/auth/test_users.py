@@ -1,7 +1,6 @@
 """What some people of a tenant see of others and do to them."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -15,18 +14,6 @@ from tests.unit.auth.suite import ACME, Suite
 pytestmark = pytest.mark.anyio
 
 ADA, BOB = "ada@acme.test", "bob@acme.test"
-
-
-@pytest.fixture
-async def people(suite: Suite) -> AsyncIterator[People]:
-    people = People(suite)
-    yield people
-    await people.client.aclose()
-
-
-@pytest.fixture
-async def ada(people: People) -> Person:
-    return await people.added(ADA, "owner")
 
 
 async def ids(person: Person, query: str) -> list[str]:
