@@ -13,11 +13,10 @@ from msgspec import Meta
 
 from functions.auth.domain import credentials
 from functions.auth.domain.credentials import PublicKey
+from functions.auth.domain.jwk import ALGORITHMS
 from shared import strict_json
 
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-ALGORITHMS = {"EC": "ES256", "RSA": "RS256", "OKP": "EdDSA"}
-"""The one algorithm of each kind of key: the key decides, not the header (RFC 8725 §3.1)."""
 MAX_CHARACTERS = 4096
 MAX_LIFETIME = timedelta(minutes=5)
 """From `iat` on, however late `exp` is: libraries give an hour."""

@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
+from functions.auth.domain import jwk
 from functions.auth.domain.oauth_client import DEVICE_CODE, OIDC_SCOPES
 from functions.auth.domain.roles import SCOPES
-from functions.auth.oauth import client_assertion
 from functions.auth.oauth.presented_client import METHODS
 from functions.auth.oauth.userinfo import Claims
 from shared.keyring import ALGORITHMS
@@ -18,7 +18,7 @@ _ID_TOKEN = ("iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "am
 def metadata(issuer: str, grant_types: Collection[str]) -> bytes:
     """As JSON. `grant_types` are those of the token endpoint."""
     proven = [method for method in METHODS if method != "none"]
-    algorithms = sorted(client_assertion.ALGORITHMS.values())
+    algorithms = sorted(jwk.ALGORITHMS.values())
     offered: dict[str, Any] = {
         "issuer": issuer,
         "jwks_uri": f"{issuer}/.well-known/jwks.json",

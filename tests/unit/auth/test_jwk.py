@@ -34,7 +34,8 @@ def number(value: int, size: int | None = None) -> str:
 
 @pytest.mark.parametrize("given", [P256, ED25519, RSA], ids=["EC", "OKP", "RSA"])
 def test_a_good_key_is_kept_as_what_a_library_reads(given: dict[str, str]) -> None:
-    kid, kept = jwk.public({**given, "key_ops": ["verify"], "x5c": ["…"], "use": "sig"})
+    alg = jwk.ALGORITHMS[given["kty"]]
+    kid, kept = jwk.public({**given, "key_ops": ["verify"], "x5c": ["…"], "use": "sig", "alg": alg})
     assert jwt.PyJWK({**kept, "kid": kid}).key is not None
     assert set(kept) <= {"kty", "crv", "x", "y", "n", "e"}
 
@@ -63,6 +64,7 @@ def test_without_a_kid_it_is_the_thumbprint_of_rfc_7638() -> None:
         (P256 | {"x": None}, "invalid_key"),
         (P256 | {"alg": "ES384"}, "invalid_key"),
         (P256 | {"alg": "none"}, "invalid_key"),
+        (RSA | {"alg": "PS256"}, "invalid_key"),
         (P256 | {"use": "enc"}, "invalid_key"),
         (P256 | {"kid": ""}, "invalid_kid"),
         (P256 | {"kid": "a/b"}, "invalid_kid"),
