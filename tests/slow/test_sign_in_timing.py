@@ -1,12 +1,10 @@
 """How long a refusal takes tells nothing: a few hundred of each kind, one after the other in turn (L2)."""
 
 import asyncio
-import math
 import random
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import msgspec
@@ -19,6 +17,7 @@ from functions.auth.guessing.source import Source
 from shared.errors import Unauthenticated
 from shared.ids import new_id
 from shared.store import Create
+from tests.slow import timings
 from tests.unit.auth.cheap_sign_in import WRONG, CheapSignIn
 from tests.unit.auth.suite import ACME, OWNER, PASSWORD, Suite, running
 
@@ -73,18 +72,4 @@ async def test_refusals_take_equally_long_whatever_they_are_for(cheap: CheapSign
                 await cheap.sign_in.login(slug, email, secret, Source("192.0.2.1"))
             taken[kind].append(time.perf_counter() - started)
     assert await cheap.failures() == 1
-    usual = median(taken["unknown"])
-    for kind, seconds in taken.items():
-        assert abs(median(seconds) / usual - 1) < 0.05, (kind, median(seconds), usual)
-        if kind != "unknown":
-            assert rank_p(seconds, taken["unknown"]) > 0.001, kind
-
-
-def rank_p(one: list[float], other: list[float]) -> float:
-    """Mann and Whitney's U, two-sided, by its normal approximation; ties do not happen among these."""
-    ranked = sorted([(value, True) for value in one] + [(value, False) for value in other])
-    ranks = sum(rank for rank, (_, is_one) in enumerate(ranked, 1) if is_one)
-    n, m = len(one), len(other)
-    u = ranks - n * (n + 1) / 2
-    z = (u - n * m / 2) / math.sqrt(n * m * (n + m + 1) / 12)
-    return math.erfc(abs(z) / math.sqrt(2))
+    timings.are_alike(taken, "unknown")

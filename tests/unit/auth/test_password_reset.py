@@ -102,7 +102,7 @@ async def test_whoever_is_named_the_answer_is_the_same_and_so_is_the_work(
 
 
 async def test_it_takes_as_long_for_unknown_people_as_for_known_ones(people: People, ada: Person) -> None:
-    """L3: medians, so that a slow machine fails nobody; the 5 % are measured in the long runs."""
+    """L3: medians, so that a slow machine fails nobody; 5 % in tests/slow/test_password_reset_timing.py."""
     took: dict[str, list[float]] = {ADA: [], "nobody@acme.test": []}
     for _ in range(40):
         for email, times in took.items():
