@@ -1,4 +1,8 @@
-"""Whether many tenants make any of them slower: the same load, spread over ten and over ten thousand."""
+"""Whether many tenants make any of them slower: the same load, spread over ten and over ten thousand.
+
+Each load is that of ten thousand machines, each of which comes once: ten machines that come again and again
+are remembered (docs/decisions/0017), however many tenants there are. What that gives has a line of its own.
+"""
 
 import base64
 import itertools
@@ -22,6 +26,8 @@ from shared.store.bodies import to_body
 from shared.tenant import Tenant
 
 TENANTS = (10, 10_000)
+MACHINES = 10_000
+REMEMBERED = 10
 TARGET = 1.1
 ROUNDS = 3
 _BATCH = 100
@@ -33,19 +39,23 @@ async def run(scratch: Path, seconds: float, say: Say) -> list[Figure]:
     seeded = await traffic.seed(scratch / "tenancy", 1)
     store = backend.of(seeded.options.layout).open_store()
     try:
-        clients = [each async for each in _filled(store, max(TENANTS))]
+        clients = {count: [each async for each in _filled(store, count)] for count in TENANTS}
     finally:
         await store.close()
     port = seeded.options.ports["auth"]
     p95: dict[int, list[float]] = {count: [] for count in TENANTS}
     for _ in range(ROUNDS):
         for count in TENANTS:
-            p95[count].append(await _p95(seeded, port, seconds, clients[:count]))
+            p95[count].append(await _p95(seeded, port, seconds, clients[count]))
     few, many = (min(p95[count]) for count in TENANTS)
+    again = await _p95(seeded, port, seconds, clients[min(TENANTS)][:REMEMBERED])
     measured = f"{many / few:.2f} × ({many:.1f} ms against {few:.1f} ms, best of {ROUNDS})"
     verdict = "meets" if many / few <= TARGET else "misses"
     name = f"client credentials, p95 of {TENANTS[1]:,} tenants: of {TENANTS[0]}"
-    return [Figure(name, measured, f"≤ {TARGET:g} ×", verdict)]
+    return [
+        Figure(name, measured, f"≤ {TARGET:g} ×", verdict),
+        Figure(f"client credentials, p95 of {REMEMBERED} machines again and again", f"{again:.1f} ms"),
+    ]
 
 
 async def _p95(seeded: Seeded, port: int, seconds: float, clients: list[bytes]) -> float:
@@ -63,15 +73,16 @@ def _next(requests: Iterator[bytes]) -> NextRequest:
     return lambda _: next(requests)
 
 
-async def _filled(store: Store, count: int) -> AsyncIterator[bytes]:
-    """Tenants with a machine each; the request with which each machine signs in."""
+async def _filled(store: Store, tenants: int) -> AsyncIterator[bytes]:
+    """So many tenants with `MACHINES` between them; the request with which each machine signs in."""
     at = datetime.now(UTC)
     writes: list[Create] = []
-    for number in range(count):
-        tenant_id, account_id, secret = f"tnt_bench{number:05}", f"sa_bench{number:05}", secrets.token_hex(32)
+    for number in range(MACHINES):
+        place = f"{tenants}_{number % tenants:05}"
+        tenant_id, account_id, secret = f"tnt_bench{place}", f"sa_bench{number:05}", secrets.token_hex(32)
         owner = Tenant(
             id=tenant_id,
-            slug=f"bench-{number:05}",
+            slug=f"bench-{place}",
             name="Bench",
             owner_email="owner@bench.example",
             tier="standard",
@@ -90,10 +101,9 @@ async def _filled(store: Store, count: int) -> AsyncIterator[bytes]:
             created_by="usr_bench",
             created_at=at,
         )
-        writes += [
-            Create(tenant.key(store, tenant_id), to_body(owner)),
-            Create(records.service_account_key(store, tenant_id, account_id), to_body(account)),
-        ]
+        if number < tenants:
+            writes.append(Create(tenant.key(store, tenant_id), to_body(owner)))
+        writes.append(Create(records.service_account_key(store, tenant_id, account_id), to_body(account)))
         if len(writes) >= _BATCH:
             await store.commit(*writes)
             writes.clear()
