@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from functions.auth.domain.sealed import Seal, SealingKeys
+from shared.errors import Invalid, invalid
 
 LinkKind = Literal["invitation", "email_verification", "password_reset"]
 
@@ -45,3 +46,8 @@ class OneTimeLinks:
             return None
         tenant_id, document_id, issue = (field.decode() for field in fields)
         return OneTimeLink(kind, tenant_id, document_id, issue)
+
+
+def refusal() -> Invalid:
+    """For what is no link of ours, and for one that does not work any more."""
+    return invalid("/token", "invalid_token", "This link does not work, or no more. Ask for a new one.")

@@ -2,7 +2,7 @@
 
 from functions.auth import records, standing
 from functions.auth.domain import email as email_rules
-from functions.auth.domain import email_change, people
+from functions.auth.domain import email_change, one_time_link, people
 from functions.auth.domain.email_change import EmailChange
 from functions.auth.domain.one_time_link import OneTimeLink
 from functions.auth.domain.people import Login, User
@@ -13,7 +13,7 @@ from functions.auth.people import invitations_of_address
 from functions.auth.people.own_password import OwnPassword
 from shared import audit, tenant
 from shared.audit import Actor
-from shared.errors import Conflict, Invalid, invalid
+from shared.errors import Conflict
 from shared.identity import Principal
 from shared.ids import Clock, new_id
 from shared.outbox import Outbox
@@ -67,7 +67,7 @@ class EmailChanges:
         """
         link = (await self._keys.current()).links.read("email_verification", token)
         if link is None:
-            raise _invalid_token()
+            raise one_time_link.refusal()
         return await until_not_stale(lambda: self._confirmed(link, request_id))
 
     async def _confirmed(self, link: OneTimeLink, request_id: str) -> User:
@@ -80,7 +80,7 @@ class EmailChanges:
         owner, user = records.found(tenant_doc, Tenant), records.found(user_doc, User)
         change = records.found(change_doc, EmailChange)
         if owner is None or user is None or change is None or change.value.id != link.issue:
-            raise _invalid_token()
+            raise one_time_link.refusal()
         standing.require_active(owner.value)
         over = email_change.confirm(change.value, self._clock())
         after = people.with_email(user.value, over.email)
@@ -88,7 +88,7 @@ class EmailChanges:
         old_key = records.login_key(self._store, tenant_id, old_id)
         login = await records.read(self._store, old_key, Login)
         if login is None or user.value.status != "active":
-            raise _invalid_token()
+            raise one_time_link.refusal()
         new_key = records.login_key(self._store, tenant_id, people.login_id(after.email))
         try:
             await self._store.commit(
@@ -119,7 +119,3 @@ class EmailChanges:
         return audit.record(
             self._store, actor.tenant_id, actor=actor, action=action, target=user_id, at=self._clock()
         )
-
-
-def _invalid_token() -> Invalid:
-    return invalid("/token", "invalid_token", "This link does not work, or no more. Ask for a new one.")

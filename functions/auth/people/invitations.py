@@ -2,7 +2,7 @@
 
 from functions.auth import caller_in_force, records, standing
 from functions.auth.domain import email as email_rules
-from functions.auth.domain import people
+from functions.auth.domain import one_time_link, people
 from functions.auth.domain.one_time_link import OneTimeLink
 from functions.auth.domain.people import Invitation, Login, User
 from functions.auth.domain.roles import Role
@@ -16,7 +16,7 @@ from functions.auth.sign_in.password_policy import PasswordPolicy
 from functions.auth.sign_in.passwords import Passwords
 from shared import audit, tenant
 from shared.audit import Actor
-from shared.errors import Conflict, NotFound, invalid
+from shared.errors import Conflict, NotFound
 from shared.event_door import Rejected
 from shared.http.idempotency import EACH_TIME, Once
 from shared.http.pagination import Listing
@@ -156,7 +156,7 @@ class Invitations:
         """
         link = (await self._keys.current()).links.read("invitation", token)
         if link is None:
-            raise _invalid_token()
+            raise one_time_link.refusal()
         shown_name = people.display_name(name)
         owner, invitation, *_ = await self._accepted(link, shown_name)  # refused before a hash is paid for
         words = password_policy.words_of(owner.value, invitation.value.email, shown_name)
@@ -198,10 +198,10 @@ class Invitations:
         )
         owner, invitation = records.found(tenant_doc, Tenant), records.found(invitation_doc, Invitation)
         if owner is None or invitation is None:
-            raise _invalid_token()
+            raise one_time_link.refusal()
         standing.require_active(owner.value)
         if link.issue != str(invitation.value.sent):
-            raise _invalid_token()
+            raise one_time_link.refusal()
         accepted, user = people.accept(invitation.value, new_id("usr"), name, self._clock())
         return owner, invitation, accepted, user
 
@@ -235,10 +235,6 @@ class Invitations:
                 "invitation_not_found", "There is no such invitation. GET /v1/invitations lists them."
             )
         return found
-
-
-def _invalid_token() -> Exception:
-    return invalid("/token", "invalid_token", "This invitation does not work, or no more. Ask for a new one.")
 
 
 def _user_exists() -> Conflict:

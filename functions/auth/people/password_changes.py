@@ -6,8 +6,8 @@ from functions.auth import records, standing
 from functions.auth.domain import email as email_rules
 from functions.auth.domain import factors as factor_rules
 from functions.auth.domain import login as logins
+from functions.auth.domain import one_time_link, password_reset, people
 from functions.auth.domain import password as password_rules
-from functions.auth.domain import password_reset, people
 from functions.auth.domain.one_time_link import OneTimeLink
 from functions.auth.domain.password_reset import PasswordReset
 from functions.auth.domain.people import Login, User
@@ -23,7 +23,6 @@ from functions.auth.sign_in.password_policy import PasswordPolicy
 from functions.auth.sign_in.passwords import Passwords
 from shared import audit, tenant
 from shared.audit import Actor
-from shared.errors import Invalid, invalid
 from shared.identity import Principal
 from shared.ids import Clock
 from shared.outbox import Outbox
@@ -77,7 +76,7 @@ class PasswordChanges:
         """
         link = (await self._keys.current()).links.read("password_reset", token)
         if link is None:
-            raise _invalid_token()
+            raise one_time_link.refusal()
         owner, _, _, user = await self._opened(link)
         new = await self._new(owner.value, user.value, password, "/password")
         actor = Actor("user", user.value.id, link.tenant_id, request_id)
@@ -142,13 +141,13 @@ class PasswordChanges:
         owner, login = records.found(tenant_doc, Tenant), records.found(login_doc, Login)
         reset = records.found(reset_doc, PasswordReset)
         if owner is None or login is None or reset is None:
-            raise _invalid_token()
+            raise one_time_link.refusal()
         if not password_reset.opens(reset.value, link.issue, login.value.password_set_at, self._clock()):
-            raise _invalid_token()
+            raise one_time_link.refusal()
         user_key = records.user_key(self._store, link.tenant_id, login.value.user_id)
         user = await records.read(self._store, user_key, User)
         if user is None or user.value.status != "active":
-            raise _invalid_token()
+            raise one_time_link.refusal()
         standing.require_active(owner.value)
         return owner, reset, login, user
 
@@ -192,7 +191,3 @@ class PasswordChanges:
 def _used(reset: Found[PasswordReset] | None) -> tuple[Write, ...]:
     """Kept, so that a request that is delivered again is known and brings no link back."""
     return () if reset is None else (reset.replace(password_reset.used(reset.value)),)
-
-
-def _invalid_token() -> Invalid:
-    return invalid("/token", "invalid_token", "This link does not work, or no more. Ask for a new one.")

@@ -122,13 +122,10 @@ class UserSessions:
 
     async def _end(self, tenant_id: str, user_id: str, session_id: str, because: str, actor: Actor) -> None:
         """Another person's session is as unknown as nobody's."""
-        key_of = records.session_key
-        found = await records.by_id(self._store, key_of, tenant_id, session_id, Session)
-        if found is None or found.value.user_id != user_id:
+        if await self._ends.end(tenant_id, session_id, because, actor, user_id=user_id) is None:
             raise NotFound(
                 "session_not_found", "There is no such session. The list of sessions has those there are."
             )
-        await self._ends.end(tenant_id, session_id, because, actor)
 
     async def _require_over(self, principal: Principal, user_id: str) -> None:
         _, user = await self._owner_and_user(principal.tenant_id, user_id)

@@ -10,7 +10,7 @@ from shared import audit, revocations
 from shared.audit import Actor
 from shared.errors import Forbidden
 from shared.identity import Principal
-from shared.ids import Clock, is_id
+from shared.ids import Clock
 from shared.outbox import Outbox
 from shared.store import Store, until_not_stale
 from shared.store.bodies import from_body, stamp
@@ -30,15 +30,17 @@ class SessionEnd:
             raise Forbidden("no_session", "A machine has no session to end.")
         await self.end(principal.tenant_id, principal.session_id, "logout", actor)
 
-    async def end(self, tenant_id: str, session_id: str, because: str, actor: Actor) -> Session | None:
-        """The session, which is over now or was before; None for an id that is nobody's in this tenant."""
-        if not is_id(session_id):
-            return None
+    async def end(
+        self, tenant_id: str, session_id: str, because: str, actor: Actor, *, user_id: str | None = None
+    ) -> Session | None:
+        """The session, which is over now or was before; None for an id that is nobody's in this tenant, or
+        none of `user_id`, where one is given.
+        """
 
         async def attempt() -> Session | None:
-            key = records.session_key(self._store, tenant_id, session_id)
-            session = await records.read(self._store, key, Session)
-            if session is None:
+            key_of = records.session_key
+            session = await records.by_id(self._store, key_of, tenant_id, session_id, Session)
+            if session is None or user_id not in (None, session.value.user_id):
                 return None
             if session.value.revoked_at is not None:
                 return session.value
