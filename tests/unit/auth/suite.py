@@ -52,6 +52,7 @@ SOURCE = Source("192.0.2.1", request_id="req_1")
 
 AUDIT = Query("audit_in_test", "audit", order="at")
 SESSIONS = Query("sessions_in_test", "sessions", order="created_at")
+QUERIES = (*records.QUERIES, *outbox.QUERIES, *revocations.QUERIES, AUDIT, SESSIONS)
 
 
 class RecordingBus:
@@ -288,11 +289,15 @@ def principal(role: Role, tenant_id: str = ACME, session_id: str | None = "ses_1
 
 @asynccontextmanager
 async def running(
-    folder: Path, *, with_tenant: bool = True, clock: Time | None = None, issuer: str = ISSUER
+    folder: Path,
+    *,
+    with_tenant: bool = True,
+    clock: Time | None = None,
+    issuer: str = ISSUER,
+    store: Store | None = None,
 ) -> AsyncIterator[Suite]:
-    store = SqliteStore(
-        folder / "store.db", (*records.QUERIES, *outbox.QUERIES, *revocations.QUERIES, AUDIT, SESSIONS)
-    )
+    """`store` has `QUERIES`, and is closed in the end; without one it is a file in the folder."""
+    store = store or SqliteStore(folder / "store.db", QUERIES)
     suite = Suite(folder, store, clock, issuer)
     try:
         await suite.assemble()
