@@ -93,120 +93,118 @@ class Ports(msgspec.Struct, frozen=True):
 
 
 class UseCases:
-    """One of each, as attributes; they share the ports and nothing else."""
+    """One of each, as attributes, folder by folder, each after those that it needs."""
 
     def __init__(self, ports: Ports) -> None:
-        store, clock = ports.store, ports.clock
+        store, outbox, clock, issuer = ports.store, ports.outbox, ports.clock, ports.issuer
         self.clock = clock
-        self.issuer = ports.issuer
-        self.outbox = ports.outbox
+        self.issuer = issuer
+        self.outbox = outbox
         self.idempotency = Idempotency(store, clock)
-        self.keys = KeyRoom(store, ports.secrets, clock)
+        self.audit_log = AuditLog(store)
+
+        self.keys = keys = KeyRoom(store, ports.secrets, clock)
         self.jwks_copy = JwksCopy(store, ports.objects)
-        self.key_rotation = KeyRotation(store, ports.outbox, ports.secrets, self.keys, self.jwks_copy, clock)
-        self.access_tokens = AccessTokens(self.keys, ports.issuer, clock)
-        self.id_tokens = IdTokens(self.keys, ports.issuer, clock)
-        self.roles = Roles(store, ports.outbox, clock)
-        self.session_end = SessionEnd(store, ports.outbox, clock)
-        self.session_kills = SessionKills(store, self.session_end, clock)
-        self.sessions = Sessions(
-            store, self.access_tokens, self.id_tokens, self.keys, self.roles, self.session_end, clock
-        )
-        refused = RefusedCredentials(store, ports.outbox, clock)
-        self.clients = ClientAuthentication(store, refused, ports.issuer, clock)
-        self.oauth_clients = OAuthClients(store, ports.outbox, clock)
-        self.oauth_client_changes = OAuthClientChanges(store, ports.outbox, clock, self.clients.forget)
-        self.user_sessions = UserSessions(store, self.session_end, self.roles, clock)
-        verifier = Verifier(store, ports.issuer, None, clock)
-        self.introspection = Introspection(store, self.clients, verifier, self.keys, clock)
-        self.token_revocation = TokenRevocation(
-            store, self.clients, verifier, self.keys, self.session_end, clock
-        )
-        self.userinfo = Userinfo(store)
-        failed = FailedSignIns(store, ports.outbox, clock, ports.sleep)
+        self.key_rotation = KeyRotation(store, outbox, ports.secrets, keys, self.jwks_copy, clock)
+
+        self.roles = Roles(store, outbox, clock)
+
+        failed = FailedSignIns(store, outbox, clock, ports.sleep)
+        refused = RefusedCredentials(store, outbox, clock)
         self.throttle = Throttle(clock, failed.flooded)
-        ceremonies = PasskeyCeremonies(ports.issuer)
-        challenges = PasskeyChallenges(store, self.keys, clock)
-        proofs = FactorProofs(self.keys, ceremonies)
-        factor_log = FactorLog(store, ports.outbox)
-        self.second_factors = SecondFactors(store, self.keys, proofs, ceremonies, factor_log, clock)
-        self.sign_in = SignIn(
-            store,
-            ports.passwords,
-            self.sessions,
-            self.keys,
-            failed,
-            self.throttle,
-            self.second_factors,
-            clock,
-        )
-        self.passkey_sign_in = PasskeySignIn(
-            store, self.keys, challenges, proofs, ceremonies, factor_log, self.sign_in, clock
-        )
-        self.step_up = StepUp(
-            store, challenges, proofs, ceremonies, factor_log, self.sign_in, self.sessions, clock
-        )
-        self.totp = TotpEnrolment(store, self.keys, factor_log, clock)
-        self.recovery_codes = OwnRecoveryCodes(store, self.keys, factor_log, clock)
+
+        ceremonies = PasskeyCeremonies(issuer)
+        challenges = PasskeyChallenges(store, keys, clock)
+        proofs = FactorProofs(keys, ceremonies)
+        factor_log = FactorLog(store, outbox)
+        self.totp = TotpEnrolment(store, keys, factor_log, clock)
+        self.recovery_codes = OwnRecoveryCodes(store, keys, factor_log, clock)
         self.passkeys = OwnPasskeys(store, challenges, ceremonies, factor_log, clock)
-        self.factor_reset = FactorReset(store, self.roles, factor_log, clock)
-        self.tenant_security = TenantSecurity(store, ports.outbox, clock)
-        self.service_accounts = ServiceAccounts(store, ports.outbox, clock)
-        self.service_account_changes = ServiceAccountChanges(store, ports.outbox, clock, self.clients.forget)
-        self.api_keys = ApiKeys(store, ports.outbox, self.keys, ports.environment, clock)
-        self.api_key_exchange = ApiKeyExchange(
-            store, self.access_tokens, self.keys, refused, ports.environment, clock
+        self.tenant_security = TenantSecurity(store, outbox, clock)
+
+        self.session_end = SessionEnd(store, outbox, clock)
+        self.session_kills = SessionKills(store, self.session_end, clock)
+        self.browser_sessions = BrowserSessions(store, self.session_end, keys, clock)
+
+        self.access_tokens = AccessTokens(keys, issuer, clock)
+        self.id_tokens = IdTokens(keys, issuer, clock)
+        self.sessions = Sessions(
+            store, self.access_tokens, self.id_tokens, keys, self.roles, self.session_end, clock
         )
-        self.browser_sessions = BrowserSessions(store, self.session_end, self.keys, clock)
-        self.hosted_sign_in = HostedSignIn(
-            self.sign_in, self.passkey_sign_in, self.second_factors, self.browser_sessions, self.keys, clock
-        )
+        self.clients = ClientAuthentication(store, refused, issuer, clock)
+        self.oauth_clients = OAuthClients(store, outbox, clock)
+        self.oauth_client_changes = OAuthClientChanges(store, outbox, clock, self.clients.forget)
+        verifier = Verifier(store, issuer, None, clock)
+        self.introspection = Introspection(store, self.clients, verifier, keys, clock)
+        self.token_revocation = TokenRevocation(store, self.clients, verifier, keys, self.session_end, clock)
+        self.userinfo = Userinfo(store)
         client_sessions = ClientSessions(store, self.sessions, self.session_end, clock)
         codes = AuthorizationCodes(
-            store, self.keys, self.roles, self.browser_sessions, client_sessions, ports.issuer, clock
+            store, keys, self.roles, self.browser_sessions, client_sessions, issuer, clock
         )
-        self.authorize = Authorize(
-            store, self.oauth_clients, self.browser_sessions, codes, ports.issuer, clock
-        )
+        self.authorize = Authorize(store, self.oauth_clients, self.browser_sessions, codes, issuer, clock)
         self.device_grants = DeviceGrants(
             store,
-            self.keys,
+            keys,
             self.oauth_clients,
             self.roles,
             self.browser_sessions,
             client_sessions,
-            ports.issuer,
+            issuer,
             clock,
         )
         grants: dict[str, Grant] = {
             "authorization_code": codes,
             DEVICE_CODE: self.device_grants,
-            "refresh_token": RefreshTokenGrant(self.sessions, ports.issuer),
-            "client_credentials": ClientCredentialsGrant(self.access_tokens, ports.issuer),
+            "refresh_token": RefreshTokenGrant(self.sessions, issuer),
+            "client_credentials": ClientCredentialsGrant(self.access_tokens, issuer),
         }
         self.tokens = TokenEndpoint(self.clients, grants)
-        self.metadata = discovery.metadata(ports.issuer, self.tokens.grant_types)
-        self.password_policy = PasswordPolicy(ports.ranges)
-        self.invitations = Invitations(
-            store, ports.outbox, ports.passwords, self.password_policy, self.keys, self.roles, clock
+        self.metadata = discovery.metadata(issuer, self.tokens.grant_types)
+
+        self.service_accounts = ServiceAccounts(store, outbox, clock)
+        self.service_account_changes = ServiceAccountChanges(store, outbox, clock, self.clients.forget)
+        self.api_keys = ApiKeys(store, outbox, keys, ports.environment, clock)
+        self.api_key_exchange = ApiKeyExchange(
+            store, self.access_tokens, keys, refused, ports.environment, clock
         )
-        self.mails = Mails(store, self.keys, ports.mailer, clock, ports.issuer)
-        self.user_changes = UserChanges(store, ports.outbox, self.roles, self.user_sessions, clock)
-        self.profile = Profile(store, ports.outbox, clock)
+
+        self.second_factors = SecondFactors(store, keys, proofs, ceremonies, factor_log, clock)
+        self.sign_in = SignIn(
+            store, ports.passwords, self.sessions, keys, failed, self.throttle, self.second_factors, clock
+        )
+        self.passkey_sign_in = PasskeySignIn(
+            store, keys, challenges, proofs, ceremonies, factor_log, self.sign_in, clock
+        )
+        self.step_up = StepUp(
+            store, challenges, proofs, ceremonies, factor_log, self.sign_in, self.sessions, clock
+        )
+        self.hosted_sign_in = HostedSignIn(
+            self.sign_in, self.passkey_sign_in, self.second_factors, self.browser_sessions, keys, clock
+        )
+
+        self.password_policy = PasswordPolicy(ports.ranges)
+        self.mails = Mails(store, keys, ports.mailer, clock, issuer)
+        self.users = Users(store)
+        self.user_sessions = UserSessions(store, self.session_end, self.roles, clock)
+        self.user_changes = UserChanges(store, outbox, self.roles, self.user_sessions, clock)
+        self.factor_reset = FactorReset(store, self.roles, factor_log, clock)
+        self.invitations = Invitations(
+            store, outbox, ports.passwords, self.password_policy, keys, self.roles, clock
+        )
+        self.profile = Profile(store, outbox, clock)
         own_password = OwnPassword(store, self.sign_in, clock)
-        self.email_changes = EmailChanges(store, ports.outbox, self.keys, own_password, clock)
+        self.email_changes = EmailChanges(store, outbox, keys, own_password, clock)
         self.password_changes = PasswordChanges(
             store,
-            ports.outbox,
+            outbox,
             ports.passwords,
             self.password_policy,
-            self.keys,
+            keys,
             own_password,
             self.user_sessions,
             clock,
         )
-        self.audit_log = AuditLog(store)
-        self.users = Users(store)
         self._counting: tuple[Read, ...] = (
             ports.passwords,
             self.keys,
