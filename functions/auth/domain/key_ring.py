@@ -53,7 +53,6 @@ class RemovedKey(msgspec.Struct, frozen=True):
 
     kid: str
     secret_version: int
-    removed_at: datetime
 
 
 class KeyRing(msgspec.Struct, frozen=True):
@@ -166,7 +165,7 @@ def activate(ring: KeyRing, pace: Pace, now: datetime) -> KeyRing:
 def expire(ring: KeyRing, now: datetime) -> KeyRing:
     """Without the keys whose last token is dead."""
     gone = [key for key in ring.keys if key.removes_at is not None and now >= key.removes_at]
-    return _without(ring, gone, now)
+    return _without(ring, gone)
 
 
 def needs_successor(ring: KeyRing, kid: str) -> bool:
@@ -181,7 +180,7 @@ def remove(ring: KeyRing, kid: str, now: datetime, successor: RingKey | None = N
     Raises `NotFound` `unknown_key`.
     """
     key = _known(ring, kid)
-    left = _without(ring, [key], now)
+    left = _without(ring, [key])
     if key.state != "active":
         return left
     heir = left.pending or successor
@@ -224,8 +223,8 @@ def _known(ring: KeyRing, kid: str) -> RingKey:
     raise NotFound("unknown_key", "There is no such key in this ring. GET /v1/keys lists those there are.")
 
 
-def _without(ring: KeyRing, gone: Collection[RingKey], now: datetime) -> KeyRing:
-    removed = (RemovedKey(key.kid, key.secret_version, now) for key in gone)
+def _without(ring: KeyRing, gone: Collection[RingKey]) -> KeyRing:
+    removed = (RemovedKey(key.kid, key.secret_version) for key in gone)
     keys = tuple(key for key in ring.keys if key not in gone)
     return KeyRing(keys, (*ring.removed, *removed))
 

@@ -29,7 +29,6 @@ class Credential(msgspec.Struct, frozen=True):
     """Whose passkey a credential is. Its document's id makes the credential unique within the tenant."""
 
     user_id: str
-    passkey_id: str
 
 
 def credential_document_id(credential_id: str) -> str:

@@ -63,7 +63,6 @@ class Invitation(msgspec.Struct, frozen=True):
     email: str
     role: Role
     status: Literal["pending", "accepted", "revoked"]
-    invited_by: str
     created_at: datetime
     expires_at: datetime
     user_id: str | None = None
@@ -80,14 +79,13 @@ def owner_invitation_id(tenant_id: str) -> str:
     return _digest_id("inv", f"owner:{tenant_id}")
 
 
-def invite(invitation_id: str, email: str, role: Role, invited_by: str, at: datetime) -> Invitation:
+def invite(invitation_id: str, email: str, role: Role, at: datetime) -> Invitation:
     """`email` is canonical."""
     return Invitation(
         id=invitation_id,
         email=email,
         role=role,
         status="pending",
-        invited_by=invited_by,
         created_at=at,
         expires_at=at + INVITATION_LIFETIME,
     )
@@ -139,11 +137,11 @@ def accept(invitation: Invitation, user_id: str, name: str, at: datetime) -> tup
     return msgspec.structs.replace(invitation, status="accepted", user_id=user_id), user
 
 
-def display_name(text: str, path: str = "/name") -> str:
+def display_name(text: str) -> str:
     """A name as a person or a machine is shown by: trimmed, printable, 1 to 200 characters."""
     name = text.strip()
     if not 1 <= len(name) <= NAME_MAX_CHARACTERS or not name.isprintable():
-        raise invalid(path, "invalid_name", f"A name has 1 to {NAME_MAX_CHARACTERS} printable characters.")
+        raise invalid("/name", "invalid_name", f"A name has 1 to {NAME_MAX_CHARACTERS} printable characters.")
     return name
 
 

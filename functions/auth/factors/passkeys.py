@@ -118,7 +118,7 @@ class OwnPasskeys:
         try:
             await self._store.commit(
                 records.create(used, challenges.answered(None, at)),
-                records.create(credential, Credential(principal.subject, passkey.id)),
+                records.create(credential, Credential(principal.subject)),
                 *self._told(principal, actor, "factor.add", "user.factor_added", passkey.id),
                 *account.enrolled(after, amr, at),
             )

@@ -70,7 +70,7 @@ class Invitations:
             if login_doc is not None:
                 raise _user_exists()
             await invitations_of_address.require_room(self._store, owner.value.id, address, self._clock)
-            invitation = people.invite(new_id("inv"), address, role, actor.id, self._clock())
+            invitation = people.invite(new_id("inv"), address, role, self._clock())
             giving = await self._roles.giving(principal, role)
             giving += await caller_in_force.checks(self._store, principal, self._clock, giving)
             writes = self._writes(owner.value.id, invitation, actor)
@@ -139,9 +139,7 @@ class Invitations:
         if owner is None:
             raise Rejected("unknown_tenant", "There is no such tenant.")
         address = email_rules.canonical(owner.value.owner_email, "/owner_email")
-        invitation = people.invite(
-            people.owner_invitation_id(tenant_id), address, "owner", actor.id, self._clock()
-        )
+        invitation = people.invite(people.owner_invitation_id(tenant_id), address, "owner", self._clock())
         try:
             await self._store.commit(*self._writes(tenant_id, invitation, actor))
         except AlreadyExists:

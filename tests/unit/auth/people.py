@@ -101,8 +101,6 @@ async def add_old_invitations(suite: Suite, email: str, count: int) -> None:
     writes = []
     for number in range(count):
         made_at = at - timedelta(days=30 + number)
-        old = Invitation(
-            new_id("inv"), email, "member", "revoked", "usr_1", made_at, made_at + timedelta(days=7)
-        )
+        old = Invitation(new_id("inv"), email, "member", "revoked", made_at, made_at + timedelta(days=7))
         writes.append(records.create(records.invitation_key(suite.store, ACME, old.id), old))
     await suite.store.inner.commit(*writes)
