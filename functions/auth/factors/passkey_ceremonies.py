@@ -176,7 +176,7 @@ def challenge_of(given: Registration | Assertion) -> str:
     try:
         data = msgspec.json.decode(_bytes(given.response.client_data_json), type=_ClientData)
         return "" if data.cross_origin else _bytes(data.challenge).decode()
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
 
 

@@ -152,8 +152,10 @@ def damaged(given: dict[str, Any], name: str) -> list[dict[str, Any]]:
     value = given["response"][name]
     cut = {name: text(raw(value)[:-3])}
     bytes_changed = {name: text(bytes([byte ^ 0x55 for byte in raw(value)]))}
-    texts = [{name: "!"}, {name: "A"}, {name: "_w"}, {name: text(b"\xa1" * 3000)}, {name: text(b"null")}]
-    return [given | {"response": given["response"] | change} for change in (cut, bytes_changed, *texts)]
+    deep = b'{"challenge":"","more":' + b"[" * 9000 + b"]" * 9000 + b"}"
+    texts = ["!", "A", "_w", *map(text, (b"\xa1" * 3000, b"null", deep))]
+    changes = [cut, bytes_changed, *({name: each} for each in texts)]
+    return [given | {"response": given["response"] | change} for change in changes]
 
 
 @pytest.mark.parametrize("name", ["clientDataJSON", "attestationObject"])
