@@ -109,12 +109,12 @@ FLAWED = (
 
 
 @pytest.fixture(scope="module")
-def refused(rehearsed: Rehearsed) -> list[str]:
+def refused(rehearsed: Rehearsed, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What gcloud would refuse of the pipeline, bootstrap.sh, the documents and two flawed commands."""
     written = documented()
     assert len(written) > 10
     called = [call.command for call in rehearsed.all()]
-    return cloud_sdk.refused([*forms([*called, *written]), *FLAWED])
+    return cloud_sdk.refused([*forms([*called, *written]), *FLAWED], tmp_path_factory.mktemp("gcloud"))
 
 
 def test_gcloud_takes_every_command_of_the_pipeline_of_bootstrap_and_of_the_documents(
@@ -128,6 +128,11 @@ def test_gcloud_would_refuse_a_flaw_in_one(refused: list[str]) -> None:
     found = "".join(refused)
     assert "--retension=7d: unrecognized arguments" in found
     assert "--ingress-settings=internal: " in found
+
+
+def test_the_linter_of_the_plan_says_the_same(refused: list[str]) -> None:
+    right = ("gcloud", "pubsub", "topics", "create", "a")
+    assert cloud_sdk.linted([right, *FLAWED]) == sorted(refused)
 
 
 def test_cloud_build_reads_the_pipeline(tmp_path: Path) -> None:
