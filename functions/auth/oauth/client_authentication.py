@@ -187,9 +187,11 @@ class ClientAuthentication:
 
 
 def _until(client: AuthenticatedClient) -> datetime | None:
-    """How long `client` may be believed, at most until one of its secrets works no more; None: not at all."""
+    """How long `client` may be believed, at most until one of its secrets works no more; None: not at all,
+    which is for who has shown no secret.
+    """
     holder = client.account or client.client
-    if holder is None or client.as_of is None:
+    if holder is None or client.as_of is None or client.method == "none":
         return None
     ends = (secret.expires_at for secret in credentials.active(holder.secrets, client.as_of))
     return min((client.as_of + KEPT_FOR, *(end for end in ends if end is not None)))

@@ -14,7 +14,16 @@ from shared.errors import OAuthError, Unauthenticated, Unavailable
 from shared.identity import Verifier
 from shared.store import Write
 from tests.tokens import ISSUER
-from tests.unit.auth.applications import Application, add_key, ask, assertion, basic, machine, refusal
+from tests.unit.auth.applications import (
+    Application,
+    add_key,
+    ask,
+    assertion,
+    basic,
+    machine,
+    refusal,
+    register,
+)
 from tests.unit.auth.suite import ACME, Suite, principal
 
 pytestmark = pytest.mark.anyio
@@ -218,11 +227,13 @@ async def test_what_is_remembered_is_bounded_and_the_oldest_goes_first(
 
 
 async def test_who_is_nobody_takes_no_place(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The app, which has no secret, and whoever is refused."""
+    """Whoever has no secret, the app among them, and whoever is refused."""
     monkeypatch.setattr(client_authentication, "MAX_KEPT", 1)
     account, secret = await suite.add_machine("usage:read")
     await recently(suite, basic(account, secret))
     assert (await suite.do.clients.recently({}, None, "req_1")).kind == "app"
+    public = {"client_id": (await register(suite, kind="public")).id}
+    assert (await suite.do.clients.recently(public, None, "req_1")).method == "none"
     with pytest.raises(OAuthError):
         await recently(suite, basic(account, "guess"))
     suite.store.reads.clear()
