@@ -17,8 +17,8 @@ MAX_ACTOR_CHARS = 256
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """Who acts. `kind`: `user`, `service_account`, `api_key`, `system` (an event or a schedule),
-    `anonymous`.
+    """Who acts. `kind`: `user`, `service_account` (a client that acts for itself, too), `api_key`, `system`
+    (an event or a schedule), `anonymous`.
 
     `ip` is where the request came from, as the outermost proxy of ours saw it; empty where nobody asked.
     """

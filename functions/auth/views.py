@@ -5,15 +5,18 @@ from typing import Annotated, TypeVar
 
 from msgspec import Meta
 
+from functions.auth.domain import email, password, sealed
 from shared.http.pagination import Listing
 
 T = TypeVar("T")
 V = TypeVar("V")
 
 Slug = Annotated[str, Meta(min_length=1, max_length=64)]
-Email = Annotated[str, Meta(min_length=3, max_length=254)]
+Email = Annotated[str, Meta(min_length=3, max_length=email.MAX_BYTES)]
 RoleName = Annotated[str, Meta(pattern=r"\A[a-z_]{1,32}\Z")]
-Password = Annotated[str, Meta(min_length=1, max_length=1024)]
+Password = Annotated[str, Meta(min_length=1, max_length=password.MAX_BYTES)]
+SealedText = Annotated[str, Meta(min_length=1, max_length=sealed.MAX_CHARACTERS)]
+"""What `Seal` makes: links, challenges, what makes a device known."""
 
 
 def page(listing: Listing[T], view: Callable[[T], V]) -> Listing[V]:

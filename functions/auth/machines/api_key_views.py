@@ -13,7 +13,8 @@ from functions.auth.domain.people import Name
 from functions.auth.machines.api_keys import MadeKey
 from functions.auth.machines.machine_views import Scopes
 
-IpRanges = Annotated[list[Annotated[str, Meta(min_length=2, max_length=50)]], Meta(max_length=20)]
+IpRange = Annotated[str, Meta(min_length=2, max_length=50)]
+IpRanges = Annotated[list[IpRange], Meta(max_length=api_key.MAX_IP_RANGES)]
 
 _MAKE_ANOTHER = (
     "The api_key was in the first answer only. If that did not reach you, revoke this key and make another"

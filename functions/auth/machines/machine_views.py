@@ -8,11 +8,11 @@ from msgspec import Meta
 
 from functions.auth.credentials.credential_views import KeyView, SecretView, key, secret
 from functions.auth.domain import client_id
-from functions.auth.domain.machines import ServiceAccount, Status
+from functions.auth.domain.machines import MAX_SCOPES, ServiceAccount, Status
 from functions.auth.domain.people import Name
 from functions.auth.machines.service_accounts import Made
 
-Scopes = Annotated[list[str], Meta(min_length=1, max_length=50)]
+Scopes = Annotated[list[str], Meta(min_length=1, max_length=MAX_SCOPES)]
 
 _MAKE_ANOTHER = (
     "The client_secret was in the first answer only. If that did not reach you, make another account with a"

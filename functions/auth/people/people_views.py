@@ -1,20 +1,17 @@
 """What auth takes and gives over HTTP about people, as api-spec.yaml has it."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
-from msgspec import Meta
 
 from functions.auth.domain import people
 from functions.auth.domain.people import Invitation, InvitationStatus, Name, User
 from functions.auth.domain.roles import Role
 from functions.auth.domain.session import Session
-from functions.auth.views import Email, Password, RoleName, Slug
+from functions.auth.views import Email, Password, RoleName, SealedText, Slug
 from shared.http.pagination import Paging
 from shared.identity import Principal
-
-Token = Annotated[str, Meta(min_length=1, max_length=512)]
 
 
 class UsersQuery(Paging, frozen=True, forbid_unknown_fields=True):
@@ -38,7 +35,7 @@ class ForgotRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ResetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    token: Token
+    token: SealedText
     password: Password
 
 
@@ -46,21 +43,21 @@ class PasswordChangeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     current_password: Password
     new_password: Password
     keep_other_sessions: bool = False
-    device_token: Token | None = None
+    device_token: SealedText | None = None
 
 
 class EmailChangeRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     email: Email
     password: Password
-    device_token: Token | None = None
+    device_token: SealedText | None = None
 
 
 class VerifyRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    token: Token
+    token: SealedText
 
 
 class AcceptRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    token: Token
+    token: SealedText
     password: Password
     name: Name
 

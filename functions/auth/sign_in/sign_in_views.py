@@ -10,29 +10,28 @@ from functions.auth.factors.factor_views import Code
 from functions.auth.factors.passkey_ceremonies import Assertion
 from functions.auth.sign_in.second_factors import Challenge
 from functions.auth.sign_in.sign_in import SignedIn
-from functions.auth.views import Email, Password, Slug
+from functions.auth.views import Email, Password, SealedText, Slug
 from shared.errors import Invalid, invalid
 
 RecoveryCode = Annotated[str, Meta(min_length=1, max_length=64)]
-DeviceToken = Annotated[str, Meta(min_length=1, max_length=512)]
 
 
 class LoginRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tenant: Slug
     email: Email
     password: Password
-    device_token: DeviceToken | None = None
+    device_token: SealedText | None = None
     remember_device: bool = False
 
 
 class SecondFactorRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`totp`, `recovery_code` or `passkey`: exactly one of them."""
 
-    challenge: Annotated[str, Meta(min_length=1, max_length=512)]
+    challenge: SealedText
     totp: Code | None = None
     recovery_code: RecoveryCode | None = None
     passkey: Assertion | None = None
-    device_token: DeviceToken | None = None
+    device_token: SealedText | None = None
     remember_device: bool = False
 
 
@@ -43,7 +42,7 @@ class PasskeyOptionsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=T
 class PasskeyLoginRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tenant: Slug
     credential: Assertion
-    device_token: DeviceToken | None = None
+    device_token: SealedText | None = None
     remember_device: bool = False
 
 
