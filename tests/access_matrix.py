@@ -100,6 +100,8 @@ ROWS = (
     Row("POST /oauth2/authorize", PUBLIC, 400, {}, form=True),
     Row("POST /oauth2/sign-in", PUBLIC, 400, {}, form=True),
     Row("POST /oauth2/second-factor", PUBLIC, 400, {}, form=True),
+    Row("GET /forgot-password", PUBLIC, 200),
+    Row("POST /forgot-password", PUBLIC, 400, {}, form=True),
     Row("GET /oauth2/logout", PUBLIC, 200),
     Row("POST /oauth2/logout", PUBLIC, 400, {}, form=True),
     Row("POST /oauth2/device_authorization", PUBLIC, 400, {}, form=True),

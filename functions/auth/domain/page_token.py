@@ -22,7 +22,7 @@ MAX_CHARACTERS = 32_768
 _CONTEXT = b"page1_"
 _HEAD_BYTES = 18
 
-Step = Literal["sign_in", "second_factor", "device", "device_decision", "sign_out"]
+Step = Literal["sign_in", "forgot_password", "second_factor", "device", "device_decision", "sign_out"]
 
 
 class Pending(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -87,6 +87,11 @@ def alert(error: str) -> str:
     return f'<div class="alert" id="problem" role="alert"><p>{escape(error)}</p></div>' if error else ""
 
 
+def status(done: str) -> str:
+    """Nothing where nothing was done."""
+    return f'<p role="status">{escape(done)}</p>' if done else ""
+
+
 def invalid(is_invalid: bool) -> str:
     """The attributes of a field that `alert` is about."""
     return ' aria-invalid="true" aria-describedby="problem"' if is_invalid else ""

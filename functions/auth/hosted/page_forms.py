@@ -42,13 +42,13 @@ class PageForms:
         self._style = markup.source(markup.STYLE)
         self.passkey_script = markup.source(passkey_form.SCRIPT)
 
-    async def sent(self, call: Call, step: Step) -> Sent:
-        """Raises `BadRequest` for what is no form of that step, `Forbidden` for one from another site."""
+    async def sent(self, call: Call, *steps: Step) -> Sent:
+        """Raises `BadRequest` for what is no form of these steps, `Forbidden` for one from another site."""
         self.require_own(call.headers)
         fields = await call.form()
         carried = self.cookies.read(call.headers)
         opened = await self._opened(fields.get("page", ""), carried)
-        if opened is None or opened.pending.step != step:
+        if opened is None or opened.pending.step not in steps:
             raise BadRequest("page_expired", _GONE)
         return Sent(fields, opened.pending, opened.is_current, carried)
 

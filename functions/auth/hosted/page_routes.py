@@ -1,4 +1,4 @@
-"""The hosted pages: the authorization endpoint, signing in, signing out."""
+"""The hosted pages: the authorization endpoint, signing in, forgotten passwords, signing out."""
 
 import msgspec
 
@@ -20,6 +20,11 @@ _NO_MATCH = "These details match no account, or too many tries did not. Check th
 _NO_CODE = "This code does not count. Give the next one or a recovery code, or wait a while."
 _OVER = "That took too long, or too many answers did not count. Sign in again."
 _NO_PASSKEY = "This passkey does not count here. Try it again, or use something else."
+_MAILED = (
+    "If that is the address of an account, a link is on its way to it. The link works for half an hour. If no"
+    " mail comes, look among the spam, then check the address and ask again. After that, sign in with your"
+    " new password."
+)
 _SIGNED_OUT = "You are signed out here. Applications that you opened may still have sessions of their own."
 
 
@@ -31,6 +36,8 @@ def table(use_cases: UseCases) -> tuple[Route, ...]:
         Route("POST", "/oauth2/authorize", shown(on.authorize_by_form), PUBLIC),
         Route("POST", "/oauth2/sign-in", shown(on.sign_in), PUBLIC),
         Route("POST", "/oauth2/second-factor", shown(on.second_factor), PUBLIC),
+        Route("GET", "/forgot-password", shown(on.forgot_password_page), PUBLIC),
+        Route("POST", "/forgot-password", shown(on.forgot_password), PUBLIC),
         Route("GET", "/oauth2/logout", shown(on.sign_out_page), PUBLIC),
         Route("POST", "/oauth2/logout", shown(on.sign_out), PUBLIC),
     )
@@ -76,6 +83,34 @@ class _Handlers:
             return await self._do.hosted_sign_in.by_passkey(slug, _assertion(passkey), source)
         email, password = sent.fields.get("email", ""), sent.fields.get("password", "")
         return await self._do.hosted_sign_in.first(slug, email, password, source)
+
+    async def forgot_password_page(self, call: Call) -> Response:
+        return await self._forgot_page(call, Pending("forgot_password"), SignInForm())
+
+    async def forgot_password(self, call: Call) -> Response:
+        """Two forms lead here: a button of the sign-in page, which opens the page, and the page's own.
+
+        The answer is the same for everybody. It leads back to what the sign-in page was opened for.
+        """
+        sent = await self.forms.sent(call, "sign_in", "forgot_password")
+        page = await self._sign_in_form(sent)
+        request, user_code = sent.pending.request, sent.pending.user_code
+        pending = Pending("forgot_password", request, user_code)
+        if sent.pending.step == "sign_in":
+            return await self._forgot_page(call, pending, page)
+        if not sent.is_current:
+            return await self._forgot_page(call, pending, page, EXPIRED, 400)
+        try:
+            await self._do.throttle.spend(page.slug, self.forms.source(call))
+            await self._do.password_changes.forgot(page.slug, page.email)
+        except (Invalid, TooManyRequests, Unavailable) as refusal:
+            return await self._forgot_page(
+                call, pending, page, refusal.detail, refusal.status, refusal.headers
+            )
+        if request is None and not user_code:
+            return self.forms.notice("Look into your mailbox", _MAILED)
+        back = msgspec.structs.replace(page, done=_MAILED)
+        return await self.forms.sign_in(call, Pending("sign_in", request, user_code), back)
 
     async def second_factor(self, call: Call) -> Response:
         sent = await self.forms.sent(call, "second_factor")
@@ -149,6 +184,20 @@ class _Handlers:
     ) -> Response:
         form = msgspec.structs.replace(page, error=error)
         return await self.forms.sign_in(call, pending, form, status=status, headers=headers)
+
+    async def _forgot_page(
+        self,
+        call: Call,
+        pending: Pending,
+        page: SignInForm,
+        error: str = "",
+        status: int = 200,
+        headers: dict[str, str] | None = None,
+    ) -> Response:
+        def filled(token: str) -> str:
+            return pages.forgot_password(msgspec.structs.replace(page, token=token, error=error))
+
+        return await self.forms.shown(call, pending, filled, status=status, headers=headers)
 
     async def _anew(self, call: Call, sent: Sent, error: str) -> Response:
         start = Pending("sign_in", sent.pending.request, sent.pending.user_code)

@@ -8,6 +8,7 @@ import msgspec
 from functions.auth.hosted import markup, passkey_form
 
 _SIGN_IN = "/oauth2/sign-in"
+_FORGOT = "/forgot-password"
 _WORDS = {
     "openid": "Know who you are",
     "profile": "See your name",
@@ -20,7 +21,7 @@ _VERBS = {"read": "See", "write": "See and change"}
 
 class SignInForm(msgspec.Struct, frozen=True):
     """`client`: the application's name; `organisation`: the tenant's, where the application says which.
-    `passkey`: options for `navigator.credentials.get()` in that tenant.
+    `passkey`: options for `navigator.credentials.get()` in that tenant; `done`: what was just done.
     """
 
     token: str = ""
@@ -30,31 +31,14 @@ class SignInForm(msgspec.Struct, frozen=True):
     email: str = ""
     error: str = ""
     passkey: msgspec.Raw | None = None
+    done: str = ""
 
 
 def sign_in(form: SignInForm) -> str:
     to = f" to continue to <strong>{escape(form.client)}</strong>" if form.client else ""
     whose = f"<strong>{escape(form.organisation)}</strong> account" if form.organisation else "account"
     invalid = markup.invalid(bool(form.error))
-    focus_email = not form.email and bool(form.organisation or form.slug)
     focus_password = bool(form.email)
-    slug = (
-        ""
-        if form.organisation
-        else markup.field(
-            "organisation",
-            "Organisation",
-            f'type="text" autocomplete="organization" autocapitalize="none" spellcheck="false"'
-            f' maxlength="64" value="{escape(form.slug)}"{invalid}{markup.autofocus(not form.slug)}',
-            "The short name of your organisation.",
-        )
-    )
-    email = markup.field(
-        "email",
-        "E-mail address",
-        f'type="email" inputmode="email" autocomplete="username" maxlength="254"'
-        f' value="{escape(form.email)}"{invalid}{markup.autofocus(focus_email)}',
-    )
     password = markup.field(
         "password",
         "Password",
@@ -62,11 +46,32 @@ def sign_in(form: SignInForm) -> str:
         f"{invalid}{markup.autofocus(focus_password and bool(form.organisation or form.slug))}",
     )
     lead = f'<p class="lead">Use your {whose}{to}.</p>'
-    body = markup.form(_SIGN_IN, slug + email + password + markup.button("Sign in"), form.token)
+    body = markup.form(_SIGN_IN, _account(form) + password + markup.button("Sign in"), form.token)
     if form.passkey is not None:
         body += passkey_form.passkey_form(_SIGN_IN, form.token, form.passkey, "Sign in with a passkey")
+    body += _to_forgot_password(form)
     script = "" if form.passkey is None else passkey_form.SCRIPT
-    return markup.document("Sign in", "<h1>Sign in</h1>" + lead + markup.alert(form.error) + body, script)
+    top = "<h1>Sign in</h1>" + lead + markup.status(form.done) + markup.alert(form.error)
+    return markup.document("Sign in", top + body, script)
+
+
+def _to_forgot_password(form: SignInForm) -> str:
+    """A form instead of a link: what the page was opened for travels in it, and so in no address."""
+    typed = {"email": form.email} if form.organisation else {"email": form.email, "organisation": form.slug}
+    fields = "".join(
+        f'<input type="hidden" name="{name}" value="{escape(value)}">' for name, value in typed.items()
+    )
+    button = '<button type="submit" class="quiet">Forgot your password?</button>'
+    return markup.form(_FORGOT, fields + button, form.token)
+
+
+def forgot_password(form: SignInForm) -> str:
+    """Asks whom to mail a link for a new password."""
+    whose = f" of your <strong>{escape(form.organisation)}</strong> account" if form.organisation else ""
+    lead = f'<p class="lead">Give the address{whose}. A link to choose a new password is mailed to it.</p>'
+    body = markup.form(_FORGOT, _account(form) + markup.button("Send the link"), form.token)
+    title = "Forgot your password?"
+    return markup.document(title, f"<h1>{title}</h1>{lead}{markup.alert(form.error)}{body}")
 
 
 def device(token: str, *, person: str, code: str, error: str = "") -> str:
@@ -112,6 +117,29 @@ def sign_out(token: str, *, person: str) -> str:
 def notice(title: str, text: str) -> str:
     """Something to read, nothing to do."""
     return markup.document(title, f'<h1>{escape(title)}</h1><p class="lead">{escape(text)}</p>')
+
+
+def _account(form: SignInForm) -> str:
+    """The fields that say whose account it is. Nobody types an organisation that is known."""
+    invalid = markup.invalid(bool(form.error))
+    focus_email = not form.email and bool(form.organisation or form.slug)
+    slug = (
+        ""
+        if form.organisation
+        else markup.field(
+            "organisation",
+            "Organisation",
+            f'type="text" autocomplete="organization" autocapitalize="none" spellcheck="false"'
+            f' maxlength="64" value="{escape(form.slug)}"{invalid}{markup.autofocus(not form.slug)}',
+            "The short name of your organisation.",
+        )
+    )
+    return slug + markup.field(
+        "email",
+        "E-mail address",
+        f'type="email" inputmode="email" autocomplete="username" maxlength="254"'
+        f' value="{escape(form.email)}"{invalid}{markup.autofocus(focus_email)}',
+    )
 
 
 def _rights(scopes: Sequence[str]) -> list[str]:
