@@ -4,6 +4,8 @@ import re
 
 APP = "energent-app"
 """The public client (RFC 6749 §2.1) in whose name people sign in; it has no secret."""
+PAGES = "energent-pages"
+"""In whose name people sign in on the hosted pages, to sessions that have no tokens."""
 
 _CLIENT_ID = re.compile(r"([A-Za-z0-9_-]{1,64})\.([A-Za-z0-9_-]{1,64})")
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import msgspec
 
 from functions.auth import records
-from functions.auth.domain import people
+from functions.auth.domain import client_id, people
 from functions.auth.domain.browser_cookie import BrowserCookie, BrowserCookies
 from functions.auth.domain.people import User
 from functions.auth.domain.session import Session
@@ -21,7 +21,6 @@ from shared.ids import Clock
 from shared.store import Store, Write
 from shared.tenant import Tenant
 
-CLIENT_ID = "energent-pages"
 LIFETIME = timedelta(hours=12)
 SIGN_OUT = "sign_out"
 
@@ -59,7 +58,7 @@ class BrowserSessions:
             owner,
             user,
             proof,
-            client_id=CLIENT_ID,
+            client_id=client_id.PAGES,
             at=self._clock(),
             request_id=request_id,
             scopes=(),
@@ -89,7 +88,7 @@ class BrowserSessions:
         session = records.found(session_doc, Session)
         if owner is None or user is None or session is None:
             return None
-        known = session.value.user_id == cookie.user_id and session.value.client_id == CLIENT_ID
+        known = session.value.user_id == cookie.user_id and session.value.client_id == client_id.PAGES
         active = owner.value.status == "active" and people.is_in_force(user.value, session.value)
         return SignedIn(owner, user, session) if known and active and _stands(owner, session) else None
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from functions.auth import records
+from functions.auth.domain import client_id
 from functions.auth.domain import session as session_rules
 from functions.auth.domain.session import Session
 from functions.auth.records import Found
@@ -76,9 +77,10 @@ class SessionEnd:
         name = f"security.{REUSED}" if over.revoked_because == REUSED else "session.revoked"
         at = over.revoked_at or self._clock()
         data = {"session_id": over.id, "user_id": over.user_id, "because": over.revoked_because}
+        has_tokens = over.client_id != client_id.PAGES
         await self._store.commit(
             session.replace(over),
-            revocations.record(self._store, tenant_id, over.id, at),
+            *([revocations.record(self._store, tenant_id, over.id, at)] if has_tokens else ()),
             *self._outbox.entries(name, tenant_id, data),
             audit.record(
                 self._store,

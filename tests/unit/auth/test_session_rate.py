@@ -3,6 +3,7 @@
 import pytest
 
 from functions.auth.sessions.session_rate import SESSIONS, SessionRate
+from shared import revocations
 from shared.errors import TooManyRequests
 from shared.revocations import KEPT_FOR, MOST
 from tests.tokens import Time
@@ -63,3 +64,15 @@ async def test_a_client_gets_no_session_too_many_and_its_code_is_not_used_up(sui
     assert answer.headers["retry-after"] == "1"
     suite.clock.move(1)
     assert (await browser.redeem(code, client)).status_code == 200
+
+
+async def test_signing_in_and_out_on_the_pages_leaves_nothing_for_those_who_verify(suite: Suite) -> None:
+    """However often: a browser's session has no tokens."""
+    await suite.add_user()
+    browser = Browser(suite)
+    await browser.authorize(await add_client(suite))
+    assert (await browser.sign_in()).status_code == 303
+    await browser.get("/oauth2/logout")
+    assert (await browser.send()).status_code == 200
+    assert "session.revoke" in await suite.audit()
+    assert (await revocations.recent(suite.store, ACME, suite.clock())).is_nothing
