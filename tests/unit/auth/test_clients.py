@@ -155,6 +155,29 @@ async def test_a_change_is_recorded_with_its_event_and_no_change_is_not(suite: S
         await changes.update(principal("owner"), ACTOR, made.client.id, ClientChange(redirect_uris=()))
 
 
+@pytest.mark.parametrize(
+    ("change", "goes_on"),
+    [
+        (ClientChange(status="disabled"), False),
+        (ClientChange(scopes=("openid",)), False),
+        (ClientChange(name="board", scopes=("users:read", "usage:read")), True),
+    ],
+)
+async def test_disabled_or_with_fewer_scopes_it_loses_what_it_got_for_itself(
+    suite: Suite, change: ClientChange, goes_on: bool
+) -> None:
+    made = await applications.machine(suite)
+    token = (await applications.ask(suite, {"grant_type": "client_credentials"}, made.basic)).access_token
+    await suite.do.oauth_client_changes.update(principal("owner"), ACTOR, made.client.id, change)
+    suite.clock.move(30)
+    if goes_on:
+        assert (await suite.verifier.verify(token)).subject == made.client.id
+        return
+    with pytest.raises(Error) as refusal:
+        await suite.verifier.verify(token)
+    assert refusal.value.code == "invalid_token"
+
+
 async def test_deleting_ends_what_it_got_for_itself(suite: Suite) -> None:
     made, changes = await applications.machine(suite), suite.do.oauth_client_changes
     tokens = await applications.ask(suite, {"grant_type": "client_credentials"}, made.basic)
