@@ -21,9 +21,8 @@ _NO_CODE = "This code does not count. Give the next one or a recovery code, or w
 _OVER = "That took too long, or too many answers did not count. Sign in again."
 _NO_PASSKEY = "This passkey does not count here. Try it again, or use something else."
 _MAILED = (
-    "If that is the address of an account, a link is on its way to it. The link works for half an hour. If no"
-    " mail comes, look among the spam, then check the address and ask again. After that, sign in with your"
-    " new password."
+    "If there is an account with this address, a link was mailed to it, good for half an hour. Choose a new"
+    " password there, then sign in with it. No mail? Look among the spam, or check the address and ask again."
 )
 _SIGNED_OUT = "You are signed out here. Applications that you opened may still have sessions of their own."
 
