@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
+import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -14,13 +16,21 @@ from tests import emulators
 
 TOGETHER = re.compile(r"suite-(embedded|gcp)|(firestore|pubsub)-emulator|^tests/deploy/")
 """In a test's id, which names its parameters: what takes seconds to start is then started once."""
+hypothesis.settings.register_profile(
+    "tests", deadline=None
+)  # how fast an example is depends on what else runs
+hypothesis.settings.load_profile("tests")
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - only pytest's own folders are made there
 ENOUGH_BYTES = 2 * 2**30
 
 
 def pytest_configure() -> None:
-    """Temporary folders are in memory where there is room: each test waits for several writes to a disk."""
+    """Temporary folders are in memory where there is room: each test waits for several writes to a disk.
+    How long an example may take is no business of a test's on a machine that others use too.
+    """
+    hypothesis.settings.register_profile("untimed", deadline=None)
+    hypothesis.settings.load_profile("untimed")
     is_fit = MEMORY.is_dir() and not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC
     if is_fit and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
