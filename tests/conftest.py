@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
-import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
