@@ -15,10 +15,6 @@ from tests import emulators
 
 TOGETHER = re.compile(r"suite-(embedded|gcp)|(firestore|pubsub)-emulator|^tests/deploy/")
 """In a test's id, which names its parameters: what takes seconds to start is then started once."""
-hypothesis.settings.register_profile(
-    "tests", deadline=None
-)  # how fast an example is depends on what else runs
-hypothesis.settings.load_profile("tests")
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - only pytest's own folders are made there
 ENOUGH_BYTES = 2 * 2**30
