@@ -1,4 +1,4 @@
-"""A browser without scripts: keeps cookies, fills in the one form of a page, follows redirects."""
+"""A browser without scripts: keeps cookies, fills in the first form of a page, follows redirects."""
 
 from html.parser import HTMLParser
 from urllib.parse import urljoin
@@ -49,20 +49,26 @@ class Browser:
 
 
 class _Form(HTMLParser):
-    """`action` is empty where a page has no form."""
+    """The page's first. `action` is empty where a page has no form."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
         self.action = ""
+        self.is_over = False
         self.fields: dict[str, str] = {}
         self.buttons: list[tuple[str, str]] = []
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = {name: value or "" for name, value in attrs}
+        if self.is_over:
+            return
         if tag == "form":
             self.action = found["action"]
         elif tag == "input":
             self.fields[found["name"]] = found.get("value", "")
         elif tag == "button" and "name" in found:
             self.buttons.append((found["name"], found["value"]))
+
+    def handle_endtag(self, tag: str) -> None:
+        self.is_over = self.is_over or tag == "form"
