@@ -23,6 +23,7 @@ from tests.contract.bus.harness import PubSubHarness
 from tests.fault_proxy import Fault, FaultProxy
 
 pytestmark = pytest.mark.anyio
+on_shared_emulator = pytest.mark.parametrize("harness", ["pubsub-emulator"], indirect=True)
 
 ONE = [Message(b"one")]
 
@@ -278,12 +279,13 @@ def service_account() -> Callable[[Path], Path]:
     return make
 
 
-async def test_replies_that_are_lost_are_heard_of_and_lose_nothing(pubsub_emulator: str) -> None:
+@on_shared_emulator
+async def test_replies_that_are_lost_are_heard_of_and_lose_nothing(
+    harness: PubSubHarness, pubsub_emulator: str
+) -> None:
     """P18, P19: twice is no harm."""
     proxy = FaultProxy(pubsub_emulator)
     server = await proxy.serve()
-    harness = PubSubHarness(pubsub_emulator)
-    await harness.create_topics()
     await harness.subscribe(BILLING_EVENTS, "all")
     bus = PubSubBus(harness.project, emulator_host=proxy.address)
     await bus.publish(BILLING_EVENTS, [Message(b"0")])
@@ -299,15 +301,15 @@ async def test_replies_that_are_lost_are_heard_of_and_lose_nothing(pubsub_emulat
     arrived = [delivery.message.data for delivery in await harness.receive("all")]
     assert set(arrived) == set(said)
     await bus.close()
-    await harness.close()
     server.close()
 
 
-async def test_a_connection_on_which_nothing_comes_back_is_given_up(pubsub_emulator: str) -> None:
+@on_shared_emulator
+async def test_a_connection_on_which_nothing_comes_back_is_given_up(
+    harness: PubSubHarness, pubsub_emulator: str
+) -> None:
     proxy = FaultProxy(pubsub_emulator)
     server = await proxy.serve()
-    harness = PubSubHarness(pubsub_emulator)
-    await harness.create_topics()
     bus = PubSubBus(harness.project, emulator_host=proxy.address)
     await bus.publish(BILLING_EVENTS, ONE)
     proxy.fault = Fault.HALF_DEAD
@@ -317,7 +319,6 @@ async def test_a_connection_on_which_nothing_comes_back_is_given_up(pubsub_emula
     await publishing
     assert proxy.connections == 2
     await bus.close()
-    await harness.close()
     server.close()
 
 

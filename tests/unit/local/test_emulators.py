@@ -81,9 +81,10 @@ def test_without_gcloud_or_java_that_is_what_is_said(tmp_path: Path, monkeypatch
         emulators.find()
 
 
-def test_both_start(firestore_emulator: str, pubsub_emulator: str) -> None:
-    for host in (firestore_emulator, pubsub_emulator):
-        assert httpx.get(f"http://{host}/", trust_env=False).text.strip() == "Ok"
+@pytest.mark.parametrize("emulator", ["firestore-emulator", "pubsub-emulator"])
+def test_it_starts(emulator: str, request: pytest.FixtureRequest) -> None:
+    host = request.getfixturevalue(emulator.replace("-", "_"))
+    assert httpx.get(f"http://{host}/", trust_env=False).text.strip() == "Ok"
 
 
 @pytest.mark.parametrize(("required", "outcome"), [("0", "1 skipped"), ("1", "1 error")])
