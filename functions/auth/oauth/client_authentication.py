@@ -73,6 +73,7 @@ class ClientAuthentication:
         self._audiences = (issuer, f"{issuer}/oauth2/token")
         self._clock = clock
         self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
+        self._forgotten = 0
 
     async def authenticate(
         self, form: Mapping[str, str], authorization: str | None, request_id: str, address: str = ""
@@ -112,9 +113,10 @@ class ClientAuthentication:
         kept = self._kept.get(proof)
         if kept is not None and self._clock() < kept.until:
             return kept.client
+        forgotten = self._forgotten
         client = await self.authenticate(form, authorization, request_id, address)
         until = _until(client)
-        if until is not None:
+        if until is not None and forgotten == self._forgotten:  # or it may have changed since it was read
             self._kept[proof] = _Kept(client, until)
             self._kept.move_to_end(proof)
             if len(self._kept) > MAX_KEPT:
@@ -123,6 +125,7 @@ class ClientAuthentication:
 
     def forget(self, own_id: str) -> None:
         """For when the service account or client has changed: in this process that counts at once."""
+        self._forgotten += 1
         gone = [proof for proof, kept in self._kept.items() if kept.client.client_id.endswith(f".{own_id}")]
         for proof in gone:
             del self._kept[proof]

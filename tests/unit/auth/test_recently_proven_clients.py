@@ -146,6 +146,15 @@ async def test_a_change_whose_answer_was_lost_counts_too(
     assert (await refusal(suite, GRANT, client.basic)).code == "invalid_client"
 
 
+async def test_what_changes_while_it_is_looked_up_is_not_kept(suite: Suite, client: Application) -> None:
+    async def deleted() -> None:
+        await suite.do.oauth_client_changes.delete(OWNER, ACTOR, client.client.id)
+
+    suite.store.after_read = deleted
+    await ask(suite, GRANT, client.basic)
+    assert (await refusal(suite, GRANT, client.basic)).code == "invalid_client"
+
+
 async def test_a_suspended_tenant_gets_none_after_25_seconds(suite: Suite, client: Application) -> None:
     await ask(suite, GRANT, client.basic)
     await suite.set_status("suspended")
