@@ -1,8 +1,10 @@
 """How uvicorn is set below the framework, which names a worker class of its own and takes no settings."""
 
 import asyncio
+from collections.abc import Sized
 from typing import Any
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn_worker import UvicornWorker
 
@@ -17,6 +19,21 @@ def configure() -> None:
 class _Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(OnePacket(transport, self.loop))
+        self.flow = _InTurn(self.transport, self.pipeline)
+
+
+class _InTurn(FlowControl):
+    """Reads on once nothing `waits` behind the request that is being answered: uvicorn does after each
+    answer, and so keeps all that somebody sends who takes no answers.
+    """
+
+    def __init__(self, connection: asyncio.Transport, waits: Sized) -> None:
+        super().__init__(connection)
+        self._waits = waits
+
+    def resume_reading(self) -> None:
+        if not self._waits:
+            super().resume_reading()
 
 
 class OnePacket(asyncio.Transport):

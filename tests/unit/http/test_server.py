@@ -3,6 +3,12 @@
 import asyncio
 from typing import Any
 
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
+from uvicorn_worker import UvicornWorker
+
+from shared.http import server
 from shared.http.server import OnePacket
 
 
@@ -88,5 +94,33 @@ def test_the_rest_is_the_connections_own() -> None:
         assert connection.told == ["pause", "resume"]
         assert held.get_extra_info("peername") == ("192.0.2.1", 4711)
         assert held.get_extra_info("sslcontext", "none") == "none"
+
+    asyncio.run(story())
+
+
+def test_nothing_is_read_while_requests_wait_for_their_turn() -> None:
+    """Else whoever asks and takes no answers fills the memory."""
+
+    async def story() -> None:
+        connection, may_answer = Connection(), asyncio.Semaphore(0)
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            await may_answer.acquire()
+            await send({"type": "http.response.start", "status": 204})
+            await send({"type": "http.response.body"})
+
+        server.configure()
+        config = uvicorn.Config(app, **UvicornWorker.CONFIG_KWARGS, log_config=None)
+        config.load()
+        protocol = UvicornWorker.CONFIG_KWARGS["http"](config, ServerState(), {}, asyncio.get_running_loop())
+        protocol.connection_made(connection)
+        protocol.data_received(b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\na" * 3)
+        for answered, flow in ((1, ["pause"]), (2, ["pause", "resume"]), (3, ["pause", "resume"])):
+            may_answer.release()
+            for _ in range(10):
+                await _turn()
+            assert [each for each in connection.told if isinstance(each, str)] == flow
+            assert b"".join(filter(bytes.__instancecheck__, connection.told)).count(b" 204 ") == answered
 
     asyncio.run(story())
