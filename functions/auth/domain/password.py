@@ -129,7 +129,7 @@ def _words(given: Sequence[str]) -> list[str]:
 
 
 def _common(path: str) -> Invalid:
-    detail = "This password is one of those that are tried first. Choose another one."
+    detail = "This password is one that attackers try first. Choose another one."
     return invalid(path, "password_common", detail)
 
 

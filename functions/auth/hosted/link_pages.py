@@ -59,7 +59,7 @@ def email_verification(form: LinkForm) -> str:
 
 def _passwords(form: LinkForm, label: str, hint: str) -> str:
     first = markup.field("password", label, _UNSEEN + _focus(form, "password"), hint)
-    return _WHOSE + first + markup.field("password_again", "The same again", _UNSEEN)
+    return _WHOSE + first + markup.field("password_again", f"{label} again", _UNSEEN)
 
 
 def _page(action: str, title: str, lead: str, form: LinkForm, fields: str, label: str) -> str:
@@ -68,7 +68,7 @@ def _page(action: str, title: str, lead: str, form: LinkForm, fields: str, label
         "Code from the mail",
         'type="text" autocomplete="off" autocapitalize="none" spellcheck="false" maxlength="2048"'
         f' value="{escape(form.token)}"{_focus(form, "token")}',
-        "Most browsers fill it in by themselves. If yours does not, it stands in the mail.",
+        "Most browsers fill it in by themselves. If yours does not, copy it from the mail.",
     )
     top = f'<h1>{title}</h1><p class="lead">{lead}</p>{markup.alert(form.error)}'
     body = markup.form(action, fields + code + markup.button(label))

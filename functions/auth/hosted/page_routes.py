@@ -16,13 +16,14 @@ from shared import strict_json
 from shared.errors import Forbidden, Invalid, TooManyRequests, Unauthenticated, Unavailable, invalid
 from shared.http import PUBLIC, Call, Response, Route
 
-_NO_MATCH = "These details match no account, or too many tries did not. Check them, or wait a while."
+_NO_MATCH = "These details match no account, or there were too many tries. Check them, or wait a while."
 _NO_CODE = "This code does not count. Give the next one or a recovery code, or wait a while."
 _OVER = "That took too long, or too many answers did not count. Sign in again."
 _NO_PASSKEY = "This passkey does not count here. Try it again, or use something else."
 _MAILED = (
     "If there is an account with this address, a link was mailed to it, good for half an hour. Choose a new"
-    " password there, then sign in with it. No mail? Look among the spam, or check the address and ask again."
+    " password there, then sign in with it. No mail? Look among the spam, or check what you typed and ask"
+    " again."
 )
 _SIGNED_OUT = "You are signed out here. Applications that you opened may still have sessions of their own."
 
@@ -166,7 +167,7 @@ class _Handlers:
         email = sent.fields.get("email", "")
         if sent.pending.request is not None:
             return await self._form(await self._do.authorize.page_of(sent.pending.request), email)
-        return SignInForm(slug=sent.fields.get("organisation", ""), email=email)
+        return SignInForm(slug=sent.fields.get("organisation", "").strip().lower(), email=email)
 
     async def _form(self, asked: SignInNeeded, email: str) -> SignInForm:
         options = await self._do.passkey_sign_in.options(asked.slug)

@@ -131,7 +131,7 @@ def _account(form: SignInForm) -> str:
             "Organisation",
             f'type="text" autocomplete="organization" autocapitalize="none" spellcheck="false"'
             f' maxlength="64" value="{escape(form.slug)}"{invalid}{markup.autofocus(not form.slug)}',
-            "The short name of your organisation.",
+            "Its short name, like my-company.",
         )
     )
     return slug + markup.field(

@@ -25,7 +25,7 @@ SCRIPT = """
 """
 """Shows the button where the browser knows passkeys, and sends what one of them signed with its form."""
 
-_HINT = "A passkey takes a browser that has it and runs scripts."
+_HINT = "Passkeys need a browser that supports them, with JavaScript turned on."
 
 
 def passkey_form(action: str, token: str, options: msgspec.Raw, label: str, *, alone: bool = False) -> str:

@@ -76,6 +76,12 @@ async def test_of_tenants_nothing_is_learnt_either(browser: Browser) -> None:
     assert all(one == seen[0] for one in seen)
 
 
+async def test_an_organisation_is_found_however_people_write_its_short_name(browser: Browser) -> None:
+    await browser.get("/device")
+    await browser.sign_in(organisation=" ACME ")
+    assert await is_signed_in(browser)
+
+
 async def test_what_the_tenant_is_shows_with_the_right_password_only(browser: Browser) -> None:
     await browser.authorize(CLIENT)
     await browser.suite.set_status("suspended")
