@@ -21,6 +21,8 @@ help: ## Show this list
 setup: .venv/.ready ## Install the pinned dependencies into .venv (the other targets do it when needed)
 
 .venv/.ready: requirements.txt requirements-dev.txt
+	@command -v "$(firstword $(PYTHON))" >/dev/null || \
+	  { echo 'Python 3.11, 3.12 or 3.13 is needed; say where it is with PYTHON=/path/to/python3.11' >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11, 3.12 or 3.13 is needed; say which with PYTHON=/path/to/python3.11")'
 	@echo 'Installing the pinned dependencies into .venv (a minute or so, once) ...'
 	@$(V)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv || \
