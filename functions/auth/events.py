@@ -38,7 +38,6 @@ _IGNORED = (
     "security.refresh_token_reused",
     "security.sign_in_failures",
     "service_account.created",
-    "service_account.updated",
     "service_account.deleted",
     "client.created",
     "client.updated",
@@ -73,53 +72,71 @@ class _Role(msgspec.Struct, frozen=True):
     role: str
 
 
+class _Account(msgspec.Struct, frozen=True):
+    """Which service account an event is about. `access`: `ended` where it may less than before."""
+
+    service_account_id: str
+    access: str = ""
+
+
+class _Handlers:
+    def __init__(self, do: UseCases) -> None:
+        self._do = do
+
+    async def tenant_activated(self, event: CloudEvent, delivery: Delivery) -> None:
+        if not is_id(event.subject):
+            raise Rejected("unknown_tenant", "There is no such tenant.")
+        actor = Actor("system", "tenant.activated", event.subject, event.id)
+        try:
+            await self._do.invitations.invite_owner(event.subject, actor)
+        except Invalid as wrong:
+            raise Rejected("invalid_owner_email", wrong.detail) from None
+
+    async def mail_requested(self, event: CloudEvent, delivery: Delivery) -> None:
+        asked = data_of(event, MailRequested)
+        await self._do.mails.send(event.subject, asked, event.id, event.time)
+
+    async def user_sessions_over(self, event: CloudEvent, delivery: Delivery) -> None:
+        about = data_of(event, _User)
+        actor = Actor("system", short_name(event.type) or "", event.subject, event.id)
+        await self._do.user_sessions.end_those_over(event.subject, about.user_id, actor)
+
+    async def role_updated(self, event: CloudEvent, delivery: Delivery) -> None:
+        await self._do.roles.end_access_of(event.subject, data_of(event, _Role).role)
+
+    async def service_account_updated(self, event: CloudEvent, delivery: Delivery) -> None:
+        about = data_of(event, _Account)
+        if about.access == "ended":
+            await self._do.service_account_changes.end_access_of(event.subject, about.service_account_id)
+
+    async def session_revoke_requested(self, event: CloudEvent, delivery: Delivery) -> None:
+        actor = Actor("system", event.source, event.subject, event.id)
+        await self._do.session_kills.revoke(event.subject, data_of(event, RevokeRequested), actor)
+
+    async def outbox_sweep(self, event: CloudEvent, delivery: Delivery) -> None:
+        try:
+            await self._do.key_rotation.sweep()
+        finally:
+            await self._do.outbox.sweep()
+
+
 def table(do: UseCases) -> dict[str, EventHandler]:
     """Short event name to handler. Suspending and resuming need nothing: the tenant's document says it, to
     whoever signs in, refreshes or verifies. Nor would a deletion, of which there is no event yet: without
     that document nobody gets in and no token is good, and what is left below the tenant harms nobody.
     """
-
-    async def tenant_activated(event: CloudEvent, delivery: Delivery) -> None:
-        if not is_id(event.subject):
-            raise Rejected("unknown_tenant", "There is no such tenant.")
-        actor = Actor("system", "tenant.activated", event.subject, event.id)
-        try:
-            await do.invitations.invite_owner(event.subject, actor)
-        except Invalid as wrong:
-            raise Rejected("invalid_owner_email", wrong.detail) from None
-
-    async def mail_requested(event: CloudEvent, delivery: Delivery) -> None:
-        asked = data_of(event, MailRequested)
-        await do.mails.send(event.subject, asked, event.id, event.time)
-
-    async def user_sessions_over(event: CloudEvent, delivery: Delivery) -> None:
-        about = data_of(event, _User)
-        actor = Actor("system", short_name(event.type) or "", event.subject, event.id)
-        await do.user_sessions.end_those_over(event.subject, about.user_id, actor)
-
-    async def role_updated(event: CloudEvent, delivery: Delivery) -> None:
-        await do.roles.end_access_of(event.subject, data_of(event, _Role).role)
-
-    async def session_revoke_requested(event: CloudEvent, delivery: Delivery) -> None:
-        actor = Actor("system", event.source, event.subject, event.id)
-        await do.session_kills.revoke(event.subject, data_of(event, RevokeRequested), actor)
-
-    async def outbox_sweep(event: CloudEvent, delivery: Delivery) -> None:
-        try:
-            await do.key_rotation.sweep()
-        finally:
-            await do.outbox.sweep()
-
+    on = _Handlers(do)
     handlers: dict[str, EventHandler] = dict.fromkeys(_IGNORED, ignored)
     return handlers | {
-        "tenant.activated": tenant_activated,
-        "user.disabled": user_sessions_over,
-        "user.deleted": user_sessions_over,
-        "user.password_changed": user_sessions_over,
-        "role.updated": role_updated,
-        "session.revoke.requested": session_revoke_requested,
-        "mail.requested": mail_requested,
-        "outbox.sweep": outbox_sweep,
+        "tenant.activated": on.tenant_activated,
+        "user.disabled": on.user_sessions_over,
+        "user.deleted": on.user_sessions_over,
+        "user.password_changed": on.user_sessions_over,
+        "role.updated": on.role_updated,
+        "service_account.updated": on.service_account_updated,
+        "session.revoke.requested": on.session_revoke_requested,
+        "mail.requested": on.mail_requested,
+        "outbox.sweep": on.outbox_sweep,
     }
 
 

@@ -58,6 +58,7 @@ from functions.auth.roles.roles_of_tenant import Roles
 from functions.auth.sessions.browser_sessions import BrowserSessions
 from functions.auth.sessions.session_end import SessionEnd
 from functions.auth.sessions.session_kills import SessionKills
+from functions.auth.sessions.session_rate import SessionRate
 from functions.auth.sign_in.passkey_sign_in import PasskeySignIn
 from functions.auth.sign_in.password_policy import PasswordPolicy, Ranges
 from functions.auth.sign_in.passwords import Passwords
@@ -122,6 +123,7 @@ class UseCases:
         self.passkeys = OwnPasskeys(store, challenges, ceremonies, factor_log, clock)
         self.tenant_security = TenantSecurity(store, outbox, clock)
 
+        rate = SessionRate(clock)
         self.session_end = SessionEnd(store, outbox, clock)
         self.session_kills = SessionKills(store, self.session_end, clock)
         self.browser_sessions = BrowserSessions(store, self.session_end, keys, clock)
@@ -138,7 +140,7 @@ class UseCases:
         self.introspection = Introspection(store, self.clients, verifier, keys, clock)
         self.token_revocation = TokenRevocation(store, self.clients, verifier, keys, self.session_end, clock)
         self.userinfo = Userinfo(store)
-        client_sessions = ClientSessions(store, self.sessions, self.session_end, clock)
+        client_sessions = ClientSessions(store, self.sessions, self.session_end, rate, clock)
         codes = AuthorizationCodes(
             store, keys, self.roles, self.browser_sessions, client_sessions, issuer, clock
         )
@@ -171,7 +173,15 @@ class UseCases:
 
         self.second_factors = SecondFactors(store, keys, proofs, ceremonies, factor_log, clock)
         self.sign_in = SignIn(
-            store, ports.passwords, self.sessions, keys, failed, self.throttle, self.second_factors, clock
+            store,
+            ports.passwords,
+            self.sessions,
+            keys,
+            failed,
+            self.throttle,
+            self.second_factors,
+            rate,
+            clock,
         )
         self.passkey_sign_in = PasskeySignIn(
             store, keys, challenges, proofs, ceremonies, factor_log, self.sign_in, clock

@@ -186,11 +186,13 @@ class HolderChanges(Generic[H]):
             ]
             if changed:
                 detail = {"changed": " ".join(changed), "status": after.status}
-                writes = self._told(tenant_id, actor, own_id, "update", at, detail)
                 over_at = self._kind.over_at(before, after, at)
+                ends: list[Write] = []
                 if over_at is not None:
-                    writes.append(revocations.record(self._store, tenant_id, own_id, over_at))
-                await self._store.commit(holder.replace(after), *writes, *checks, *once.writes(result))
+                    detail["access"] = "ended"
+                    ends.append(revocations.record(self._store, tenant_id, own_id, over_at))
+                told = self._told(tenant_id, actor, own_id, "update", at, detail)
+                await self._store.commit(holder.replace(after), *told, *ends, *checks, *once.writes(result))
             return result
 
         try:

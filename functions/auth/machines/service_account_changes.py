@@ -10,16 +10,18 @@ from functions.auth.credentials.holder_changes import HolderChanges, HolderKind
 from functions.auth.domain import machines, people
 from functions.auth.domain.machines import ServiceAccount, Status
 from functions.auth.machines.service_accounts import not_found
+from shared import revocations
 from shared.audit import Actor
+from shared.event_door import Rejected
 from shared.identity import Principal
-from shared.ids import Clock
+from shared.ids import Clock, is_id
 from shared.outbox import Outbox
 from shared.store import Store
 
 
 class ServiceAccountChanges(HolderChanges[ServiceAccount]):
     """Disabled, an account gets no token, and its access tokens end; enabled again, it may be refused for the
-    rest of the minute. Fewer scopes end the access tokens that have more.
+    rest of the minute. Fewer scopes end the access tokens that have more, and so does their event.
     """
 
     def __init__(self, store: Store, outbox: Outbox, clock: Clock, forget: Callable[[str], None]) -> None:
@@ -54,6 +56,14 @@ class ServiceAccountChanges(HolderChanges[ServiceAccount]):
             return after
 
         return await self._change(principal, actor, account_id, decide, lambda account: account)
+
+    async def end_access_of(self, tenant_id: str, account_id: str) -> None:
+        """Its access tokens end once more, after the commit that ended them: for those of before that were
+        given while it was under way. Raises `Rejected` for what can be no account's id.
+        """
+        if not (is_id(tenant_id) and is_id(account_id)):
+            raise Rejected("unknown_service_account", "There is no such service account.")
+        await self._store.commit(revocations.record(self._store, tenant_id, account_id, self._clock()))
 
 
 def _require_equal(account: ServiceAccount, caller: Principal) -> None:

@@ -31,12 +31,14 @@ class Allowed(msgspec.Struct, frozen=True):
 
 
 class ClientSessions:
-    def __init__(self, store: Store, sessions: Sessions, session_end: SessionEnd, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, sessions: Sessions, session_end: SessionEnd, rate: SessionRate, clock: Clock
+    ) -> None:
         self._store = store
         self._sessions = sessions
         self._session_end = session_end
         self._clock = clock
-        self._rate = SessionRate(clock)
+        self._rate = rate
 
     async def begin(
         self,

@@ -8,6 +8,8 @@ SESSIONS = Rate(burst=1_000, seconds=1, keys=10_000)
 
 
 class SessionRate:
+    """One for all ways to begin a session in this process."""
+
     def __init__(self, clock: Clock) -> None:
         self._begun = Buckets(SESSIONS, clock)
 

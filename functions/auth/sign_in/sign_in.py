@@ -59,6 +59,7 @@ class SignIn:
         failed: FailedSignIns,
         throttle: Throttle,
         second_factors: SecondFactors,
+        rate: SessionRate,
         clock: Clock,
     ) -> None:
         self._store = store
@@ -70,7 +71,7 @@ class SignIn:
         self._second_factors = second_factors
         self._clock = clock
         self.tried = first_factor.counts()
-        self._rate = SessionRate(clock)
+        self._rate = rate
 
     async def login(
         self, slug: str, email: str, secret: str, source: Source, *, remember: bool = False

@@ -10,6 +10,7 @@ from functions.auth.domain.people import Login
 from functions.auth.guessing.failed_sign_ins import FailedSignIns, Sleep
 from functions.auth.guessing.source import Source
 from functions.auth.guessing.throttle import Throttle
+from functions.auth.sessions.session_rate import SessionRate
 from functions.auth.sign_in.passwords import Passwords
 from functions.auth.sign_in.sign_in import SignedIn, SignIn
 from shared.errors import Error, Unauthenticated
@@ -50,6 +51,7 @@ class CheapSignIn:
             failed,
             Throttle(suite.clock, failed.flooded),
             suite.do.second_factors,
+            SessionRate(suite.clock),
             suite.clock,
         )
 

@@ -1,6 +1,7 @@
 """Service accounts change, are disabled and deleted, and have several secrets and keys at once."""
 
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import msgspec
 import pytest
@@ -237,6 +238,41 @@ async def test_fewer_scopes_end_the_tokens_that_have_more(suite: Suite) -> None:
     assert await is_over(suite, before)
     who = await suite.verifier.verify(await suite.machine_token(client, secret))
     assert who.scopes == {"usage:read"}
+
+
+async def test_a_token_that_is_given_while_scopes_go_ends_by_the_event(suite: Suite) -> None:
+    """R8: another process looks the account up after the time of the change and before its commit."""
+    account, client, secret = await made(suite, "usage:read", "tenant:read")
+    elsewhere = Suite(suite.folder, suite.store.inner, suite.clock)
+    await elsewhere.assemble()
+    given: list[str] = []
+
+    async def meanwhile() -> None:
+        suite.clock.move(1)
+        given.append(await elsewhere.machine_token(client, secret))
+
+    suite.store.before_commit = meanwhile
+    await suite.do.service_account_changes.update(OWNER, ACTOR, account, scopes=["usage:read"])
+    suite.clock.move(1)
+    assert not await is_over(suite, given[0])
+    for _ in range(2):
+        await suite.deliver_published("service_account.updated")
+    suite.clock.move(1)
+    assert await is_over(suite, given[0])
+    assert not await is_over(suite, await suite.machine_token(client, secret))
+    elsewhere.passwords.close()
+
+
+@pytest.mark.parametrize("change", [{"scopes": ["usage:read", "tenant:read"]}, {"name": "other"}])
+async def test_what_takes_nothing_away_ends_nothing_by_its_event(
+    suite: Suite, change: dict[str, Any]
+) -> None:
+    account, client, secret = await made(suite, "usage:read")
+    token = await suite.machine_token(client, secret)
+    await suite.do.service_account_changes.update(OWNER, ACTOR, account, **change)
+    await suite.deliver_published("service_account.updated")
+    suite.clock.move(1)
+    assert not await is_over(suite, token)
 
 
 async def test_each_change_is_an_audit_record_and_an_event_and_no_change_is_none(suite: Suite) -> None:

@@ -58,7 +58,7 @@ async def test_a_client_gets_no_session_too_many_and_its_code_is_not_used_up(sui
     await browser.authorize(client)
     await browser.sign_in()
     code = await browser.code(client)
-    exhausted(suite.do.device_grants._client_sessions._rate, user.id)
+    exhausted(suite.do.sign_in._rate, user.id)
     answer = await browser.redeem(code, client)
     assert (answer.status_code, answer.json()["error"]) == (429, "slow_down")
     assert answer.headers["retry-after"] == "1"

@@ -13,6 +13,7 @@ from functions.auth.domain.people import Login, User
 from functions.auth.guessing.failed_sign_ins import FailedSignIns
 from functions.auth.guessing.source import Source
 from functions.auth.guessing.throttle import Throttle
+from functions.auth.sessions.session_rate import SessionRate
 from functions.auth.sign_in.passwords import Passwords
 from functions.auth.sign_in.sign_in import SignedIn, SignIn
 from shared.errors import Error, Forbidden, Invalid, Unauthenticated, Unavailable
@@ -235,6 +236,7 @@ async def test_of_two_hundred_sign_ins_at_once_few_run_some_wait_and_the_rest_co
         failed,
         Throttle(suite.clock, failed.flooded),
         do.second_factors,
+        SessionRate(suite.clock),
         suite.clock,
     )
 
