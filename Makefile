@@ -11,6 +11,8 @@ DEMO_DIR := $(if $(filter file default undefined,$(origin DATA_DIR)),.local-demo
 ARGS ?=
 V := .venv/bin
 export BACKEND
+# The suite is a dozen processes, its tests start hundreds: none should compile the same modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo run test test-slow test-clients check bench peers clients stage plan lock clean
 
