@@ -38,8 +38,9 @@ demo: .venv/.ready ## A customer's whole life, on free ports with a fresh data f
 run: .venv/.ready ## The suite behind its gateway on 127.0.0.1:8080 (PORT=, DATA_DIR=); Ctrl-C stops it
 	@$(V)/python -m local.run --port $(PORT) --data-dir "$(DATA_DIR)" $(ARGS)
 
+# Three workers for two cores: a third of their time they wait for servers.
 test: .venv/.ready ## All tests (ARGS="tests/unit -k name" for some)
-	@$(V)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
+	@$(V)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 test-slow: .venv/.ready ## Long runs on Google's emulators: races by the hundred, kills in an event stream
 	@$(V)/python -m pytest tests/slow $(ARGS)

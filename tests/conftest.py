@@ -1,4 +1,4 @@
-"""What every test may ask for, and which tests stay together when two workers share them."""
+"""What every test may ask for, and which tests stay together when several workers share them."""
 
 import os
 import re
