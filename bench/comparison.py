@@ -182,19 +182,21 @@ async def _fought(duel: Duel, seeded: Seeded, scratch: Path, seconds: float) -> 
 
 
 async def _sign_ins(seeded: Seeded, seconds: float) -> Figure:
-    """Against one thread on the same core that does nothing but verify."""
+    """Against one thread that does nothing but verify. A process for each round, since one person may begin
+    only so many sessions in it.
+    """
     port = seeded.options.ports["auth"]
     rounds = []
-    async with pinned(suite.function(seeded.options, "auth", {}), port):
-        await scenarios.first_answer(port)
-        for _ in range(ROUNDS):
+    for _ in range(ROUNDS):
+        async with pinned(suite.function(seeded.options, "auth", {}), port):
+            await scenarios.first_answer(port)
             ours = await _rate(port, seconds, traffic.sign_ins(CONNECTIONS))
-            rounds.append((ours, await asyncio.to_thread(_bare_argon2, seconds)))
+        rounds.append((ours, await asyncio.to_thread(_bare_argon2, seconds)))
     return _ratio("sign-in: bare Argon2id", 0.9, rounds)
 
 
 def _bare_argon2(seconds: float) -> float:
-    """On the generator's core, which is idle meanwhile and of the same kind."""
+    """On the generator's core, which is of the same kind and has nothing else to do."""
     hasher = argon2.PasswordHasher(PASSES, MEMORY_KIB, 1)
     known = hasher.hash(traffic.LOGIN["password"])
     started, count = time.perf_counter(), 0
