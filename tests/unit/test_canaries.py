@@ -319,20 +319,22 @@ async def test_a_secret_in_an_address_that_is_nowhere_is_taken_out_by_its_form(
 @pytest.fixture
 def say() -> Iterator[Callable[[str], logging.Logger]]:
     """A library's logger as it is before anybody has set it; put back in the end."""
-    touched: list[tuple[logging.Logger, int, bool]] = []
+    touched: list[tuple[logging.Logger, int, bool, bool]] = []
 
     def logger(name: str) -> logging.Logger:
         for length in range(1, name.count(".") + 2):
             found = logging.getLogger(".".join(name.split(".")[:length]))
-            touched.append((found, found.level, found.propagate))
+            touched.append((found, found.level, found.propagate, found.disabled))
             found.setLevel(logging.NOTSET)
             found.propagate = True
+            found.disabled = False
         return found
 
     yield logger
-    for found, level, propagate in reversed(touched):
+    for found, level, propagate, disabled in reversed(touched):
         found.setLevel(level)
         found.propagate = propagate
+        found.disabled = disabled
 
 
 async def test_what_libraries_say_at_debug_is_cleaned(
