@@ -7,6 +7,8 @@ from shared.errors import invalid
 
 MAX_BYTES = 254
 _LOCAL_MAX_BYTES = 64
+_LABEL_MAX_CHARACTERS = 63
+"""An A-label has no more, and is no shorter than what it stands for."""
 _LOCAL = re.compile(r"[^\s\"(),:;<>@\[\\\]]+")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -19,11 +21,12 @@ def canonical(text: str, path: str = "/email") -> str:
 
     A-labels are made by IDNA2003 (RFC 3490), and only where IDNA2008 (RFC 5891) can mean no other domain:
     `faß.de` is refused, because it is not `fass.de`; `xn--fa-hia.de` says it plainly. Dots and tags stay.
-    Raises `Invalid` about `path`.
+    Raises `Invalid` about `path`, within a few milliseconds: anybody may ask.
     """
-    if len(text) > MAX_BYTES:
+    normal = unicodedata.normalize("NFKC", text) if len(text) <= MAX_BYTES else text
+    if len(normal) > MAX_BYTES:
         raise _refused(path)
-    local, at, domain = unicodedata.normalize("NFKC", text).strip().rpartition("@")
+    local, at, domain = normal.strip().rpartition("@")
     local = unicodedata.normalize("NFKC", local.casefold())
     if not at or not _is_local(local):
         raise _refused(path)
@@ -48,8 +51,12 @@ def _is_local(local: str) -> bool:
 
 
 def _ascii_domain(domain: str, path: str) -> str:
+    labels: list[str] = []
     try:
-        labels = [_ascii_label(label) for label in domain.split(".")]
+        for label in domain.split("."):
+            labels.append(_ascii_label(label))
+            if sum(map(len, labels)) > MAX_BYTES:
+                raise _refused(path)
     except UnicodeError:
         raise _refused(path) from None
     if len(labels) < 2 or not all(_LABEL.fullmatch(label) for label in labels):
@@ -62,6 +69,8 @@ def _ascii_label(label: str) -> str:
     lowered = unicodedata.normalize("NFKC", label.lower())
     if lowered.isascii():
         return lowered
+    if len(lowered) > _LABEL_MAX_CHARACTERS:  # before `idna`, which takes the square of it
+        raise UnicodeError("no A-label")
     encoded = lowered.encode("idna")
     if encoded.decode("idna") != lowered or not all(map(_means_itself, lowered)):
         raise UnicodeError("IDNA2008 could make another label of it")
