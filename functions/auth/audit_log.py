@@ -3,14 +3,13 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta
 
 from functions.auth import records
 from shared.audit import AuditRecord
 from shared.errors import Invalid, invalid
 from shared.http import pagination
-from shared.http.pagination import Listing
+from shared.http.pagination import Listing, Paging
 from shared.store import Store
 from shared.store.bodies import from_body, stamp
 
@@ -18,8 +17,10 @@ Compared = Annotated[str, Meta(min_length=1, max_length=256)]
 Time = Annotated[datetime, Meta(tz=True)]
 
 
-class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Records that have all that is given. `actor`: the id of who acted. `until` itself is not meant."""
+class Selection(Paging, frozen=True, forbid_unknown_fields=True):
+    """One part of the records that match all that is given. `actor` is the id of who acted; `since` is
+    included, `until` is not.
+    """
 
     actor: Compared | None = None
     action: Compared | None = None
@@ -32,22 +33,20 @@ class AuditLog:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def page(
-        self, tenant_id: str, selection: Selection, limit: int, cursor: str | None
-    ) -> Listing[AuditRecord]:
-        """Newest first. Raises `Invalid` `too_many_filters` or for a time that UTC does not have, and
-        `BadRequest` `invalid_cursor` for one of another tenant or of another filter.
+    async def page(self, tenant_id: str, selection: Selection) -> Listing[AuditRecord]:
+        """Newest first. Raises `Invalid` for two filters (`too_many_filters`) and for a time outside of the
+        years that UTC has; `BadRequest` `invalid_cursor` for a cursor of another tenant or another filter.
         """
         field, value = _filter(selection)
         since, until = _bound("since", selection.since), _bound("until", selection.until)
-        with pagination.checked(cursor):
+        with pagination.checked(selection.cursor):
             page = await self._store.tenant(tenant_id).query(
                 records.AUDIT_OF[field] if field else records.AUDIT,
                 equal={field: value} if field else {},
                 since=since,
                 until=until,
-                limit=limit,
-                cursor=cursor,
+                limit=selection.limit,
+                cursor=selection.cursor,
             )
         return Listing([from_body(doc.body, AuditRecord) for doc in page.docs], page.cursor)
 

@@ -1,23 +1,14 @@
 """The HTTP door to a tenant's audit log; operators of the platform read the platform's by the same."""
 
 from datetime import datetime
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta
 
 from functions.auth.audit_log import AuditLog, Selection
 from functions.auth.use_cases import UseCases
 from functions.auth.views import page
 from shared.audit import AuditRecord, Result
 from shared.http import Call, Response, Route, json_response
-
-
-class Asked(Selection, frozen=True):
-    """The query of the list, `Paging` and filters."""
-
-    limit: Annotated[int, Meta(ge=1, le=100)] = 20
-    cursor: Annotated[str, Meta(min_length=1, max_length=2048)] | None = None
 
 
 class ActorView(msgspec.Struct, frozen=True):
@@ -48,9 +39,7 @@ class _Handlers:
         self._log = log
 
     async def page(self, call: Call) -> Response:
-        asked = call.query(Asked)
-        selection = Selection(asked.actor, asked.action, asked.target, asked.since, asked.until)
-        listing = await self._log.page(call.principal.tenant_id, selection, asked.limit, asked.cursor)
+        listing = await self._log.page(call.principal.tenant_id, call.query(Selection))
         return json_response(page(listing, _view))
 
 

@@ -75,9 +75,11 @@ class KeyRoom:
                 yield Reading("energent_key_age_seconds", help_text, seconds, counts=False, labels=labels)
 
     async def current(self) -> Keys:
-        """What `ensure` gives, at most 30 s old: a running process follows the rings without a new start.
+        """The keys that the rings name, as they were at most 30 s ago: a running process follows the rings.
 
-        Once it runs, a sealing key that cannot be had is missed only by those who need it.
+        The first call makes the first key of each ring that has none. Any number of processes may do so at
+        once, and all end up with the same keys. Raises `Unavailable`, and `SecretUnusable`, which names the
+        secret; after the first success a sealing key that cannot be fetched fails only those who need it.
         """
         return await self._kept.get("")
 
@@ -90,13 +92,6 @@ class KeyRoom:
                 raise
             return self._jwks
 
-    async def ensure(self) -> Keys:
-        """Any number of processes may do this at once: all end up with the same keys.
-
-        Raises `SecretUnusable`, which names the secret, and `Unavailable`.
-        """
-        return await self._load(is_start=True)
-
     async def try_out(self, name: str, key: RingKey) -> None:
         """Whether the ring's key can be had, before it is needed. Raises `SecretUnusable`, `Unavailable`."""
         if name == SIGNING_RING:
@@ -105,9 +100,7 @@ class KeyRoom:
             await self._mac_key(name, key.secret_version)
 
     async def _fetch(self, _: str) -> Keys:
-        return await self._load(is_start=not self._jwks)
-
-    async def _load(self, *, is_start: bool) -> Keys:
+        is_start = not self._jwks
         rings = self._seen = await self._rings()
         ring = rings[SIGNING_RING]
         jwks = published(ring)

@@ -17,7 +17,7 @@ from shared.http import pagination
 from shared.http.pagination import Listing
 from shared.identity import Principal
 from shared.ids import Clock, is_id
-from shared.store import Add, Body, Doc, Store
+from shared.store import Add, Body, Store
 from shared.store.bodies import from_body, stamp
 from shared.tenant import Tenant
 
@@ -34,8 +34,14 @@ class UserSessions:
 
         Raises `NotFound` `user_not_found`, `BadRequest` `invalid_cursor`.
         """
-        owner_doc, user = await self._owner_and_user(tenant_id, user_id)
-        owner, now = records.found(owner_doc, Tenant), self._clock()
+        if not is_id(user_id):
+            raise users.not_found()
+        tenant_doc, user_doc = await self._store.read(
+            tenant.key(self._store, tenant_id), records.user_key(self._store, tenant_id, user_id)
+        )
+        owner, user, now = records.found(tenant_doc, Tenant), records.found(user_doc, User), self._clock()
+        if user is None:
+            raise users.not_found()
         valid_after = owner.value.tokens_valid_after if owner else None
         with pagination.checked(cursor):
             page = await self._store.tenant(tenant_id).query(
@@ -47,7 +53,7 @@ class UserSessions:
             )
         found = (from_body(doc.body, Session) for doc in page.docs)
         alive = (session for session in found if session_rules.is_alive(session, now, valid_after))
-        return Listing([session for session in alive if people.is_in_force(user, session)], page.cursor)
+        return Listing([session for session in alive if people.is_in_force(user.value, session)], page.cursor)
 
     async def own_page(self, principal: Principal, limit: int, cursor: str | None) -> Listing[Session]:
         """The caller's. Raises what `page` does, and as the next two do what `caller_rules.require_person`
@@ -128,16 +134,5 @@ class UserSessions:
             )
 
     async def _require_over(self, principal: Principal, user_id: str) -> None:
-        _, user = await self._owner_and_user(principal.tenant_id, user_id)
-        await self._roles.require_over(principal, user.role)
-
-    async def _owner_and_user(self, tenant_id: str, user_id: str) -> tuple[Doc | None, User]:
-        if not is_id(user_id):
-            raise users.not_found()
-        owner, user_doc = await self._store.read(
-            tenant.key(self._store, tenant_id), records.user_key(self._store, tenant_id, user_id)
-        )
-        user = records.found(user_doc, User)
-        if user is None:
-            raise users.not_found()
-        return owner, user.value
+        user = await users.known(self._store, principal.tenant_id, user_id)
+        await self._roles.require_over(principal, user.value.role)

@@ -53,7 +53,7 @@ async def test_many_instances_that_start_at_once_end_up_with_the_same_keys(
     server: SecretManagerServer, store: SqliteStore
 ) -> None:
     """S1: the losers' keys are destroyed."""
-    found = await asyncio.gather(*(_instance(server, store).ensure() for _ in range(8)))
+    found = await asyncio.gather(*(_instance(server, store).current() for _ in range(8)))
     assert len({keys.jwks for keys in found}) == 1
     for name in NAMES:
         parent = f"projects/p/secrets/energent-test-{name}"
@@ -61,7 +61,7 @@ async def test_many_instances_that_start_at_once_end_up_with_the_same_keys(
         states = [version.state.name for version in versions.versions]
         assert states.count("ENABLED") == 1
         assert set(states) <= {"ENABLED", "DESTROYED"}
-    assert (await _instance(server, store).ensure()).jwks == found[0].jwks
+    assert (await _instance(server, store).current()).jwks == found[0].jwks
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -70,14 +70,14 @@ async def test_no_instance_starts_without_a_key_and_the_key_is_named(
     server: SecretManagerServer, store: SqliteStore, name: str, state: str
 ) -> None:
     """S1."""
-    await _instance(server, store).ensure()
+    await _instance(server, store).current()
     version = {"name": f"projects/p/secrets/energent-test-{name}/versions/1"}
     if state == "disabled":
         server.service.disable_secret_version(types.DisableSecretVersionRequest(version))
     else:
         server.service.destroy_secret_version(types.DestroySecretVersionRequest(version))
     with pytest.raises(SecretUnusable, match=f"secret {name} version 1 is {state}"):
-        await _instance(server, store).ensure()
+        await _instance(server, store).current()
 
 
 async def test_no_instance_starts_in_an_outage_and_the_next_try_does(
@@ -85,9 +85,9 @@ async def test_no_instance_starts_in_an_outage_and_the_next_try_does(
 ) -> None:
     """D6 S1."""
     room = _instance(server, store)
-    await room.ensure()
+    await room.current()
     room = _instance(server, store)
     server.refuse(ACCESS, grpc.StatusCode.UNAVAILABLE, times=3)
     with pytest.raises(Unavailable):
-        await room.ensure()
-    await room.ensure()
+        await room.current()
+    await room.current()

@@ -130,7 +130,7 @@ async def test_a_sealing_key_that_is_disabled_while_it_runs_stops_only_those_who
         keys.peppers.mac(keys.peppers.current, b"")
     assert (await suite.refresh(signed_in.refresh_token)).access_token
     with pytest.raises(SecretUnusable):
-        await KeyRoom(suite.publishing, suite.secrets, suite.clock).ensure()
+        await KeyRoom(suite.publishing, suite.secrets, suite.clock).current()
 
 
 async def test_an_older_key_in_an_outage_is_missed_and_a_disabled_one_is_refused(
@@ -148,11 +148,11 @@ async def test_an_older_key_in_an_outage_is_missed_and_a_disabled_one_is_refused
 
     with monkeypatch.context() as outage:
         outage.setattr(suite.secrets, "access", out)
-        keys = await KeyRoom(suite.publishing, suite.secrets, suite.clock).ensure()
+        keys = await KeyRoom(suite.publishing, suite.secrets, suite.clock).current()
         with pytest.raises(Unavailable):
             keys.refresh_tokens.read(sealed)
     await suite.secrets.set_state(REFRESH_SECRET, 1, "disabled")
-    keys = await KeyRoom(suite.publishing, suite.secrets, suite.clock).ensure()
+    keys = await KeyRoom(suite.publishing, suite.secrets, suite.clock).current()
     assert keys.refresh_tokens.read(sealed) is None
 
 

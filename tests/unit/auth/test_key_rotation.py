@@ -166,7 +166,7 @@ async def test_an_instance_that_has_not_seen_the_new_ring_signs_and_verifies_all
     suite.clock.move(1)
     await instance(suite).sweep()
     assert await states(suite) == ["retiring", "active"]
-    ahead = await KeyRoom(suite.publishing, suite.secrets, suite.clock).ensure()
+    ahead = await KeyRoom(suite.publishing, suite.secrets, suite.clock).current()
     assert (await behind.keys.current()).signer is old
     assert ahead.signer.kid != old.kid
     of_behind = await token(suite)
@@ -206,9 +206,9 @@ async def test_a_new_sealing_key_is_accepted_before_it_seals(suite: Suite) -> No
     """And an instance that is behind knows it too."""
     await suite.do.key_rotation.begin(REFRESH_RING, OPERATOR)
     await sweep(suite)
-    behind = await KeyRoom(suite.publishing, suite.secrets, suite.clock).ensure()
+    behind = await KeyRoom(suite.publishing, suite.secrets, suite.clock).current()
     await sweep(suite, PACES[REFRESH_RING].pending)
-    ahead = await KeyRoom(suite.publishing, suite.secrets, suite.clock).ensure()
+    ahead = await KeyRoom(suite.publishing, suite.secrets, suite.clock).current()
     one = RefreshToken("tnt_acme", "usr_1", "ses_1", 1)
     assert behind.refresh_tokens.text(one) != ahead.refresh_tokens.text(one)
     assert behind.refresh_tokens.read(ahead.refresh_tokens.text(one)) == one

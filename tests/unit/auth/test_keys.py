@@ -49,7 +49,7 @@ async def test_the_first_key_is_made_once_by_many_at_once(tmp_path: Path) -> Non
     stores = [SqliteStore(tmp_path / "store.db", ()) for _ in range(4)]
     secrets = FileSecrets(tmp_path / "secrets", Time())
     rooms = [KeyRoom(store, secrets, Time()) for store in stores for _ in range(4)]
-    found = await asyncio.gather(*(room.ensure() for room in rooms))
+    found = await asyncio.gather(*(room.current() for room in rooms))
     for store in stores:
         await store.close()
     assert len({keys.jwks for keys in found}) == 1
@@ -105,7 +105,7 @@ async def test_a_ring_publishes_every_key_and_signs_with_the_active_one(suite: S
     ring = KeyRing((pending, active))
     marker = Create(suite.store.platform().key("keyring", "marker"), {})
     await suite.store.inner.commit(marker, records.Found(doc.key, ring, doc.version).replace(ring))
-    keys = await KeyRoom(suite.store, suite.secrets, suite.clock).ensure()
+    keys = await KeyRoom(suite.store, suite.secrets, suite.clock).current()
     assert [key["kid"] for key in json.loads(keys.jwks)["keys"]] == [pending.kid, active.kid]
     header = keys.signer.sign(b"{}").partition(".")[0]
     assert json.loads(base64.urlsafe_b64decode(header + "=="))["kid"] == active.kid
@@ -138,7 +138,7 @@ async def test_a_wrong_signing_key_stops_the_start_and_is_named_but_not_shown(
     marker = Create(suite.store.platform().key("keyring", "marker"), {})
     await suite.store.inner.commit(marker, records.Found(doc.key, ring, doc.version).replace(changed))
     with pytest.raises(SecretUnusable) as stopped:
-        await KeyRoom(suite.store, suite.secrets, suite.clock).ensure()
+        await KeyRoom(suite.store, suite.secrets, suite.clock).current()
     assert f"{SIGNING_SECRET} version {version}" in str(stopped.value)
     assert "BEGIN" not in str(stopped.value)
 
@@ -149,7 +149,7 @@ async def test_a_key_that_is_not_enabled_stops_the_start(suite: Suite, name: str
     """S1"""
     await suite.secrets.set_state(name, 1, state)  # type: ignore[arg-type]
     with pytest.raises(SecretUnusable, match=name):
-        await KeyRoom(suite.store, suite.secrets, suite.clock).ensure()
+        await KeyRoom(suite.store, suite.secrets, suite.clock).current()
 
 
 async def test_a_short_sealing_key_is_refused(tmp_path: Path, suite: Suite) -> None:
@@ -162,12 +162,12 @@ async def test_a_short_sealing_key_is_refused(tmp_path: Path, suite: Suite) -> N
     marker = Create(suite.store.platform().key("keyring", "marker"), {})
     await suite.store.inner.commit(marker, found.replace(changed))
     with pytest.raises(SecretUnusable, match=REFRESH_SECRET):
-        await KeyRoom(suite.store, suite.secrets, suite.clock).ensure()
+        await KeyRoom(suite.store, suite.secrets, suite.clock).current()
 
 
 async def test_a_ring_without_an_active_key_is_not_ready(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "store.db", ())
     await store.commit(Create(keyring.key(store), to_body(KeyRing(()))))
     with pytest.raises(Unavailable):
-        await KeyRoom(store, FileSecrets(tmp_path / "secrets", Time()), Time()).ensure()
+        await KeyRoom(store, FileSecrets(tmp_path / "secrets", Time()), Time()).current()
     await store.close()

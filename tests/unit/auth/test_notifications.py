@@ -217,7 +217,7 @@ async def begun(world: World) -> dict[str, list[State]]:
 @pytest.mark.parametrize("ring", SECRETS)
 async def test_a_notification_begins_the_rotation_of_the_ring_that_it_names(world: World, ring: str) -> None:
     """S3, P5: redelivered a hundred times, a minute and a week later, in every shape, it is that one."""
-    await world.room.ensure()
+    await world.room.current()
     world.clock.move(90 * 86_400)
     attributes = {
         "eventType": "SECRET_ROTATE",
@@ -250,7 +250,7 @@ async def test_a_notification_begins_the_rotation_of_the_ring_that_it_names(worl
 
 
 async def test_a_notification_that_does_not_say_when_is_of_now(world: World) -> None:
-    await world.room.ensure()
+    await world.room.current()
     world.clock.move(90 * 86_400)
     attributes = {"eventType": "SECRET_ROTATE", "secretId": "projects/1/secrets/energent-test-auth-link-key"}
     for _ in range(2):
@@ -264,7 +264,7 @@ async def test_a_notification_that_does_not_say_when_is_of_now(world: World) -> 
 async def test_the_rotation_of_a_secret_that_is_no_ring_of_ours_begins_nothing(
     world: World, secret: str
 ) -> None:
-    await world.room.ensure()
+    await world.room.current()
     world.clock.move(90 * 86_400)
     attributes = {"eventType": "SECRET_ROTATE", "secretId": f"projects/1/secrets/{secret}"}
     assert await world.send(_unwrapped, attributes) == 204

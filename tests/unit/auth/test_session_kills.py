@@ -107,7 +107,7 @@ async def test_it_is_in_the_audit_log_once_with_its_reason(suite: Suite, owner: 
     _, user_id, session_id = await signed_in(suite)
     for _ in range(2):
         await ask(suite, user_id=user_id)
-    records = (await suite.do.audit_log.page(ACME, Selection(), 100, None)).items
+    records = (await suite.do.audit_log.page(ACME, Selection(limit=100))).items
     ended = [record for record in records if record.action in ("access.revoke", "session.revoke")]
     assert {(record.action, record.target, record.detail["because"]) for record in ended} == {
         ("access.revoke", user_id, "stolen_device"),
