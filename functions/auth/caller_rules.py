@@ -26,11 +26,16 @@ def require_recent_session(session: Session, at: datetime, acr: Acr = "aal1") ->
     _require(session.authenticated_at, session.amr, at, acr)
 
 
+def is_application(caller: Principal) -> bool:
+    """Whether it is an application that acts for somebody who signed in to it."""
+    return caller.session_id is not None and caller.client_id != client_id.APP
+
+
 def require_first_party(caller: Principal) -> None:
     """Raises `Forbidden` `first_party_only` for an application that acts for somebody: no scope says that it
     may change who that is, how that person signs in, or where they are signed in.
     """
-    if caller.session_id is not None and caller.client_id != client_id.APP:
+    if is_application(caller):
         detail = "An application that acts for you cannot do this. Sign in to the product itself."
         raise Forbidden("first_party_only", detail)
 

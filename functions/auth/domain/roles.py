@@ -80,7 +80,7 @@ def may_grant(
 ) -> bool:
     """Whether someone with `roles` and `scopes` may give or take `role`: never more than they have.
 
-    `roles` are the person's; an application that acts for that person has fewer `scopes`.
+    `roles` are the person's own; an application that acts for that person has none, and fewer `scopes`.
     """
     if role == "operator" and tenant_id != PLATFORM_TENANT:
         return False

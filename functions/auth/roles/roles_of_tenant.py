@@ -1,8 +1,8 @@
 """The roles of a tenant: those that every tenant has, and those that it makes for itself."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from functions.auth import caller_in_force, records, standing
+from functions.auth import caller_in_force, caller_rules, records, standing
 from functions.auth.domain import custom_role, people, roles
 from functions.auth.domain.custom_role import CustomRole
 from functions.auth.domain.people import Invitation
@@ -48,7 +48,7 @@ class Roles:
                 "/role", "unknown_role", "There is no such role. GET /v1/roles lists the tenant's own."
             )
         stands_for = roles.scopes_of([role]) if own is None else frozenset(own.value.scopes)
-        if not roles.may_grant(role, stands_for, principal.tenant_id, principal.roles, principal.scopes):
+        if not _may_grant(principal, role, stands_for):
             raise Forbidden(
                 "role_not_grantable", "Nobody gives or takes a role above their own. Ask somebody who has it."
             )
@@ -57,7 +57,7 @@ class Roles:
     async def require_over(self, principal: Principal, role: str) -> None:
         """Whoever changes somebody has all that this one's `role` stands for. Raises `Forbidden`."""
         stands_for = await self.scopes_of(principal.tenant_id, role)
-        if not roles.may_grant(role, stands_for, principal.tenant_id, principal.roles, principal.scopes):
+        if not _may_grant(principal, role, stands_for):
             raise Forbidden(
                 "role_not_grantable",
                 "Nobody changes somebody whose role is above their own. Ask somebody who has it.",
@@ -206,3 +206,11 @@ class Roles:
                 detail={"scopes": " ".join(role.scopes)},
             ),
         ]
+
+
+def _may_grant(principal: Principal, role: str, stands_for: Collection[str]) -> bool:
+    """An application has the scopes that it was given, and not the role of the person it acts for: an admin
+    has all of an owner's scopes, may register an application for them, and nobody asks the owner who opens it.
+    """
+    own_roles = () if caller_rules.is_application(principal) else principal.roles
+    return roles.may_grant(role, stands_for, principal.tenant_id, own_roles, principal.scopes)

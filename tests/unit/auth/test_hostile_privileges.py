@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from functions.auth.domain.roles import TENANT_SCOPES
 from shared.store import Replace, Version, Write
 from tests.unit.auth import applications
 from tests.unit.auth.browser import add_client
@@ -154,6 +155,25 @@ async def test_an_application_gives_no_role_that_its_own_scopes_do_not_cover(sui
             headers={"Authorization": f"Bearer {token}"},
         )
         assert answer.status_code == status, role
+
+
+async def test_an_admin_becomes_no_owner_by_an_application_that_an_owner_opens(suite: Suite) -> None:
+    """R8: an admin has all scopes of an owner and may hand them to an application; nobody is asked there."""
+    who = await insider(suite)
+    application = await applications.register(suite, scopes=tuple(sorted(TENANT_SCOPES)))
+    owner = next(user for user in (await suite.users.page(ACME, 10, None)).items if user.role == "owner")
+    bearer = {"Authorization": f"Bearer {(await applications.given(suite, application, owner)).access_token}"}
+    asks: tuple[tuple[str, str, Any], ...] = (
+        ("PATCH", f"/v1/users/{who.user_id}", {"role": "owner"}),
+        ("PATCH", f"/v1/users/{owner.id}", {"role": "member"}),
+        ("POST", "/v1/invitations", {"email": "second@acme.test", "role": "owner"}),
+        ("POST", f"/v1/users/{who.user_id}/disable", None),
+        ("DELETE", f"/v1/users/{owner.id}/sessions", None),
+    )
+    for method, path, body in asks:
+        answer = await who.people.client.request(method, path, json=body, headers=bearer)
+        assert (answer.status_code, answer.json()["code"]) == (403, "role_not_grantable"), path
+    assert (await who.own("GET")).json()["role"] == "admin"
 
 
 @pytest.mark.parametrize(
