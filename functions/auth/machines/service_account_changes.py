@@ -39,7 +39,9 @@ class ServiceAccountChanges(HolderChanges[ServiceAccount]):
     ) -> ServiceAccount:
         """None leaves a field as it is.
 
-        Raises `Invalid`, and `Forbidden` `scope_not_grantable`, also for who enables one that may more.
+        Raises `Invalid`, and `Forbidden` `scope_not_grantable`, also for who enables one that may more, or
+        gives it other scopes: a secret that somebody adds to one that may less would be worth what it may
+        again one day.
         """
         fields: dict[str, object] = {}
         if name is not None:
@@ -51,8 +53,9 @@ class ServiceAccountChanges(HolderChanges[ServiceAccount]):
 
         def decide(account: ServiceAccount, at: datetime) -> ServiceAccount:
             after = msgspec.structs.replace(account, **fields)
-            if account.status == "disabled" and after.status == "active":
-                _require_equal(after, principal)
+            is_back = account.status == "disabled" and after.status == "active"
+            if is_back or after.scopes != account.scopes:
+                _require_equal(account, principal)
             return after
 
         return await self._change(principal, actor, account_id, decide, lambda account: account)

@@ -24,6 +24,7 @@ class ClientChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: Name | None = None
     redirect_uris: Uris | None = None
+    post_logout_redirect_uris: Uris | None = None
     grant_types: GrantTypes | None = None
     scopes: Scopes | None = None
     resources: Uris | None = None
@@ -41,8 +42,8 @@ class OAuthClientChanges(HolderChanges[OAuthClient]):
     async def update(
         self, principal: Principal, actor: Actor, client_id: str, change: ClientChange
     ) -> OAuthClient:
-        """Raises `Invalid`, and `Forbidden` `scope_not_grantable`: who says where codes and tokens go, or how
-        the client gets them, has all of its scopes.
+        """Raises `Invalid`, and `Forbidden` `scope_not_grantable`: who says where codes, tokens and people
+        go, or how the client gets them, has all of its scopes.
         """
         given = msgspec.structs.asdict(change).items()
         fields = {name: value for name, value in given if value is not None}
@@ -54,6 +55,8 @@ class OAuthClientChanges(HolderChanges[OAuthClient]):
         def decide(client: OAuthClient, at: datetime) -> OAuthClient:
             changed = msgspec.structs.replace(client, **fields)
             oauth_client.check(changed)
+            if changed.scopes != client.scopes:
+                oauth_client.require_equal(client, principal.scopes)
             if oauth_client.is_led_elsewhere(client, changed):
                 oauth_client.require_equal(changed, principal.scopes)
             return changed

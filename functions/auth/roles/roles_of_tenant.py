@@ -210,7 +210,7 @@ class Roles:
 
 def _may_grant(principal: Principal, role: str, stands_for: Collection[str]) -> bool:
     """An application has the scopes that it was given, and not the role of the person it acts for: an admin
-    has all of an owner's scopes, may register an application for them, and nobody asks the owner who opens it.
+    has all of an owner's scopes and may register an application for them, and who opens it is asked nothing.
     """
     own_roles = () if caller_rules.is_application(principal) else principal.roles
     return roles.may_grant(role, stands_for, principal.tenant_id, own_roles, principal.scopes)

@@ -205,6 +205,27 @@ async def test_a_client_is_led_elsewhere_only_by_who_has_its_scopes(
     assert (await enough.ask("PATCH", "/v1/clients/cli_web", change)).status_code == 200
 
 
+@pytest.mark.parametrize("kind", ["clients", "service-accounts"])
+async def test_nobody_makes_a_machine_small_enough_to_be_given_a_way_in(suite: Suite, kind: str) -> None:
+    """K8: given back its scopes, it would hand them to the secret or the address that was added meanwhile."""
+    account, _ = await suite.add_machine("usage:read", "users:write")
+    await add_client(suite, scopes=("openid", "usage:read", "users:write"))
+    one = f"/v1/{kind}/{'cli_web' if kind == 'clients' else account.partition('.')[2]}"
+    may_write = f"{kind.replace('-', '_')}:write"
+    less = MachineDoor(suite, await suite.machine_token(*await suite.add_machine(may_write, "usage:read")))
+    enough = MachineDoor(
+        suite, await suite.machine_token(*await suite.add_machine(may_write, "usage:read", "users:write"))
+    )
+    smaller: dict[str, Any] = {"scopes": ["usage:read"]}
+    led_elsewhere = {"redirect_uris": ["https://elsewhere.example/callback"]} if kind == "clients" else {}
+    for change in (smaller, smaller | led_elsewhere, smaller | {"status": "active"}):
+        refused = await less.ask("PATCH", one, change)
+        assert (refused.status_code, refused.json()["code"]) == (403, "scope_not_grantable"), change
+    assert (await enough.ask("PATCH", one, smaller)).status_code == 200
+    for change in ({"name": "Reports"}, {"status": "disabled"}):
+        assert (await less.ask("PATCH", one, change)).status_code == 200
+
+
 async def test_a_client_that_was_disabled_is_enabled_only_by_who_has_its_scopes(suite: Suite) -> None:
     """Whoever holds its secret would be back."""
     await add_client(suite, scopes=("openid", "users:write"), status="disabled")
