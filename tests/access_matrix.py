@@ -103,7 +103,7 @@ ROWS = (
     Row("GET /forgot-password", PUBLIC, 200),
     Row("POST /forgot-password", PUBLIC, 400, {}, form=True),
     Row("GET /oauth2/logout", PUBLIC, 200),
-    Row("POST /oauth2/logout", PUBLIC, 400, {}, form=True),
+    Row("POST /oauth2/logout", PUBLIC, 303, {}, form=True),
     Row("POST /oauth2/device_authorization", PUBLIC, 400, {}, form=True),
     Row("GET /device", PUBLIC, 200),
     Row("POST /device", PUBLIC, 400, {}, form=True),

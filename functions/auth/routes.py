@@ -2,7 +2,7 @@
 
 from functions.auth import audit_routes
 from functions.auth.factors import factor_routes
-from functions.auth.hosted import device_routes, link_routes, page_routes
+from functions.auth.hosted import device_routes, link_routes, page_routes, sign_out_routes
 from functions.auth.keyring import key_routes
 from functions.auth.machines import api_key_routes, machine_routes
 from functions.auth.oauth import client_routes, oauth_routes
@@ -17,6 +17,7 @@ def table(use_cases: UseCases) -> tuple[Route, ...]:
     return (
         *oauth_routes.table(use_cases),
         *page_routes.table(use_cases),
+        *sign_out_routes.table(use_cases),
         *device_routes.table(use_cases),
         *link_routes.table(use_cases),
         *sign_in_routes.table(use_cases),

@@ -40,6 +40,7 @@ from functions.auth.oauth.id_tokens import IdTokens
 from functions.auth.oauth.introspection import Introspection
 from functions.auth.oauth.oauth_client_changes import OAuthClientChanges
 from functions.auth.oauth.oauth_clients import OAuthClients
+from functions.auth.oauth.rp_initiated_logout import RpInitiatedLogout
 from functions.auth.oauth.sessions import Sessions
 from functions.auth.oauth.token_endpoint import Grant, TokenEndpoint
 from functions.auth.oauth.token_revocation import TokenRevocation
@@ -145,6 +146,9 @@ class UseCases:
             store, keys, self.roles, self.browser_sessions, client_sessions, issuer, clock
         )
         self.authorize = Authorize(store, self.oauth_clients, self.browser_sessions, codes, issuer, clock)
+        self.rp_initiated_logout = RpInitiatedLogout(
+            store, self.oauth_clients, self.id_tokens, self.browser_sessions, self.session_end
+        )
         self.device_grants = DeviceGrants(
             store,
             keys,

@@ -37,7 +37,8 @@ _PRIVATE_USE = re.compile(r"[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+:/[^#]*")
 
 
 class OAuthClient(msgspec.Struct, frozen=True):
-    """`redirect_uris` are compared as they are, but for the port of a loopback address (RFC 8252 §7.3).
+    """`redirect_uris` are compared as they are, but for the port of a loopback address (RFC 8252 §7.3);
+    `post_logout_redirect_uris`, where the browser may go after a sign-out, as they are.
 
     `resources` are the other APIs that it may ask tokens for (RFC 8707). A public client holds no secret.
     """
@@ -55,6 +56,7 @@ class OAuthClient(msgspec.Struct, frozen=True):
     created_by: str
     created_at: datetime
     status: Status = "active"
+    post_logout_redirect_uris: tuple[str, ...] = ()
 
     @property
     def client_id(self) -> str:
@@ -68,6 +70,11 @@ def redirects_to(client: OAuthClient, uri: str) -> bool:
         return True
     asked = _loopback(uri)
     return asked is not None and any(asked == _loopback(known) for known in client.redirect_uris)
+
+
+def returns_to(client: OAuthClient, uri: str) -> bool:
+    """Whether the browser may go to `uri` after a sign-out (OpenID Connect RP-Initiated Logout 1.0 §3)."""
+    return uri in client.post_logout_redirect_uris
 
 
 def scopes_for(client: OAuthClient, held: Collection[str], asked: str | None) -> tuple[str, ...]:
@@ -95,11 +102,8 @@ def of_machines(scopes: Sequence[str]) -> tuple[str, ...]:
 
 def check(client: OAuthClient) -> None:
     """That its parts fit together. Raises `Invalid`, which names the field."""
-    if len(client.redirect_uris) > MAX_REDIRECT_URIS:
-        raise invalid("/redirect_uris", "too_many", f"Give at most {MAX_REDIRECT_URIS} redirect URIs.")
-    for index, uri in enumerate(client.redirect_uris):
-        if not _may_redirect(uri, client.kind):
-            raise _bad_redirect(index)
+    _check_redirects("/redirect_uris", client.redirect_uris, client.kind)
+    _check_redirects("/post_logout_redirect_uris", client.post_logout_redirect_uris, client.kind)
     if len(client.resources) > MAX_RESOURCES:
         raise invalid("/resources", "too_many", f"Give at most {MAX_RESOURCES} resources.")
     for index, uri in enumerate(client.resources):
@@ -127,9 +131,10 @@ def require_equal(client: OAuthClient, scopes: Collection[str]) -> None:
 
 
 def is_led_elsewhere(before: OAuthClient, after: OAuthClient) -> bool:
-    """Whether codes or tokens may go where they could not go before, or go again."""
+    """Whether codes, tokens or people may go where they could not go before, or go again."""
     more = (
         set(after.redirect_uris) - set(before.redirect_uris),
+        set(after.post_logout_redirect_uris) - set(before.post_logout_redirect_uris),
         set(after.grant_types) - set(before.grant_types),
         set(after.resources) - set(before.resources),
     )
@@ -174,12 +179,20 @@ def _check_grants(client: OAuthClient) -> None:
         raise invalid("/redirect_uris", "invalid_value", detail)
 
 
-def _bad_redirect(index: int) -> Invalid:
+def _check_redirects(field: str, uris: Sequence[str], kind: Kind) -> None:
+    if len(uris) > MAX_REDIRECT_URIS:
+        raise invalid(field, "too_many", f"Give at most {MAX_REDIRECT_URIS} redirect URIs.")
+    for index, uri in enumerate(uris):
+        if not _may_redirect(uri, kind):
+            raise _bad_redirect(f"{field}/{index}")
+
+
+def _bad_redirect(path: str) -> Invalid:
     detail = (
         "Give an https URI, http://127.0.0.1/, http://[::1]/ or http://localhost/, or for a public client a"
         " scheme of its own with a dot, like com.example.app:/callback. No fragment, no wildcard, no user."
     )
-    return invalid(f"/redirect_uris/{index}", "invalid_uri", detail)
+    return invalid(path, "invalid_uri", detail)
 
 
 def _may_redirect(uri: str, kind: Kind) -> bool:

@@ -28,7 +28,8 @@ Step = Literal["sign_in", "forgot_password", "second_factor", "device", "device_
 class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
     """The step that a form takes, and what it is for: a client's `request`, or a device's `user_code`.
 
-    `challenge` belongs to the second factor; `session_id` is whose decision it is.
+    `challenge` belongs to the second factor; `session_id` is whose decision it is; `onward`, where a browser
+    goes after a sign-out, its client has registered.
     """
 
     step: Step
@@ -36,6 +37,7 @@ class Pending(msgspec.Struct, frozen=True, omit_defaults=True):
     user_code: str = ""
     challenge: str = ""
     session_id: str = ""
+    onward: str = ""
 
 
 class Opened(msgspec.Struct, frozen=True):

@@ -4,6 +4,8 @@ import base64
 import hashlib
 from html import escape
 
+import msgspec
+
 STYLE = """
 :root{color-scheme:light dark;--page:#f3f4f8;--card:#fff;--text:#171a23;--muted:#565d6d;--line:#868e9f;
 --accent:#2f4fd8;--on-accent:#fff;--bad:#b3261e;--bad-page:#fdf0ef}
@@ -29,10 +31,11 @@ border-radius:10px;padding:11px 13px}
 input[aria-invalid]{border-color:var(--bad)}
 input.code{font:600 1.375rem/1.4 ui-monospace,"DejaVu Sans Mono",monospace;letter-spacing:.14em;
 text-align:center;text-transform:uppercase}
-input:focus-visible,button:focus-visible,.alert:focus-visible{outline:3px solid var(--accent);
+input:focus-visible,button:focus-visible,a:focus-visible,.alert:focus-visible{outline:3px solid var(--accent);
 outline-offset:2px}
-button{width:100%;font:inherit;font-weight:600;border:1px solid transparent;border-radius:10px;
+button,.button{width:100%;font:inherit;font-weight:600;border:1px solid transparent;border-radius:10px;
 padding:12px;cursor:pointer;background:var(--accent);color:var(--on-accent)}
+.button{display:block;text-align:center;text-decoration:none;overflow-wrap:anywhere}
 button.quiet{background:transparent;color:inherit;border-color:var(--line);margin-top:10px}
 .alert{border-left:4px solid var(--bad);background:var(--bad-page);border-radius:6px;padding:12px 14px;
 margin:0 0 20px}
@@ -44,6 +47,13 @@ text-align:center;border:1px dashed var(--line);border-radius:10px;padding:10px;
 @media (max-width:26rem){body{padding:0;justify-content:flex-start;background:var(--card)}
 main{box-shadow:none;padding:32px 20px}}
 """
+
+
+class Link(msgspec.Struct, frozen=True):
+    """Where to go on. `uri` is ours, or was registered."""
+
+    label: str
+    uri: str
 
 
 def source(text: str) -> str:
@@ -80,6 +90,11 @@ def field(name: str, label: str, attributes: str, hint: str = "") -> str:
 
 def button(label: str) -> str:
     return f'<button type="submit">{label}</button>'
+
+
+def link(to: Link | None) -> str:
+    """Nothing where nobody knows how to go on."""
+    return f'<a class="button" href="{escape(to.uri)}">{escape(to.label)}</a>' if to else ""
 
 
 def alert(error: str) -> str:

@@ -9,6 +9,7 @@ import msgspec
 from functions.auth.domain.page_token import Opened, PageTokens, Pending, Step
 from functions.auth.guessing.source import Source, source_of
 from functions.auth.hosted import markup, pages, passkey_form
+from functions.auth.hosted.markup import Link
 from functions.auth.hosted.page_cookies import Carried, PageCookies
 from functions.auth.hosted.pages import SignInForm
 from functions.auth.keyring.keys import KeyRoom
@@ -66,7 +67,7 @@ class PageForms:
         known = self.cookies.read(call.headers).browser
         browser = known or new_id("brw")
         token = PageTokens((await self._keys.current()).front_channel).seal(pending, browser, self._clock())
-        target = pending.request.redirect_uri if pending.request else None
+        target = pending.request.redirect_uri if pending.request else pending.onward or None
         cookies = () if known else (self.cookies.browser(browser),)
         text = filled(token)
         return self.page(text, *cookies, status=status, headers=headers, target=target, script=script)
@@ -88,9 +89,11 @@ class PageForms:
         script = "" if form.passkey is None else self.passkey_script
         return await self.shown(call, pending, filled, status=status, headers=headers, script=script)
 
-    def notice(self, title: str, text: str, *cookies: str, status: int = 200) -> Response:
-        """A page with nothing to do on it."""
-        return self.page(pages.notice(title, text), *cookies, status=status)
+    def notice(
+        self, title: str, text: str, *cookies: str, status: int = 200, link: Link | None = None
+    ) -> Response:
+        """A page with nothing to do on it but to go on."""
+        return self.page(pages.notice(title, text, link), *cookies, status=status)
 
     def page(
         self,

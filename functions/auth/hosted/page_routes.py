@@ -1,4 +1,4 @@
-"""The hosted pages: the authorization endpoint, signing in, forgotten passwords, signing out."""
+"""The hosted pages: the authorization endpoint, signing in, forgotten passwords."""
 
 import msgspec
 
@@ -25,7 +25,6 @@ _MAILED = (
     " password there, then sign in with it. No mail? Look among the spam, or check what you typed and ask"
     " again."
 )
-_SIGNED_OUT = "You are signed out here. Applications that you opened may still have sessions of their own."
 
 
 def table(use_cases: UseCases) -> tuple[Route, ...]:
@@ -38,8 +37,6 @@ def table(use_cases: UseCases) -> tuple[Route, ...]:
         Route("POST", "/oauth2/second-factor", shown(on.second_factor), PUBLIC),
         Route("GET", "/forgot-password", shown(on.forgot_password_page), PUBLIC),
         Route("POST", "/forgot-password", shown(on.forgot_password), PUBLIC),
-        Route("GET", "/oauth2/logout", shown(on.sign_out_page), PUBLIC),
-        Route("POST", "/oauth2/logout", shown(on.sign_out), PUBLIC),
     )
 
 
@@ -130,22 +127,6 @@ class _Handlers:
         if passkey is None:
             return await self._do.hosted_sign_in.second(challenge, sent.fields.get("code", ""), source)
         return await self._do.hosted_sign_in.second_by_passkey(challenge, _assertion(passkey), source)
-
-    async def sign_out_page(self, call: Call) -> Response:
-        signed_in = await self._do.browser_sessions.find(self.forms.cookies.read(call.headers).session)
-        if signed_in is None:
-            return self.forms.notice("Signed out", _SIGNED_OUT)
-        person = signed_in.user.value.email
-        return await self.forms.shown(
-            call, Pending("sign_out"), lambda token: pages.sign_out(token, person=person)
-        )
-
-    async def sign_out(self, call: Call) -> Response:
-        sent = await self.forms.sent(call, "sign_out")
-        if not sent.is_current:
-            return await self.sign_out_page(call)
-        await self._do.browser_sessions.end(sent.carried.session, call.request_id)
-        return self.forms.notice("Signed out", _SIGNED_OUT, self.forms.cookies.no_session())
 
     async def _answered(self, call: Call, outcome: Redirect | SignInNeeded, *cookies: str) -> Response:
         if isinstance(outcome, Redirect):

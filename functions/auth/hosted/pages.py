@@ -6,6 +6,7 @@ from html import escape
 import msgspec
 
 from functions.auth.hosted import markup, passkey_form
+from functions.auth.hosted.markup import Link
 
 _SIGN_IN = "/oauth2/sign-in"
 _FORGOT = "/forgot-password"
@@ -108,15 +109,18 @@ def device_decision(token: str, *, person: str, client: str, code: str, scopes: 
     return markup.document("Allow this device?", body + markup.form("/device/decision", buttons, token))
 
 
-def sign_out(token: str, *, person: str) -> str:
-    lead = f'<p class="lead">You are signed in as <strong>{escape(person)}</strong>.</p>'
+def sign_out(token: str, *, person: str, client: str) -> str:
+    """`client`: the application that asks; empty where nobody knows, or it is the person's own wish."""
+    asks = f" <strong>{escape(client)}</strong> asks whether to sign you out here." if client else ""
+    lead = f'<p class="lead">You are signed in as <strong>{escape(person)}</strong>.{asks}</p>'
     form = markup.form("/oauth2/logout", markup.button("Sign out here"), token)
     return markup.document("Sign out", "<h1>Sign out</h1>" + lead + form)
 
 
-def notice(title: str, text: str) -> str:
-    """Something to read, nothing to do."""
-    return markup.document(title, f'<h1>{escape(title)}</h1><p class="lead">{escape(text)}</p>')
+def notice(title: str, text: str, link: Link | None = None) -> str:
+    """Something to read, nothing to do but to go on."""
+    body = f'<h1>{escape(title)}</h1><p class="lead">{escape(text)}</p>{markup.link(link)}'
+    return markup.document(title, body)
 
 
 def _account(form: SignInForm) -> str:

@@ -21,6 +21,7 @@ class _Described(msgspec.Struct, frozen=True):
     name: str
     kind: Kind
     redirect_uris: tuple[str, ...]
+    post_logout_redirect_uris: tuple[str, ...]
     grant_types: tuple[GrantType, ...]
     scopes: tuple[str, ...]
     resources: tuple[str, ...]

@@ -53,6 +53,7 @@ def metadata(issuer: str, grant_types: Collection[str]) -> bytes:
 def _of_the_code_flow(issuer: str) -> dict[str, Any]:
     return {
         "authorization_endpoint": f"{issuer}/oauth2/authorize",
+        "end_session_endpoint": f"{issuer}/oauth2/logout",
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "code_challenge_methods_supported": ["S256"],

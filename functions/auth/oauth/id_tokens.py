@@ -1,13 +1,31 @@
 """ID tokens (OpenID Connect Core §2): who signed in, for the client that asked. They open nothing."""
 
+from base64 import urlsafe_b64decode
+
+import jwt
 import msgspec
 
 from functions.auth.domain import claims
+from functions.auth.domain.claims import IdClaims
 from functions.auth.domain.session import Session
 from functions.auth.keyring.keys import KeyRoom
+from shared import keyring, strict_json
+from shared.access_token import MAX_TOKEN_CHARS
 from shared.ids import Clock
 
+_TYP = "JWT"
+
 _encoder = msgspec.json.Encoder()
+
+
+class _Header(msgspec.Struct, frozen=True):
+    alg: str
+    typ: str
+    kid: str
+
+
+class _Published(msgspec.Struct, frozen=True):
+    keys: tuple[dict[str, str], ...]
 
 
 class IdTokens:
@@ -26,4 +44,30 @@ class IdTokens:
             access_token=access_token,
             nonce=nonce,
         )
-        return (await self._keys.current()).signer.sign(_encoder.encode(said), "JWT")
+        return (await self._keys.current()).signer.sign(_encoder.encode(said), _TYP)
+
+    async def read(self, text: str) -> IdClaims | None:
+        """What an ID token of ours says, however long ago it was given.
+
+        None for anything else, and for one whose key is not published any more.
+        """
+        if len(text) > MAX_TOKEN_CHARS or not text.isascii():
+            return None
+        head = text.partition(".")[0]
+        try:
+            header = strict_json.decode(
+                urlsafe_b64decode(head + "=" * (-len(head) % 4)), _Header, max_depth=1
+            )
+            jwk = await self._published(header.kid)
+            if jwk is None or header.typ != _TYP:
+                return None
+            payload = jwt.api_jws.decode(text, keyring.public_key(jwk), algorithms=[jwk["alg"]])
+        except (ValueError, strict_json.Malformed, jwt.PyJWTError):
+            return None
+        said = msgspec.json.decode(payload, type=IdClaims)
+        return said if said.iss == self._issuer else None
+
+    async def _published(self, kid: str) -> dict[str, str] | None:
+        """The JWK of that id, whose `alg` is the only one that it is used with."""
+        published = msgspec.json.decode(await self._keys.jwks(), type=_Published)
+        return next((jwk for jwk in published.keys if jwk["kid"] == kid), None)

@@ -36,6 +36,7 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grant_types: GrantTypes
     scopes: Scopes
     redirect_uris: Uris = ()
+    post_logout_redirect_uris: Uris = ()
     resources: Uris = ()
 
 
@@ -71,6 +72,7 @@ class OAuthClients:
                 name=name,
                 kind=wanted.kind,
                 redirect_uris=wanted.redirect_uris,
+                post_logout_redirect_uris=wanted.post_logout_redirect_uris,
                 grant_types=wanted.grant_types,
                 scopes=scopes,
                 resources=wanted.resources,

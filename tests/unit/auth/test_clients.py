@@ -71,10 +71,9 @@ async def test_a_redirect_uri_is_https_or_of_this_machine(suite: Suite, uri: str
     ],
 )
 async def test_any_other_redirect_uri_is_refused(suite: Suite, uri: str) -> None:
-    assert await refused(suite, redirect_uris=(applications.CALLBACK, uri)) == (
-        "/redirect_uris/1",
-        "invalid_uri",
-    )
+    for field in ("redirect_uris", "post_logout_redirect_uris"):
+        wanted = {field: (applications.CALLBACK, uri)}
+        assert await refused(suite, **wanted) == (f"/{field}/1", "invalid_uri")
 
 
 async def test_a_public_client_may_have_a_scheme_of_its_own_and_no_secret(suite: Suite) -> None:
@@ -90,6 +89,10 @@ async def test_a_public_client_may_have_a_scheme_of_its_own_and_no_secret(suite:
     ("wanted", "path"),
     [
         ({"redirect_uris": tuple(f"https://app.acme.test/{n}" for n in range(21))}, "/redirect_uris"),
+        (
+            {"post_logout_redirect_uris": tuple(f"https://app.acme.test/{n}" for n in range(21))},
+            "/post_logout_redirect_uris",
+        ),
         ({"redirect_uris": ()}, "/redirect_uris"),
         ({"grant_types": ("client_credentials",)}, "/redirect_uris"),
         ({"grant_types": ("refresh_token",), "redirect_uris": ()}, "/grant_types"),
@@ -129,11 +132,25 @@ async def test_who_may_less_than_a_client_gives_it_no_new_secret_and_no_wider_sc
         changes.add_secret(member, ACTOR, made.client.id, None),
         changes.add_key(member, ACTOR, made.client.id, applications.jwk("ES256"), None),
         changes.update(member, ACTOR, made.client.id, ClientChange(scopes=("users:write",))),
+        changes.update(member, ACTOR, made.client.id, ClientChange(redirect_uris=("https://b.test/",))),
+        changes.update(
+            member, ACTOR, made.client.id, ClientChange(post_logout_redirect_uris=("https://b.test/",))
+        ),
     ]
     for attempt in attempts:
         with pytest.raises(Forbidden) as refusal:
             await attempt
         assert refusal.value.code == "scope_not_grantable"
+
+
+async def test_addresses_for_after_a_sign_out_are_registered_and_changed(suite: Suite) -> None:
+    uris = ("https://app.acme.test/out", "http://127.0.0.1:3000/out")
+    made = await register(suite, post_logout_redirect_uris=uris)
+    assert (await suite.do.oauth_clients.get(ACME, made.client.id)).post_logout_redirect_uris == uris
+    for wanted in (uris[:1], ()):
+        change = ClientChange(post_logout_redirect_uris=wanted)
+        after = await suite.do.oauth_client_changes.update(principal("owner"), ACTOR, made.client.id, change)
+        assert (after.post_logout_redirect_uris, after.redirect_uris) == (wanted, made.client.redirect_uris)
 
 
 async def test_a_change_is_recorded_with_its_event_and_no_change_is_not(suite: Suite) -> None:

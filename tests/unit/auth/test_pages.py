@@ -10,6 +10,7 @@ from msgspec import Raw
 from functions.auth.domain.page_token import LIFETIME, Opened, PageTokens, Pending
 from functions.auth.domain.security_policy import SecurityPolicy
 from functions.auth.hosted import markup, pages, passkey_form, second_factor_page
+from functions.auth.hosted.markup import Link
 from functions.auth.hosted.page_cookies import PageCookies
 from functions.auth.sign_in.second_factors import Challenge
 from tests.unit.auth.browser import Browser, add_client, claims
@@ -316,8 +317,8 @@ def test_whatever_is_shown_is_text() -> None:
         second_factor_page.second_factor(bad, Challenge(bad, ("totp", "passkey"), 1, Raw(b"\"<b>&'")), bad),
         pages.device(bad, person=bad, code=bad, error=bad),
         pages.device_decision(bad, person=bad, client=bad, code=bad, scopes=(bad, f"{bad}:read")),
-        pages.sign_out(bad, person=bad),
-        pages.notice(bad, bad),
+        pages.sign_out(bad, person=bad, client=bad),
+        pages.notice(bad, bad, Link(bad, bad)),
     )
     for page in shown:
         assert "<b>" not in page

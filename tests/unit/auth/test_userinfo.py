@@ -139,7 +139,7 @@ async def test_both_addresses_of_the_metadata_say_the_same_and_lead_somewhere(
     assert first.content == second.content
     assert first.headers["cache-control"] == "public, max-age=300"
     offered = first.json()
-    assert offered["issuer"] == ISSUER
+    assert (offered["issuer"], offered["end_session_endpoint"]) == (ISSUER, f"{ISSUER}/oauth2/logout")
     there = {f"{ISSUER}{route.path}" for route in suite.routes}
     named = {value for name, value in offered.items() if name.endswith(("_endpoint", "jwks_uri"))}
     assert named <= there
@@ -150,4 +150,5 @@ async def test_both_addresses_of_the_metadata_say_the_same_and_lead_somewhere(
 def test_what_is_not_there_is_not_offered() -> None:
     offered = msgspec.json.decode(metadata(ISSUER, ["refresh_token"]))
     assert (offered["grant_types_supported"], offered["response_types_supported"]) == (["refresh_token"], [])
-    assert {"authorization_endpoint", "device_authorization_endpoint"}.isdisjoint(offered)
+    pages = {"authorization_endpoint", "end_session_endpoint", "device_authorization_endpoint"}
+    assert pages.isdisjoint(offered)
