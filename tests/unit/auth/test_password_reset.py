@@ -4,6 +4,7 @@ import asyncio
 import re
 import statistics
 import time
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -13,6 +14,8 @@ from functions.auth import records
 from functions.auth.domain.email_change import EmailChange
 from functions.auth.domain.one_time_link import OneTimeLink
 from functions.auth.domain.people import login_id
+from shared.envelope import Delivery
+from shared.events import make
 from tests.unit.auth.people import NEW_PASSWORD, People, Person
 from tests.unit.auth.suite import ACME, PASSWORD, Suite
 
@@ -180,6 +183,28 @@ async def test_no_more_than_three_mails_an_hour_and_each_of_them_once_for_each_e
     suite.bus.messages.clear()
     await token(suite, people)
     assert len(suite.mails()) == 4
+
+
+async def test_requests_from_the_future_are_in_nobodys_way_once_their_hour_is_over(
+    suite: Suite, people: People, ada: Person
+) -> None:
+    """Whoever may publish to the topic says when an event was. Three of 2036 kept mails off until then."""
+    asked = {"template": "password_reset", "document_id": login_id(ADA)}
+    for number in range(3):
+        event = make(
+            "mail.requested",
+            event_id=f"evt_{number}",
+            source="//junk",
+            subject=ACME,
+            time=suite.clock() + timedelta(days=3650),
+            data=asked,
+        )
+        await suite.handlers["mail.requested"](event, Delivery("msg_1", b"", {}))
+    links = set(tokens_in(suite))
+    suite.clock.move(3660)
+    for link in links:
+        assert await reset(people, link) == (422, "invalid_token")
+    assert await reset(people, await token(suite, people)) == (204, "")
 
 
 async def test_a_request_that_is_delivered_late_sends_nothing(
