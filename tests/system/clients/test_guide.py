@@ -16,6 +16,7 @@ from tests.system.clients import required
 from tests.system.clients.world import RESOURCE, Client, World
 
 GUIDE = REPOSITORY / "docs" / "guide" / "auth.md"
+README = REPOSITORY / "README.md"
 MODULES = Path(__file__).parent / "node_modules"
 APP = "http://127.0.0.1:3000"
 SECONDS = 15.0
@@ -74,6 +75,25 @@ def test_the_web_app_signs_a_person_in(world_of_clients: World, tmp_path: Path) 
         process.terminate()
         process.wait(SECONDS)
         reservation.release()
+
+
+def test_the_command_line_tool_gets_its_tokens_once_a_person_allows_it(world_of_clients: World) -> None:
+    world = world_of_clients
+    required.installed(shutil.which("curl") is not None, "apt-get install curl")
+    (json_of_readme,) = re.findall(r"^json\(\) .*$", README.read_text(), re.MULTILINE)
+    script = json_of_readme.replace(".venv/bin/python", sys.executable) + "\n" + program("sh")
+    settings = {**os.environ, "ISSUER": world.issuer, "CLIENT_ID": world.native.client_id}
+    process = subprocess.Popen(["bash", "-c", script], env=settings, stdout=subprocess.PIPE, text=True)  # noqa: S603, S607 - the guide's
+    try:
+        assert process.stdout is not None
+        told = re.match(r"Open (\S+) ", process.stdout.readline())
+        assert told is not None
+        world.visit(told[1], "allow")
+        said, _ = process.communicate(timeout=SECONDS)
+        assert f'"email":"{world.person.email}"' in said
+    finally:
+        process.kill()
+        process.wait(SECONDS)
 
 
 def test_the_resource_server_takes_tokens_for_itself_alone(world_of_clients: World, tmp_path: Path) -> None:
