@@ -1,5 +1,6 @@
 """The tokens of a session, and how it goes on by refresh, or ends when one comes too late (RFC 6749 §6)."""
 
+import functools
 import itertools
 import logging
 from collections.abc import Sequence
@@ -10,12 +11,12 @@ import msgspec
 from functions.auth import records
 from functions.auth.domain import oauth_client, people, roles
 from functions.auth.domain import session as session_rules
-from functions.auth.domain.people import User
 from functions.auth.domain.refresh_token import RefreshToken
 from functions.auth.domain.session import Outcome, Refused, Reused, Rotated, Session
 from functions.auth.keyring.keys import KeyRoom
 from functions.auth.oauth.client_authentication import AuthenticatedClient
 from functions.auth.oauth.id_tokens import IdTokens
+from functions.auth.oauth.session_turns import Seen, SessionTurns
 from functions.auth.oauth.tokens import AccessTokens, Tokens
 from functions.auth.records import Found
 from functions.auth.roles.roles_of_tenant import Roles
@@ -62,6 +63,7 @@ class Sessions:
         self._clock = clock
         self.refreshes = Counts("energent_refreshes", _REFRESHES, "token")
         self._tenants = Cache("tenant of a refresh", self._fetch_tenant, clock, _KEPT_TENANTS)
+        self._turns = SessionTurns(store, clock)
 
     async def refresh(
         self,
@@ -83,10 +85,10 @@ class Sessions:
         if token is None or client.tenant_id not in ("", token.tenant_id):
             raise _invalid_grant()
         actor = Actor("user", token.user_id, token.tenant_id, request_id)
+        attempt = functools.partial(self._attempt, client, token, actor, scope, audience)
         tries = itertools.count()
-        return await until_not_stale(
-            lambda: self._attempt(client, token, actor, scope, audience, is_first=next(tries) == 0)
-        )
+        # Whoever lost a race reads the tenant too, at once: the winner's token is what comes next.
+        return await until_not_stale(lambda: self._turns.take(token, attempt, with_tenant=next(tries) > 0))
 
     async def tokens(
         self,
@@ -145,17 +147,9 @@ class Sessions:
         actor: Actor,
         scope: str | None,
         audience: str | None,
-        *,
-        is_first: bool,
+        seen: Seen,
     ) -> Tokens:
-        """Whoever lost a race reads the tenant too, at once: the winner's token is what comes next."""
-        at = self._clock()
-        session_doc, user_doc, *tenant_docs = await self._store.read(
-            records.session_key(self._store, token.tenant_id, token.session_id),
-            records.user_key(self._store, token.tenant_id, token.user_id),
-            *([] if is_first else [tenant.key(self._store, token.tenant_id)]),
-        )
-        session, user = records.found(session_doc, Session), records.found(user_doc, User)
+        session, user = seen.session, seen.user
         if session is None or user is None or not people.is_in_force(user.value, session.value):
             raise _invalid_grant()
         if session.value.client_id != client.client_id:
@@ -166,8 +160,7 @@ class Sessions:
                 400, "invalid_target", "The sign-in was for another resource. Sign in again for this one."
             )
         current = session_rules.of_user(session.value, user.value.role)
-        fresh = records.found(tenant_docs[0], Tenant) if tenant_docs else None
-        owner, outcome = await self._judged(token, current, fresh)
+        owner, outcome = await self._judged(token, current, seen.tenant)
         if isinstance(outcome, Refused):
             raise _invalid_grant()
         if isinstance(outcome, Reused):
@@ -181,7 +174,12 @@ class Sessions:
             await self._move_on(owner, session, outcome.session, actor)
         self.refreshes.add("rotated" if isinstance(outcome, Rotated) else "repeated")
         return await self._issued(
-            owner.value, outcome.session, scopes, at=at, generation=token.generation + 1, audience=audience
+            owner.value,
+            outcome.session,
+            scopes,
+            at=seen.at,
+            generation=token.generation + 1,
+            audience=audience,
         )
 
     async def _judged(

@@ -1,0 +1,113 @@
+"""Refreshes of one session at once: the first goes ahead, those that come meanwhile share a read after it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from functions.auth import records
+from functions.auth.domain.people import User
+from functions.auth.domain.refresh_token import RefreshToken
+from functions.auth.domain.session import Session
+from functions.auth.records import Found
+from shared import tenant
+from shared.errors import Unavailable
+from shared.ids import Clock
+from shared.store import Store
+from shared.tenant import Tenant
+
+T = TypeVar("T")
+
+_Names = tuple[str, str, str]
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What a refresh goes by: read not before `at`, the tenant only where that was asked for."""
+
+    at: datetime
+    session: Found[Session] | None
+    user: Found[User] | None
+    tenant: Found[Tenant] | None
+
+
+class SessionTurns:
+    """Of one process; between processes the commits decide, as they would here without this: one that loses
+    costs as much as one that wins, and who comes meanwhile is mostly answered with the same successor.
+
+    Nobody is given what was read before he came: a session that was ended by then is over for him.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._under_way: dict[_Names, asyncio.Future[None]] = {}
+        self._next: dict[_Names, asyncio.Task[Seen]] = {}
+
+    async def take(
+        self, token: RefreshToken, work: Callable[[Seen], Awaitable[T]], *, with_tenant: bool
+    ) -> T:
+        """`work` of what is stored: at once where nobody else is at it, else when the one before has done,
+        and then with the tenant.
+
+        Raises what `work` raises, and `Unavailable`: an outage that the one before met is that of all who
+        wait.
+        """
+        names = (token.tenant_id, token.session_id, token.user_id)
+        before = self._under_way.get(names)
+        if before is None:
+            with self._turn(names):
+                return await work(await self._look(names, with_tenant=with_tenant))
+        following = self._next.get(names)
+        if following is None:
+            following = self._next[names] = asyncio.create_task(self._follow(names, before))
+            following.add_done_callback(_looked_at)
+        # Shielded: who gives up waiting must not take it from those who wait on.
+        return await work(await asyncio.shield(following))
+
+    async def _follow(self, names: _Names, before: "asyncio.Future[None]") -> Seen:
+        try:
+            await before
+        finally:
+            del self._next[names]  # whoever comes from now on is too late for this read
+        with self._turn(names):
+            return await self._look(names, with_tenant=True)
+
+    @contextmanager
+    def _turn(self, names: _Names) -> Iterator[None]:
+        """Somebody may come between the one before and those who wait for him: each ends his own."""
+        done = self._under_way[names] = asyncio.get_running_loop().create_future()
+        try:
+            yield
+        except Unavailable as outage:
+            done.set_exception(outage)
+            _looked_at(done)
+            raise
+        finally:
+            if self._under_way.get(names) is done:
+                del self._under_way[names]
+            if not done.done():
+                done.set_result(None)
+
+    async def _look(self, names: _Names, *, with_tenant: bool) -> Seen:
+        tenant_id, session_id, user_id = names
+        at = self._clock()
+        session, user, *owner = await self._store.read(
+            records.session_key(self._store, tenant_id, session_id),
+            records.user_key(self._store, tenant_id, user_id),
+            *([tenant.key(self._store, tenant_id)] if with_tenant else []),
+        )
+        return Seen(
+            at,
+            records.found(session, Session),
+            records.found(user, User),
+            records.found(owner[0], Tenant) if owner else None,
+        )
+
+
+def _looked_at(done: "asyncio.Future[T]") -> None:
+    """Its failure, even where nobody waits for it, or not any more."""
+    if not done.cancelled():
+        done.exception()
