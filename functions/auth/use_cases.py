@@ -1,6 +1,5 @@
 """Auth put together: every use-case, made of the ports that a process has."""
 
-import asyncio
 from collections.abc import Iterator
 from itertools import chain
 
@@ -16,7 +15,8 @@ from functions.auth.factors.passkeys import OwnPasskeys
 from functions.auth.factors.recovery_codes import OwnRecoveryCodes
 from functions.auth.factors.tenant_security import TenantSecurity
 from functions.auth.factors.totp import TotpEnrolment
-from functions.auth.guessing.failed_sign_ins import FailedSignIns, Sleep
+from functions.auth.guessing.failed_sign_ins import FailedSignIns
+from functions.auth.guessing.pause import Pause, Pausing
 from functions.auth.guessing.refused_credentials import RefusedCredentials
 from functions.auth.guessing.throttle import Throttle
 from functions.auth.hosted.hosted_sign_in import HostedSignIn
@@ -90,7 +90,7 @@ class Ports(msgspec.Struct, frozen=True):
     clock: Clock
     issuer: str
     environment: str
-    sleep: Sleep = asyncio.sleep
+    pause: Pausing = msgspec.field(default_factory=Pause)
     ranges: Ranges | None = None
 
 
@@ -111,12 +111,12 @@ class UseCases:
 
         self.roles = Roles(store, outbox, clock)
 
-        failed = FailedSignIns(store, outbox, clock, ports.sleep)
+        failed = FailedSignIns(store, outbox, clock, ports.pause)
         refused = RefusedCredentials(store, outbox, clock)
         self.throttle = Throttle(clock, failed.flooded)
 
         ceremonies = PasskeyCeremonies(issuer)
-        challenges = PasskeyChallenges(store, keys, clock)
+        challenges = PasskeyChallenges(keys, clock)
         proofs = FactorProofs(keys, ceremonies)
         factor_log = FactorLog(store, outbox)
         self.totp = TotpEnrolment(store, keys, factor_log, clock)

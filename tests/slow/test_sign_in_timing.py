@@ -1,6 +1,5 @@
 """How long a refusal takes tells nothing: a few hundred of each kind, one after the other in turn (L2)."""
 
-import asyncio
 import random
 import time
 from collections.abc import AsyncIterator
@@ -13,6 +12,7 @@ import pytest
 from functions.auth import records
 from functions.auth.domain.guessing import Failures
 from functions.auth.domain.people import User
+from functions.auth.guessing.pause import Pause
 from functions.auth.guessing.source import Source
 from shared.errors import Unauthenticated
 from shared.ids import new_id
@@ -37,7 +37,7 @@ TRIES = {
 @pytest.fixture
 async def cheap(tmp_path: Path, anyio_backend: str) -> AsyncIterator[CheapSignIn]:
     async with running(tmp_path) as suite:
-        cheap = CheapSignIn(suite, asyncio.sleep)
+        cheap = CheapSignIn(suite, Pause())
         for email in (OWNER, "early@acme.test", "disabled@acme.test"):
             await cheap.add_user(email)
         user_id = (await cheap.login_document("disabled@acme.test")).value.user_id

@@ -31,7 +31,7 @@ class PasskeyChallenge(msgspec.Struct, frozen=True):
     """`subject` is the session that asked; nobody where a passkey is to say who signs in."""
 
     id: str
-    tenant_id: str
+    tenant: str
     purpose: Purpose
     subject: str
     issued_at: datetime
@@ -83,23 +83,23 @@ class Challenges:
     def passkey_text(self, challenge: PasskeyChallenge) -> str:
         return self._passkey.seal(
             challenge.id.encode(),
-            challenge.tenant_id.encode(),
+            challenge.tenant.encode(),
             challenge.purpose.encode(),
             challenge.subject.encode(),
             _seconds(challenge.issued_at),
         )
 
     def passkey(
-        self, text: str, tenant_id: str, purpose: Purpose, subject: str, at: datetime
+        self, text: str, tenant: str, purpose: Purpose, subject: str, at: datetime
     ) -> PasskeyChallenge | None:
         """None for what `passkey_text` did not make for exactly this, and for what is over."""
         fields = self._passkey.open(text)
         if fields is None:
             return None
         name, *meant, issued = fields
-        if meant != [tenant_id.encode(), purpose.encode(), subject.encode()]:
+        if meant != [tenant.encode(), purpose.encode(), subject.encode()]:
             return None
-        challenge = PasskeyChallenge(name.decode(), tenant_id, purpose, subject, _time(issued))
+        challenge = PasskeyChallenge(name.decode(), tenant, purpose, subject, _time(issued))
         return None if _is_over(challenge.issued_at, at) else challenge
 
 

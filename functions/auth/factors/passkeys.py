@@ -64,7 +64,7 @@ class OwnPasskeys:
             name=shown_name,
             created_at=self._clock(),
         )
-        used = asked.used
+        used = factor_documents.challenge_key(self._store, principal.tenant_id, asked.id)
         await until_not_stale(lambda: self._add(principal, actor, passkey, used))
         return passkey
 

@@ -1,13 +1,16 @@
 """Sign-ins that failed: counted where that slows a guesser down; the time each takes tells nothing."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from datetime import datetime
 from time import monotonic
+
+import msgspec
 
 from functions.auth import records
 from functions.auth.domain import guessing
 from functions.auth.domain import login as logins
 from functions.auth.domain.people import Login
+from functions.auth.guessing.pause import Pausing
 from functions.auth.guessing.source import Source
 from functions.auth.records import NOBODY, Found
 from shared import audit
@@ -17,38 +20,42 @@ from shared.ids import Clock
 from shared.outbox import Outbox
 from shared.store import Store, until_not_stale
 
-PAUSE_SECONDS = 0.2
-"""Between the password's hash and the refusal. What is written meanwhile, if anything, takes no time of its
-own: so known and unknown accounts take equally long.
-"""
 _USER_AGENT_CHARACTERS = 200
 
-Sleep = Callable[[float], Awaitable[None]]
-
 _log = logging.getLogger(__name__)
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """A try that counts: at whose login, as it was then, and from which known device."""
+
+    tenant_id: str
+    login: Found[Login]
+    device: str | None
 
 
 class FailedSignIns:
     """Each refusal is awaited here, once."""
 
-    def __init__(self, store: Store, outbox: Outbox, clock: Clock, sleep: Sleep) -> None:
+    def __init__(self, store: Store, outbox: Outbox, clock: Clock, pause: Pausing) -> None:
         self._store = store
         self._outbox = outbox
         self._clock = clock
-        self._sleep = sleep
+        self._pause = pause
 
-    async def uncounted(self) -> None:
-        """There is no such account, or no try at it counts now: nothing is written, however often it is."""
-        await self._sleep(PAUSE_SECONDS)
-
-    async def counted(self, tenant_id: str, login: Found[Login], device: str | None, source: Source) -> None:
-        """One more at `login`, with its audit record; the one with which delays begin is an event, too."""
-        ends = monotonic() + PAUSE_SECONDS
-        await self._count(tenant_id, login, device, source)
-        await self._sleep(max(ends - monotonic(), 0))
+    async def refused(self, began: float, failure: Failure | None, source: Source) -> None:
+        """Pauses for a try that began then, a `monotonic()`. Meanwhile `failure` is counted, with its audit
+        record; the one with which delays begin is an event, too. None where there is no such account, or no
+        try at it counts now: nothing is written, however often it is.
+        """
+        await self._pause(began, None if failure is None else self._count(failure, source))
 
     async def flooded(self, slug: str, source: Source) -> None:
-        """So much fails in a tenant that sign-ins are turned away unseen: one record, one event."""
+        """So much fails in a tenant that sign-ins are turned away unseen: one record, one event. Pauses as
+        long where there is no such tenant.
+        """
+        await self._pause(monotonic(), self._flooded(slug, source))
+
+    async def _flooded(self, slug: str, source: Source) -> None:
         try:
             tenant_id = await records.tenant_of_slug(self._store, slug)
             if tenant_id == NOBODY:
@@ -69,29 +76,28 @@ class FailedSignIns:
         except Unavailable as outage:
             _log.warning("many failed sign-ins in a tenant are not recorded: %s", outage)
 
-    async def _count(self, tenant_id: str, login: Found[Login], device: str | None, source: Source) -> None:
-        newest: Found[Login] | None = login
+    async def _count(self, failure: Failure, source: Source) -> None:
+        newest: Found[Login] | None = failure.login
 
         async def attempt() -> None:
             nonlocal newest
             found, newest = newest, None
             if found is None:
-                found = await records.read(self._store, login.key, Login)
+                found = await records.read(self._store, failure.login.key, Login)
             at = self._clock()
             # Of many at once only so many count as may be tried: those after them were too early.
-            if found is None or not guessing.may_try(logins.failures(found.value, device), at):
+            if found is None or not guessing.may_try(logins.failures(found.value, failure.device), at):
                 return
-            await self._commit(tenant_id, found, logins.failed(found.value, device, at), device, source)
+            await self._commit(msgspec.structs.replace(failure, login=found), source, at)
 
         try:
             await until_not_stale(attempt)
         except Unavailable as outage:
-            # Told, this would tell that there is such an account.
             _log.warning("a failed sign-in is not counted: %s", outage)
 
-    async def _commit(
-        self, tenant_id: str, login: Found[Login], after: Login, device: str | None, source: Source
-    ) -> None:
+    async def _commit(self, failure: Failure, source: Source, at: datetime) -> None:
+        tenant_id, login, device = failure.tenant_id, failure.login, failure.device
+        after = logins.failed(login.value, device, at)
         now = logins.failures(after, device)
         user_id = after.user_id
         told = {"about": "user", "user_id": user_id, "failures": now.count}
@@ -111,7 +117,7 @@ class FailedSignIns:
             actor=_actor(tenant_id, source),
             action="sign_in.refuse",
             target=user_id,
-            at=self._clock(),
+            at=at,
             detail=detail,
             result="refused",
         )

@@ -19,6 +19,7 @@ from functions.auth.factors.passkey_challenges import Asked, PasskeyChallenges
 from functions.auth.guessing.buckets import Buckets, Rate
 from functions.auth.guessing.source import Source
 from functions.auth.keyring.keys import KeyRoom
+from functions.auth.records import NOBODY
 from functions.auth.sessions.session_start import Proof
 from functions.auth.sign_in import first_factor
 from functions.auth.sign_in.first_factor import FirstFactor
@@ -27,7 +28,7 @@ from functions.auth.sign_in.sign_in import SignedIn, SignIn
 from shared import tenant
 from shared.audit import Actor
 from shared.errors import Unauthenticated
-from shared.ids import Clock
+from shared.ids import Clock, is_id
 from shared.store import Store, Write, until_not_stale
 from shared.tenant import Tenant
 
@@ -61,8 +62,7 @@ class PasskeySignIn:
 
     async def options(self, slug: str) -> msgspec.Raw:
         """For `navigator.credentials.get()`: the same for every tenant, and for a slug of none."""
-        tenant_id = await records.tenant_of_slug(self._store, slug)
-        return self._ceremonies.request_options(await self._challenges.new(tenant_id, "sign_in"), ())
+        return self._ceremonies.request_options(await self._challenges.new(_slug(slug), "sign_in"), ())
 
     async def login(self, slug: str, given: Assertion, source: Source, *, remember: bool = False) -> SignedIn:
         """Raises what `proven` does."""
@@ -82,7 +82,7 @@ class PasskeySignIn:
         `tenant_suspended` or `tenant_not_active` with the right passkey only.
         """
         tenant_id = await records.tenant_of_slug(self._store, slug)
-        asked = await self._challenges.answered(given, tenant_id, "sign_in")
+        asked = await self._challenges.answered(given, _slug(slug), "sign_in")
 
         async def attempt() -> T:
             if asked is None:
@@ -97,8 +97,9 @@ class PasskeySignIn:
     ) -> FirstFactor:
         store, at = self._store, self._clock()
         document_id = passkeys.credential_document_id(given.id)
+        used = factor_documents.challenge_key(store, tenant_id, asked.id)
         credential_doc, used_doc = await store.read(
-            factor_documents.credential_key(store, tenant_id, document_id), asked.used
+            factor_documents.credential_key(store, tenant_id, document_id), used
         )
         credential = records.found(credential_doc, Credential)
         if credential is None or used_doc is not None:
@@ -119,7 +120,7 @@ class PasskeySignIn:
         login = await records.read(store, login_key, Login)
         factors = factor_documents.factors(factors_key, factors_doc)
         judged = await self._proofs.passkey(factors.value, given, asked.text, at)
-        answered = records.create(asked.used, challenges.answered(None, at))
+        answered = records.create(used, challenges.answered(None, at))
         if login is None or isinstance(judged, Refused):
             if isinstance(judged, Refused) and judged.why == "passkey_copied":
                 await self._tell(tenant_id, user_id, judged, answered, source)
@@ -148,6 +149,11 @@ class PasskeySignIn:
         actor = Actor("anonymous", source.ip, tenant_id, source.request_id, source.ip)
         told = self._log.refused(tenant_id, user_id, refused, actor, self._clock())
         await records.commit(self._store, *told, answered)
+
+
+def _slug(slug: str) -> str:
+    """What a challenge says of it: the slug itself, or `NOBODY` for what can be none."""
+    return slug if is_id(slug) else NOBODY
 
 
 def _invalid_credentials() -> Unauthenticated:

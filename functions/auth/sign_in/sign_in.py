@@ -1,5 +1,7 @@
 """People sign in with tenant, e-mail and password, and with a second factor where they have one."""
 
+from time import monotonic
+
 import msgspec
 
 from functions.auth import records, standing
@@ -9,7 +11,7 @@ from functions.auth.domain import login as logins
 from functions.auth.domain.known_device import KnownDevice
 from functions.auth.domain.people import Login, User
 from functions.auth.factors.factor_proofs import Answer
-from functions.auth.guessing.failed_sign_ins import FailedSignIns
+from functions.auth.guessing.failed_sign_ins import FailedSignIns, Failure
 from functions.auth.guessing.source import Source
 from functions.auth.guessing.throttle import Throttle
 from functions.auth.keyring.keys import KeyRoom
@@ -108,6 +110,8 @@ class SignIn:
         address = email_rules.canonical(email)
         secret = password.normal(secret)
         seen = (await self._keys.current()).devices.read(source.device, self._clock())
+        if seen is not None and seen.login_id != people.login_id(address):
+            seen = None  # somebody's own device makes nobody of him who is known elsewhere
         with self.tried.result("password"):
             async with self._throttle.trying(slug, source, seen):
                 return await self._proved(slug, address, secret, source, seen)
@@ -115,11 +119,13 @@ class SignIn:
     async def _proved(
         self, slug: str, address: str, secret: str, source: Source, seen: KnownDevice | None
     ) -> FirstFactor:
+        began = monotonic()
         account = await self._account(slug, address)
         known = account.login.value.password_hash if account.login else None
         matches = await self._passwords.verify(known, secret)
-        first = await self._judged(account, seen, source, secret if matches else None)
-        if first is None:
+        first = await self._judged(account, seen, secret if matches else None)
+        if not isinstance(first, FirstFactor):
+            await self._failed.refused(began, first, source)
             raise Unauthenticated(
                 "invalid_credentials", "Tenant, e-mail and password do not belong together."
             )
@@ -148,7 +154,8 @@ class SignIn:
         tokens = await self._sessions.tokens(owner.value, started.session, started.session.scopes)
         if not remember:
             return SignedIn(tokens)
-        device = KnownDevice(owner.value.id, user.value.id, first.device or new_id("dev"), at)
+        known_as = first.device or new_id("dev")
+        device = KnownDevice(owner.value.id, user.value.id, known_as, at, first.login.key.id)
         return SignedIn(tokens, (await self._keys.current()).devices.text(device))
 
     async def _account(self, slug: str, address: str) -> _Account:
@@ -163,20 +170,17 @@ class SignIn:
         return _Account(records.found(tenant_doc, Tenant), login, user)
 
     async def _judged(
-        self, account: _Account, seen: KnownDevice | None, source: Source, secret: str | None
-    ) -> FirstFactor | None:
-        """`secret` is None for the wrong one. None for whatever is refused, which always takes as long."""
+        self, account: _Account, seen: KnownDevice | None, secret: str | None
+    ) -> FirstFactor | Failure | None:
+        """`secret` is None for the wrong one. None for what is refused whatever the password is."""
         owner, login, user, at = account.tenant, account.login, account.user, self._clock()
         if owner is None or login is None or user is None or user.value.status != "active":
-            await self._failed.uncounted()
             return None
         device = logins.device_id(login.value, owner.value.id, seen, at)
         if not guessing.may_try(logins.failures(login.value, device), at):
-            await self._failed.uncounted()
             return None
         if secret is None:
-            await self._failed.counted(owner.value.id, login, device, source)
-            return None
+            return Failure(owner.value.id, login, device)
         write = await self._login_write(login, device, secret)
         return FirstFactor(owner, login, user, Proof(("pwd",), at), (write,), device)
 

@@ -10,7 +10,7 @@ from functions.auth.domain import challenge as challenges
 from functions.auth.domain import factors as factor_rules
 from functions.auth.domain import session as session_rules
 from functions.auth.domain.assurance import acr_of
-from functions.auth.factors import own_account
+from functions.auth.factors import factor_documents, own_account
 from functions.auth.factors.factor_log import FactorLog
 from functions.auth.factors.factor_proofs import Answer, FactorProofs, Refused
 from functions.auth.factors.own_account import OwnAccount
@@ -113,9 +113,12 @@ class StepUp:
             return "", ()
         tenant_id, session_id = principal.tenant_id, principal.session_id or ""
         asked = await self._challenges.answered(answer.passkey, tenant_id, "step_up", session_id)
-        if asked is None or (await self._store.read(asked.used))[0] is not None:
+        if asked is None:
             raise _refusal()
-        return asked.text, (records.create(asked.used, challenges.answered(None, at)),)
+        used = factor_documents.challenge_key(self._store, tenant_id, asked.id)
+        if (await self._store.read(used))[0] is not None:
+            raise _refusal()
+        return asked.text, (records.create(used, challenges.answered(None, at)),)
 
     async def _count(
         self,

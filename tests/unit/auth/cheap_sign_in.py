@@ -7,7 +7,8 @@ import pytest
 from functions.auth import records
 from functions.auth.domain import people
 from functions.auth.domain.people import Login
-from functions.auth.guessing.failed_sign_ins import FailedSignIns, Sleep
+from functions.auth.guessing.failed_sign_ins import FailedSignIns
+from functions.auth.guessing.pause import Pausing
 from functions.auth.guessing.source import Source
 from functions.auth.guessing.throttle import Throttle
 from functions.auth.sessions.session_rate import SessionRate
@@ -39,10 +40,10 @@ class CheapPasswords(Passwords):
 class CheapSignIn:
     """The suite's sign-in again, with `CheapPasswords`, a throttle of its own, and one account."""
 
-    def __init__(self, suite: Suite, sleep: Sleep | None = None) -> None:
+    def __init__(self, suite: Suite, pause: Pausing | None = None) -> None:
         self.suite = suite
         self.passwords = CheapPasswords()
-        failed = FailedSignIns(suite.publishing, suite.outbox, suite.clock, sleep or suite.sleep)
+        failed = FailedSignIns(suite.publishing, suite.outbox, suite.clock, pause or suite.pause)
         self.sign_in = SignIn(
             suite.publishing,
             self.passwords,

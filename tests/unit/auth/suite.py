@@ -16,6 +16,7 @@ from functions.auth.domain.one_time_link import OneTimeLink
 from functions.auth.domain.people import User
 from functions.auth.domain.roles import Role, scopes_of
 from functions.auth.domain.session import Session
+from functions.auth.guessing.pause import Work
 from functions.auth.guessing.source import Source
 from functions.auth.machines.operators import Operators
 from functions.auth.machines.service_accounts import Made
@@ -141,11 +142,13 @@ class Suite:
         self.secrets = FileSecrets(folder / "secrets", self.clock)
         self.outbox = Outbox(self.publishing, self.bus, self.clock, "auth")
         self.passwords = WatchedPasswords()
-        self.slept: list[float] = []
+        self.pauses = 0
 
-    async def sleep(self, seconds: float) -> None:
-        """Takes no time, and is remembered."""
-        self.slept.append(seconds)
+    async def pause(self, began: float, work: Work | None = None) -> None:
+        """Takes no time of its own, and is counted."""
+        self.pauses += 1
+        if work is not None:
+            await work
 
     async def assemble(self) -> None:
         self.mailbox = self.folder / "mailbox"
@@ -161,7 +164,7 @@ class Suite:
                 clock=self.clock,
                 issuer=self.issuer,
                 environment="test",
-                sleep=self.sleep,
+                pause=self.pause,
             )
         )
         keys = await self.do.keys.current()

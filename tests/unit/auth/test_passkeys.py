@@ -127,6 +127,19 @@ def unknown(authenticator: Authenticator) -> None:
 WRONG = [other_origin, other_site, nobody_verified, other_ceremony, framed]
 
 
+@pytest.mark.parametrize("slug", ["acme", "none", "\U0001f511" * 64])
+async def test_what_a_stranger_is_given_to_sign_tells_nothing_of_a_tenant(suite: Suite, slug: str) -> None:
+    """L2: neither its id, nor whether there is one. The store is not even asked."""
+    suite.store.reads.clear()
+    asked = await options(suite, slug)
+    assert suite.store.reads == []
+    sealed = raw(raw(asked["challenge"]).decode().removeprefix("pk1_"))
+    assert ACME.encode() not in sealed
+    assert (slug.encode() in sealed) == slug.isascii(), "it says what it was asked for"
+    like = raw((await options(suite, "acme"))["challenge"])
+    assert slug != "none" or len(raw(asked["challenge"])) == len(like)
+
+
 @pytest.mark.parametrize("change", [*WRONG, other_key, unknown])
 async def test_whatever_is_not_the_passkey_is_refused_alike(suite: Suite, change: Change) -> None:
     _, authenticator = await with_passkey(suite)

@@ -226,7 +226,7 @@ async def test_of_two_hundred_sign_ins_at_once_few_run_some_wait_and_the_rest_co
     """L16"""
     await suite.add_user()
     passwords = Gated(workers=2, waiting=4)
-    failed = FailedSignIns(suite.publishing, suite.outbox, suite.clock, suite.sleep)
+    failed = FailedSignIns(suite.publishing, suite.outbox, suite.clock, suite.pause)
     do = suite.do
     sign_in = SignIn(
         suite.publishing,

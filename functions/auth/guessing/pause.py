@@ -1,0 +1,51 @@
+"""When a refusal leaves: at a time that tells neither what it was refused for nor what is written of it."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable, Coroutine
+from time import monotonic
+from typing import Any
+
+SECONDS = 0.25
+"""A refusal leaves so long after its try began, or a multiple of that. Reads and a hash are done by then."""
+_EARLY_SECONDS = 0.002
+
+Work = Coroutine[Any, Any, None]
+Pausing = Callable[[float, Work | None], Awaitable[None]]
+"""What `Pause` is called with."""
+
+_log = logging.getLogger(__name__)
+
+
+class Pause:
+    def __init__(self, seconds: float = SECONDS) -> None:
+        self._seconds = seconds
+        self._working: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, began: float, work: Work | None = None) -> None:
+        """Until the next multiple of `SECONDS` after `began`, a `monotonic()`.
+
+        `work` begins now. It is done to its end whether the caller is still there or not, and nobody waits
+        for it: what fails in it is logged.
+        """
+        if work is not None:
+            task = asyncio.create_task(work)
+            self._working.add(task)
+            task.add_done_callback(self._ended)
+        passed = monotonic() - began
+        await _until(began + math.ceil(passed / self._seconds) * self._seconds)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._working.discard(task)
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            _log.error("what goes with a refusal failed", exc_info=failure)
+
+
+async def _until(ends: float) -> None:
+    """To the microsecond. The loop's timers end a whole number of milliseconds after whatever last woke it,
+    so by them alone a write in between would show, by half a millisecond.
+    """
+    await asyncio.sleep(ends - _EARLY_SECONDS - monotonic())
+    while monotonic() < ends:  # noqa: ASYNC110 - a time is awaited, for two milliseconds
+        await asyncio.sleep(0)
