@@ -18,24 +18,31 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class KnownDevice(msgspec.Struct, frozen=True):
-    """`id` is the same in each token that one device was given in a row."""
+    """`id` is the same in each token that one device was given in a row. `login_id` is that of the address
+    which signed in there.
+    """
 
     tenant_id: str
     user_id: str
     id: str
     seen_at: datetime
+    login_id: str
 
 
 class DeviceTokens:
     """`dev1_…` ↔ `KnownDevice`."""
 
     def __init__(self, keys: SealingKeys) -> None:
-        self._seal = Seal("dev1_", 4, keys)
+        self._seal = Seal("dev1_", 5, keys)
 
     def text(self, device: KnownDevice) -> str:
         seen_at = (device.seen_at - _EPOCH) // _MICROSECOND
         return self._seal.seal(
-            device.tenant_id.encode(), device.user_id.encode(), device.id.encode(), seen_at.to_bytes(8)
+            device.tenant_id.encode(),
+            device.user_id.encode(),
+            device.id.encode(),
+            seen_at.to_bytes(8),
+            device.login_id.encode(),
         )
 
     def read(self, text: str | None, at: datetime) -> KnownDevice | None:
@@ -43,8 +50,10 @@ class DeviceTokens:
         fields = self._seal.open(text or "")
         if fields is None:
             return None
-        tenant_id, user_id, device_id, seen = fields
+        tenant_id, user_id, device_id, seen, login_id = fields
         seen_at = _EPOCH + int.from_bytes(seen) * _MICROSECOND
         if at >= seen_at + LIFETIME:
             return None
-        return KnownDevice(tenant_id.decode(), user_id.decode(), device_id.decode(), seen_at)
+        return KnownDevice(
+            tenant_id.decode(), user_id.decode(), device_id.decode(), seen_at, login_id.decode()
+        )

@@ -88,6 +88,10 @@ class HostedSignIn:
             proven.owner, proven.user, proven.proof, source.request_id, proven.writes
         )
         device = KnownDevice(
-            proven.owner.value.id, proven.user.value.id, proven.device or new_id("dev"), self._clock()
+            proven.owner.value.id,
+            proven.user.value.id,
+            proven.device or new_id("dev"),
+            self._clock(),
+            proven.login.key.id,
         )
         return Begun(session, (await self._keys.current()).devices.text(device))

@@ -11,7 +11,7 @@ from functions.auth.domain.sealed import SealingKeys
 from tests.tokens import NOW
 
 LOGIN = Login("usr_1", "$hash")
-DEVICE = KnownDevice("tnt_acme", "usr_1", "dev_1", NOW)
+DEVICE = KnownDevice("tnt_acme", "usr_1", "dev_1", NOW, "lgn_1")
 KEYS = SealingKeys({1: b"k" * 32}, 1)
 
 
@@ -57,7 +57,7 @@ def test_only_so_many_devices_have_a_count_of_their_own_and_only_for_a_day() -> 
     login = LOGIN
     for number in range(logins.MAX_DEVICES):
         login = logins.failed(login, f"dev_{number}", NOW)
-    other = KnownDevice("tnt_acme", "usr_1", "dev_other", NOW)
+    other = KnownDevice("tnt_acme", "usr_1", "dev_other", NOW, "lgn_1")
     assert logins.device_id(login, "tnt_acme", other, NOW) is None
     assert logins.device_id(login, "tnt_acme", DEVICE, NOW) == "dev_1"
     later = NOW + timedelta(days=1)
@@ -79,7 +79,7 @@ def test_a_new_password_forgets_failures_and_devices() -> None:
     renewed = logins.with_password(logins.failed(LOGIN, "dev_1", NOW), "$new", later)
     assert renewed == Login("usr_1", "$new", password_set_at=later)
     assert logins.device_id(renewed, "tnt_acme", DEVICE, later) is None
-    again = KnownDevice("tnt_acme", "usr_1", "dev_1", later + timedelta(microseconds=1))
+    again = KnownDevice("tnt_acme", "usr_1", "dev_1", later + timedelta(microseconds=1), "lgn_1")
     assert logins.device_id(renewed, "tnt_acme", again, later) == "dev_1"
 
 

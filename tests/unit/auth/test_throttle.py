@@ -10,6 +10,8 @@ from functions.auth.guessing.source import Source
 from functions.auth.guessing.throttle import PER_ADDRESS, PER_KNOWN_PERSON, PER_TENANT, Throttle, prefix
 from shared.errors import Error, TooManyRequests, Unauthenticated, Unavailable
 from tests.tokens import NOW, Time
+from tests.unit.auth.cheap_sign_in import CheapSignIn
+from tests.unit.auth.suite import Suite
 
 pytestmark = pytest.mark.anyio
 
@@ -183,12 +185,28 @@ async def test_so_many_at_once_are_let_in_and_no_more() -> None:
 async def test_a_known_device_is_let_in_whatever_others_do_and_pays_for_itself() -> None:
     """L6"""
     trying = Trying()
-    known = KnownDevice("tnt_acme", "usr_1", "dev_1", NOW)
+    known = KnownDevice("tnt_acme", "usr_1", "dev_1", NOW, "lgn_1")
     for number in range(PER_TENANT.burst + 1):
         await trying(ip=f"192.0.2.{number % 200}", ends=WRONG)
     assert await trying() is not None
     assert await trying(seen=known) is None
     for _ in range(PER_KNOWN_PERSON.burst):
         assert await trying(seen=known, ends=WRONG) is None
-    assert await trying(seen=KnownDevice("tnt_acme", "usr_1", "dev_2", NOW)) is not None
-    assert await trying(seen=KnownDevice("tnt_acme", "usr_2", "dev_3", NOW)) is None
+    assert await trying(seen=KnownDevice("tnt_acme", "usr_1", "dev_2", NOW, "lgn_1")) is not None
+    assert await trying(seen=KnownDevice("tnt_acme", "usr_2", "dev_3", NOW, "lgn_2")) is None
+
+
+async def test_a_device_of_ones_own_is_a_strangers_where_others_sign_in(suite: Suite) -> None:
+    """L5, L6: whoever has a hundred accounts has a hundred devices, and one address."""
+    await suite.add_tenant("tnt_evil", "evil")
+    accounts = CheapSignIn(suite)
+    mine = []
+    for number in range(5):
+        await accounts.add_user(f"eve{number}@evil.test", "tnt_evil")
+        begun = await accounts.right(ip="198.51.100.1", email=f"eve{number}@evil.test", slug="evil")
+        mine.append(begun.device_token)
+    for number in range(PER_ADDRESS.burst):
+        await accounts.wrong(1, mine[number % 5], email=f"somebody{number}@acme.test")
+    with pytest.raises(TooManyRequests):
+        await accounts.wrong(1, mine[0], email="ada@acme.test")
+    await accounts.wrong(1, mine[0], email="eve0@evil.test", slug="evil")
