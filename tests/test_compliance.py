@@ -12,6 +12,7 @@ REQUIRED = frozenset([
     "RFC 6749", "RFC 6750", "RFC 7009", "RFC 7517", "RFC 7519", "RFC 7521", "RFC 7523", "RFC 7636",
     "RFC 7638", "RFC 7662", "RFC 8252", "RFC 8414", "RFC 8628", "RFC 8707", "RFC 8725", "RFC 9068",
     "RFC 9207", "RFC 9470", "OpenID Connect Core", "OpenID Connect Discovery",
+    "OpenID Connect RP-Initiated Logout",
 ])
 # fmt: on
 CLIENTS = TESTS / "system" / "clients"

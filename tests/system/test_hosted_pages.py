@@ -26,7 +26,7 @@ PICTURES = Path(tempfile.gettempdir()) / "energent-pages"
 
 
 class Application(ThreadingHTTPServer):
-    """The client's own page, on a port that nobody registered."""
+    """The client's own page, on a port that nobody registered. By its name it is another site than ours."""
 
     daemon_threads = True
 
@@ -34,6 +34,8 @@ class Application(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Callback)
         self.answers: list[dict[str, str]] = []
         self.redirect_uri = f"http://127.0.0.1:{self.server_port}/callback"
+        self.signed_out_uri = f"http://localhost:{self.server_port}/signed-out"
+        self.page = "<!doctype html><title>The application</title>"
 
 
 class _Callback(BaseHTTPRequestHandler):
@@ -44,7 +46,7 @@ class _Callback(BaseHTTPRequestHandler):
             self.server.answers.append(dict(parse_qsl(urlsplit(self.path).query)))
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(b"<!doctype html><title>The application</title>")
+        self.wfile.write(self.server.page.encode())
 
     def log_message(self, format: str, *args: Any) -> None:
         """Quiet."""
@@ -64,13 +66,14 @@ def tab(tmp_path: Path) -> Iterator[Tab]:
         yield tab
 
 
-def registered(suite: Suite, customer: Customer) -> str:
+def registered(suite: Suite, customer: Customer, application: Application) -> str:
     """The id of a public client."""
     wanted = {
         "name": "Acme Reports",
         "kind": "public",
         "grant_types": ["authorization_code", "refresh_token", DEVICE_CODE],
         "redirect_uris": ["http://127.0.0.1/callback"],
+        "post_logout_redirect_uris": [application.signed_out_uri],
         "scopes": ["openid", "email", "tenant:read", "users:read", "users:write"],
     }
     bearer = {"authorization": f"Bearer {customer.access_token}"}
@@ -112,7 +115,7 @@ def test_a_person_signs_in_with_a_browser_and_connects_a_device(
     suite: Suite, tab: Tab, application: Application
 ) -> None:
     customer = customers.take_on(suite)
-    client_id = registered(suite, customer)
+    client_id = registered(suite, customer, application)
     email = f"owner@{customer.slug}.example"
     sign_in_for_the_application(suite, tab, application, client_id, email)
     without_a_password(suite, tab, application, client_id)
@@ -121,9 +124,53 @@ def test_a_person_signs_in_with_a_browser_and_connects_a_device(
     assert tab.complaints == []
 
 
+@pytest.mark.parametrize("suite", ["suite-embedded"], indirect=True)
+def test_an_application_signs_a_person_out(suite: Suite, tab: Tab, application: Application) -> None:
+    """With an ID token by a link, and from another site by a form; without one it takes a person's click."""
+    customer = customers.take_on(suite)
+    client_id = registered(suite, customer, application)
+    email = f"owner@{customer.slug}.example"
+    sign_in_for_the_application(suite, tab, application, client_id, email)
+    asked = {"post_logout_redirect_uri": application.signed_out_uri, "state": "a state"}
+    signed_out = f"{application.signed_out_uri}?state=a+state"
+    logout = f"{suite.gateway}/oauth2/logout"
+
+    tab.open(f"{logout}?{urlencode(asked | {'client_id': client_id})}")
+    picture(tab, "sign-out-for-an-application")
+    tab.click("button")
+    assert tab.url == signed_out, tab.html
+    require_signed_out(suite, tab, application, client_id)
+    tab.open(f"{logout}?{urlencode(asked | {'client_id': client_id})}")
+    picture(tab, "signed-out")
+    tab.click("a")
+    assert tab.url == signed_out, tab.html
+
+    hint = sign_in_for_the_application(suite, tab, application, client_id, email)
+    tab.open(f"{logout}?{urlencode(asked | {'id_token_hint': hint})}")
+    assert tab.url == signed_out, tab.html
+    require_signed_out(suite, tab, application, client_id)
+    assert tab.complaints == []
+
+    hint = sign_in_for_the_application(suite, tab, application, client_id, email)
+    given = (asked | {"id_token_hint": hint}).items()
+    fields = "".join(f'<input name="{name}" value="{value}">' for name, value in given)
+    form = f'<form method="post" action="{logout}">{fields}<button>Sign out</button></form>'
+    application.page = f"<!doctype html>{form}"
+    tab.open(application.signed_out_uri)
+    tab.click("button")
+    assert tab.url == signed_out, tab.html
+    require_signed_out(suite, tab, application, client_id)
+
+
+def require_signed_out(suite: Suite, tab: Tab, application: Application, client_id: str) -> None:
+    tab.open(authorize_url(suite, client_id, application.redirect_uri, prompt="none"))
+    assert application.answers[-1]["error"] == "login_required"
+
+
 def sign_in_for_the_application(
     suite: Suite, tab: Tab, application: Application, client_id: str, email: str
-) -> None:
+) -> str:
+    """The ID token."""
     tab.open(authorize_url(suite, client_id, application.redirect_uri))
     picture(tab, "sign-in")
     assert tab.focused("#email")
@@ -136,7 +183,7 @@ def sign_in_for_the_application(
     tab.type("#password", PASSWORD)
     tab.click("button")
     assert tab.url.startswith(f"{application.redirect_uri}?")
-    (answer,) = application.answers
+    answer = application.answers[-1]
     assert answer == {"code": answer["code"], "iss": suite.gateway, "state": "a state"}
     form = {"client_id": client_id, "code": answer["code"], "redirect_uri": application.redirect_uri}
     got = token(suite, grant_type="authorization_code", code_verifier=VERIFIER, **form)
@@ -146,6 +193,7 @@ def sign_in_for_the_application(
     assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
     cookies = tab.cookies()
     assert all(cookie["httpOnly"] and cookie["sameSite"] == "Lax" for cookie in cookies)
+    return str(got.json()["id_token"])
 
 
 def without_a_password(suite: Suite, tab: Tab, application: Application, client_id: str) -> None:
@@ -173,8 +221,7 @@ def sign_out(suite: Suite, tab: Tab, application: Application, client_id: str) -
     tab.open(f"{suite.gateway}/oauth2/logout")
     tab.click("button")
     assert "Signed out" in tab.html
-    tab.open(authorize_url(suite, client_id, application.redirect_uri, prompt="none"))
-    assert application.answers[-1]["error"] == "login_required"
+    require_signed_out(suite, tab, application, client_id)
 
 
 NEW_PASSWORD = "staple battery horse incorrect"
@@ -183,7 +230,7 @@ NEW_PASSWORD = "staple battery horse incorrect"
 @pytest.mark.parametrize("suite", ["suite-embedded"], indirect=True)
 def test_a_person_goes_by_the_links_of_mails(suite: Suite, tab: Tab, application: Application) -> None:
     customer = customers.take_on(suite)
-    client_id = registered(suite, customer)
+    client_id = registered(suite, customer, application)
     email = f"ada@{customer.slug}.example"
     accept_an_invitation(suite, tab, customer, email)
     sign_in_for_the_application(suite, tab, application, client_id, email)

@@ -111,7 +111,7 @@ def device_decision(token: str, *, person: str, client: str, code: str, scopes: 
 
 def sign_out(token: str, *, person: str, client: str) -> str:
     """`client`: the application that asks; empty where nobody knows, or it is the person's own wish."""
-    asks = f" <strong>{escape(client)}</strong> asks whether to sign you out here." if client else ""
+    asks = f" <strong>{escape(client)}</strong> has asked to sign you out here, too." if client else ""
     lead = f'<p class="lead">You are signed in as <strong>{escape(person)}</strong>.{asks}</p>'
     form = markup.form("/oauth2/logout", markup.button("Sign out here"), token)
     return markup.document("Sign out", "<h1>Sign out</h1>" + lead + form)

@@ -1,6 +1,7 @@
 """Debian's Apache with mod_auth_openidc as a process of our own, beside whatever the system runs."""
 
 import contextlib
+import re
 import subprocess
 import tempfile
 import time
@@ -73,6 +74,7 @@ OIDCClientID {world.web.client_id}
 OIDCClientSecret {world.web.client_secret}
 OIDCProviderTokenEndpointAuth client_secret_basic
 OIDCRedirectURI {url}{callback}
+OIDCRedirectURLsAllowed ^{re.escape(world.signed_out_uri)}$
 OIDCCryptoPassphrase {new_id("pass")}
 OIDCPKCEMethod S256
 OIDCScope "{world.scope}"

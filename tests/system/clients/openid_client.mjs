@@ -33,7 +33,8 @@ async function codeFlow(config, method) {
     nonce,
     state,
   });
-  const landed = await new Browser(world).visit(url);
+  const browser = new Browser(world);
+  const landed = await browser.visit(url);
   const checks = { pkceCodeVerifier: verifier, expectedNonce: nonce, expectedState: state, idTokenExpected: true };
   const tokens = await oidc.authorizationCodeGrant(config, new URL(landed), checks);
   const claims = tokens.claims();
@@ -55,6 +56,13 @@ async function codeFlow(config, method) {
   await oidc.tokenRevocation(config, fresh.refresh_token);
   await assert.rejects(oidc.refreshTokenGrant(config, fresh.refresh_token), { error: 'invalid_grant' });
   console.log(`${method}: revocation`);
+
+  const asked = { post_logout_redirect_uri: world.signed_out_uri, state };
+  const signedOut = await browser.visit(oidc.buildEndSessionUrl(config, { ...asked, id_token_hint: tokens.id_token }));
+  assert.equal(signedOut, `${world.signed_out_uri}?state=${state}`);
+  const silent = await browser.visit(new URL(`${url}&prompt=none`));
+  assert.equal(new URL(silent).searchParams.get('error'), 'login_required');
+  console.log(`${method}: sign-out`);
 }
 
 async function machine() {

@@ -38,7 +38,13 @@ def test_a_site_signs_people_in_and_an_api_takes_their_tokens(world_of_clients: 
         assert (answer.status_code, answer.headers["x-remote-user"]) == (200, told["x-subject"])
         assert httpx.get(f"{site}/api/", headers={"authorization": "Bearer none"}).status_code == 401
 
-        http.get(f"{site}/callback", params={"logout": f"{site}/"})
+        leaving = http.get(f"{site}/callback", params={"logout": world.signed_out_uri})
+        ending = leaving.headers["location"]
+        assert ending.startswith(f"{world.issuer}/oauth2/logout?id_token_hint=")
+        assert http.get(ending).headers["location"] == world.signed_out_uri, "nobody is asked"
+        silent = http.get(f"{site}/people/").headers["location"]
+        assert "error=login_required" in http.get(f"{silent}&prompt=none").headers["location"]
+
         assert http.get(f"{site}/people/").headers["location"].startswith(f"{world.issuer}/oauth2/authorize")
         form = {"grant_type": "refresh_token", "refresh_token": later["x-refresh-token"]}
         client = (world.web.client_id, world.web.client_secret)

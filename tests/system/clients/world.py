@@ -16,6 +16,7 @@ from tests.system.clients.browser import Browser, Person
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 REDIRECT_URI = "http://127.0.0.1:49152/callback"
 """Nothing listens there: the browser stops before."""
+SIGNED_OUT_URI = "http://127.0.0.1:49152/signed-out"
 RESOURCE = "https://files.example/api"
 """Another API of the tenant."""
 SCOPES = "openid email profile offline_access users:read"
@@ -36,6 +37,7 @@ class World(msgspec.Struct, frozen=True):
 
     issuer: str
     redirect_uri: str
+    signed_out_uri: str
     resource: str
     scope: str
     person: Person
@@ -58,12 +60,18 @@ def build(suite: Suite) -> World:
     registration = Registration(suite, customer.access_token)
     key = ec.generate_private_key(ec.SECP256R1())
     by_code = ["authorization_code", "refresh_token"]
-    people = {"redirect_uris": [REDIRECT_URI], "resources": [RESOURCE], "scopes": _registered(SCOPES)}
+    people = {
+        "redirect_uris": [REDIRECT_URI],
+        "post_logout_redirect_uris": [SIGNED_OUT_URI],
+        "resources": [RESOURCE],
+        "scopes": _registered(SCOPES),
+    }
     web = registration.client("Web", kind="confidential", grant_types=by_code, **people)
     private = registration.key(web.client_id, key)
     return World(
         issuer=suite.gateway,
         redirect_uri=REDIRECT_URI,
+        signed_out_uri=SIGNED_OUT_URI,
         resource=RESOURCE,
         scope=SCOPES,
         person=Person(customer.slug, f"owner@{customer.slug}.example", PASSWORD),
