@@ -37,7 +37,8 @@ class Throttle:
 
     @asynccontextmanager
     async def trying(self, slug: str, source: Source, seen: KnownDevice | None) -> AsyncIterator[None]:
-        """Round a try that fails with `Unauthenticated`. Raises `TooManyRequests` `too_many_tries`.
+        """Round a try that fails with `Unauthenticated`, or with `TooManyRequests` since it was right too
+        often. Raises `TooManyRequests` `too_many_tries`.
 
         From a known device it counts for the person whose device it is, and for nobody else: whoever fails
         elsewhere keeps nobody out.
@@ -49,7 +50,7 @@ class Throttle:
         await self._take(taken, slug, source)
         try:
             yield
-        except Unauthenticated:
+        except (Unauthenticated, TooManyRequests):
             raise
         except BaseException:
             _give_back(taken)

@@ -74,6 +74,8 @@ class SignIn:
         self._clock = clock
         self.tried = first_factor.counts()
         self._rate = rate
+        self._proofs = SessionRate(clock)
+        """Of right passwords, whatever becomes of them: each has taken a hash, and some take a record."""
 
     async def login(
         self, slug: str, email: str, secret: str, source: Source, *, remember: bool = False
@@ -104,8 +106,8 @@ class SignIn:
 
     async def first_factor(self, slug: str, email: str, secret: str, source: Source) -> FirstFactor:
         """Raises `Unauthenticated` `invalid_credentials`; `Forbidden` `tenant_suspended` or
-        `tenant_not_active` with the right password only; `TooManyRequests` `too_many_tries`; `Invalid`;
-        `Unavailable` when too many wait.
+        `tenant_not_active` with the right password only, as `TooManyRequests` `too_many_sessions`;
+        `TooManyRequests` `too_many_tries`; `Invalid`; `Unavailable` when too many wait.
         """
         address = email_rules.canonical(email)
         secret = password.normal(secret)
@@ -130,6 +132,7 @@ class SignIn:
                 "invalid_credentials", "Tenant, e-mail and password do not belong together."
             )
         standing.require_active(first.owner.value)
+        self._proofs.count(first.owner.value.id, first.user.value.id)
         return first
 
     async def begin(self, first: FirstFactor, source: Source, *, remember: bool) -> SignedIn:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from functions.auth.guessing.throttle import PER_ADDRESS
 from functions.auth.sessions.session_rate import SESSIONS, SessionRate
 from shared import revocations
 from shared.errors import TooManyRequests
@@ -48,6 +49,20 @@ async def test_a_sign_in_too_many_begins_nothing(suite: Suite) -> None:
     assert (refused.status, refused.code, refused.headers) == (429, "too_many_sessions", {"Retry-After": "1"})
     assert suite.store.commits == []
     suite.clock.move(1)
+    assert await cheap.refused() is None
+    cheap.passwords.close()
+
+
+async def test_who_signs_in_without_a_pause_takes_no_hash_from_others_in_the_end(suite: Suite) -> None:
+    """L5: a right password takes as long to look at as a wrong one, and one account is cheap to come by."""
+    cheap = CheapSignIn(suite)
+    await cheap.add_user()
+    exhausted(cheap.sign_in._proofs, (await cheap.login_document()).value.user_id)
+    codes = [(await cheap.refused() or pytest.fail()).code for _ in range(PER_ADDRESS.burst + 1)]
+    assert codes == ["too_many_sessions"] * PER_ADDRESS.burst + ["too_many_tries"]
+    assert cheap.passwords.verified == PER_ADDRESS.burst
+    assert await cheap.refused(ip="192.0.2.77") is not None
+    suite.clock.move(6)
     assert await cheap.refused() is None
     cheap.passwords.close()
 
