@@ -58,7 +58,8 @@ async def test_who_signs_in_without_a_pause_takes_no_hash_from_others_in_the_end
     cheap = CheapSignIn(suite)
     await cheap.add_user()
     exhausted(cheap.sign_in._proofs, (await cheap.login_document()).value.user_id)
-    codes = [(await cheap.refused() or pytest.fail()).code for _ in range(PER_ADDRESS.burst + 1)]
+    refusals = [await cheap.refused() for _ in range(PER_ADDRESS.burst + 1)]
+    codes = [refusal.code for refusal in refusals if refusal]
     assert codes == ["too_many_sessions"] * PER_ADDRESS.burst + ["too_many_tries"]
     assert cheap.passwords.verified == PER_ADDRESS.burst
     assert await cheap.refused(ip="192.0.2.77") is not None
