@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared import keyring
+from shared import identity, keyring
 from shared import tenant as tenants
 from shared.errors import Error, Forbidden, Unauthenticated, Unavailable
 from shared.identity import Principal, Verifier, authorization, bearer_token, require_scope
@@ -126,7 +126,7 @@ def test_a_retired_key_stops_verifying_when_it_leaves_the_ring() -> None:
 
 
 def test_made_up_kids_cause_one_read_each_thirty_seconds() -> None:
-    """J10."""
+    """J10: of those that come at once, and of those that come all the time."""
     world = World()
 
     async def story() -> None:
@@ -136,11 +136,16 @@ def test_made_up_kids_cause_one_read_each_thirty_seconds() -> None:
             with pytest.raises(Unauthenticated):
                 await world.verify(OTHER.sign(claims(), kid=f"made-up-{number}"))
         assert world.reads_of("keyring/") == 2
-        world.clock.move(30)
-        for number in range(1000):
+        for reads in (2, 3):
+            for second in range(29):
+                world.clock.move(1)
+                with pytest.raises(Unauthenticated):
+                    await world.verify(OTHER.sign(claims(), kid=f"made-up-later-{second}"))
+                assert world.reads_of("keyring/") == reads
+            world.clock.move(1)
             with pytest.raises(Unauthenticated):
-                await world.verify(OTHER.sign(claims(), kid=f"made-up-{number}"))
-        assert world.reads_of("keyring/") == 3
+                await world.verify(OTHER.sign(claims(), kid="made-up-last"))
+            assert world.reads_of("keyring/") == reads + 1
 
     asyncio.run(story())
 
@@ -237,6 +242,28 @@ def test_a_cold_verifier_without_its_store_answers_503() -> None:
     world = World()
     world.store.down = True
     assert world.outcome(KEY.token()) == "store_unavailable"
+
+
+def test_so_many_verdicts_are_kept_and_the_oldest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may sign in again and again fills no memory; what is gone is checked once more."""
+    monkeypatch.setattr(identity, "MAX_VERIFIED_TOKENS", 2)
+    world = World()
+    first, second, third = (KEY.token(jti=f"jti_{number}") for number in range(3))
+
+    async def checked(token: str) -> bool:
+        def count() -> float:
+            name = "energent_token_signature_checks"
+            return next(reading.value for reading in world.verifier.readings() if reading.name == name)
+
+        before = count()
+        await world.verify(token)
+        return count() > before
+
+    async def story() -> None:
+        assert [await checked(token) for token in (first, second, first, third)] == [True, True, False, True]
+        assert [await checked(token) for token in (third, second, first)] == [False, False, True]
+
+    asyncio.run(story())
 
 
 def test_a_thousand_requests_at_once_read_each_document_once() -> None:
