@@ -3,7 +3,6 @@
 from datetime import timedelta
 from typing import Any
 
-import argon2
 import httpx
 
 from functions.auth import records
@@ -14,10 +13,10 @@ from shared.errors import Error, OAuthError
 from shared.ids import new_id
 from shared.store import Create
 from tests.unit.auth.http_door import Door
-from tests.unit.auth.suite import ACME, PASSWORD, Suite
+from tests.unit.auth.suite import ACME, CHEAP, PASSWORD, Suite
 
 NEW_PASSWORD = "staple battery horse incorrect"
-CHEAP_HASH = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+HASH = CHEAP.hash(PASSWORD)
 
 
 class People(Door):
@@ -30,7 +29,7 @@ class People(Door):
     async def add(self, email: str, role: str = "member", tenant_id: str = ACME) -> User:
         """Somebody with `PASSWORD`."""
         user = User(new_id("usr"), email, email.partition("@")[0], role, "active", self.suite.clock())
-        login = Login(user.id, CHEAP_HASH)
+        login = Login(user.id, HASH)
         await self.suite.store.inner.commit(
             records.create(records.user_key(self.suite.store, tenant_id, user.id), user),
             records.create(records.login_key(self.suite.store, tenant_id, people.login_id(email)), login),

@@ -4,7 +4,6 @@ import json
 from base64 import b32decode
 from typing import Any
 
-import argon2
 import msgspec
 import pytest
 
@@ -120,8 +119,6 @@ class Person:
 
 
 async def person(suite: Suite, email: str = OWNER, role: Any = "owner") -> Person:
-    """Somebody whose password takes microseconds to verify: nothing here is about that."""
-    suite.passwords._hasher = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
     return Person(suite, await suite.add_user(email, role), email)
 
 
