@@ -1,6 +1,5 @@
 """The relay's identity: a key pair in the data folder, and tokens signed with it, shaped like Google's."""
 
-import base64
 import hashlib
 import os
 import secrets
@@ -13,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
+from shared import base64url
 from shared.ids import Clock
 
 LIFETIME = timedelta(hours=1)
@@ -88,7 +88,7 @@ def _kid(key: rsa.RSAPrivateKey) -> str:
     public = key.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    return base64.urlsafe_b64encode(hashlib.sha256(public).digest()).rstrip(b"=").decode()
+    return base64url.encode(hashlib.sha256(public).digest())
 
 
 def _jwks(key: rsa.RSAPrivateKey) -> bytes:

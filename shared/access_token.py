@@ -1,13 +1,11 @@
 """The form of an access token, held to more than a JWT library asks (RFC 9068 §4, RFC 8725)."""
 
-import base64
-import binascii
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from shared import strict_json
+from shared import base64url, strict_json
 from shared.keyring import ALGORITHMS
 
 MAX_TOKEN_CHARS = 4096
@@ -78,23 +76,12 @@ def read(token: str) -> Unproven:
     parts = token.split(".")
     if len(parts) != 3:
         raise NotAToken
-    head, body, _ = (_canonical(part) for part in parts)
     try:
+        head, body, _ = (base64url.decode(part) for part in parts)
         header = strict_json.decode(head, _Header, max_depth=1)
         claims = strict_json.decode(body, Claims, max_depth=4)
-    except (strict_json.Malformed, msgspec.ValidationError):
+    except (ValueError, strict_json.Malformed):
         raise NotAToken from None
     if header.alg not in ALGORITHMS or header.typ.lower() not in ("at+jwt", "application/at+jwt"):
         raise NotAToken
     return Unproven(header.kid, header.alg, claims)
-
-
-def _canonical(segment: str) -> bytes:
-    """Base64url that has one spelling: no padding, no spare bits, no other alphabet (RFC 7515 §2)."""
-    try:
-        raw = base64.b64decode(segment + "=" * (-len(segment) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        raise NotAToken from None
-    if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != segment:
-        raise NotAToken
-    return raw

@@ -1,6 +1,5 @@
 """The ring of signing keys as everybody reads it who verifies a token. Auth writes it, with more in it."""
 
-import base64
 import hashlib
 from collections.abc import Mapping
 
@@ -12,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 )
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
 
+from shared import base64url
 from shared.store import Key, Store
 
 KEYRING_NAME = "signing"
@@ -50,8 +50,8 @@ def public_jwk(public: PublicKey) -> dict[str, str]:
     jwk = {
         "kty": "EC",
         "crv": "P-256",
-        "x": _base64url(point.x.to_bytes(_COORDINATE_BYTES, "big")),
-        "y": _base64url(point.y.to_bytes(_COORDINATE_BYTES, "big")),
+        "x": base64url.encode(point.x.to_bytes(_COORDINATE_BYTES, "big")),
+        "y": base64url.encode(point.y.to_bytes(_COORDINATE_BYTES, "big")),
     }
     return jwk | {"kid": thumbprint(jwk), "alg": "ES256", "use": "sig"}
 
@@ -65,7 +65,7 @@ def public_key(jwk: Mapping[str, str]) -> PublicKey:
         x, y = (int.from_bytes(_coordinate(jwk.get(name, "")), "big") for name in ("x", "y"))
         return EllipticCurvePublicNumbers(x, y, SECP256R1()).public_key()
     if kind == ("RSA", None, "RS256"):
-        n, e = (int.from_bytes(_bytes(jwk.get(name, "")), "big") for name in ("n", "e"))
+        n, e = (int.from_bytes(base64url.decode(jwk.get(name, "")), "big") for name in ("n", "e"))
         if n.bit_length() < MIN_RSA_BITS:
             raise ValueError(f"an RSA key has at least {MIN_RSA_BITS} bits")
         return RSAPublicNumbers(e, n).public_key()
@@ -75,23 +75,15 @@ def public_key(jwk: Mapping[str, str]) -> PublicKey:
 def thumbprint(jwk: Mapping[str, str]) -> str:
     """RFC 7638: SHA-256 over the required members in alphabetical order."""
     required = {name: jwk[name] for name in _REQUIRED[jwk["kty"]]}
-    return _base64url(hashlib.sha256(msgspec.json.encode(required)).digest())
+    return base64url.encode(hashlib.sha256(msgspec.json.encode(required)).digest())
 
 
 def _coordinate(text: str) -> bytes:
-    raw = _bytes(text)
+    raw = base64url.decode(text)
     if len(raw) != _COORDINATE_BYTES:
         raise ValueError("a P-256 coordinate has 32 bytes")
     return raw
 
 
-def _bytes(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
 def _integer(number: int) -> str:
-    return _base64url(number.to_bytes((number.bit_length() + 7) // 8, "big"))
-
-
-def _base64url(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return base64url.encode(number.to_bytes((number.bit_length() + 7) // 8, "big"))

@@ -16,6 +16,7 @@ from local.demo.browser import Browser
 from local.demo.people import PASSWORD, Customer, Member
 from local.demo.screen import Screen, yes
 from local.demo.world import DemoFailed, World
+from shared import base64url
 
 _HASH = re.compile(r"'sha256-[A-Za-z0-9+/]{43}='")
 CALLBACK = "https://reports.acme.example/callback"
@@ -126,7 +127,7 @@ class Applications:
             "scope": "openid email usage:read",
             "state": asked.state,
             "nonce": asked.nonce,
-            "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
+            "code_challenge": base64url.encode(digest),
             "code_challenge_method": "S256",
         }
         await browser.open("/oauth2/authorize", query)

@@ -1,12 +1,12 @@
 """Cursors: where a page of a query ended, opaque to whoever carries it, good for that query only."""
 
-import base64
 import hashlib
 from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
 
+from shared import base64url
 from shared.store import MAX_COMPARED_BYTES, Query
 from shared.store.paths import is_escaped
 
@@ -28,16 +28,14 @@ class _Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 
 
 def cursor(query: Query, collection: str, equal: Mapping[str, Operand], position: Position) -> str:
-    raw = msgspec.json.encode(_Cursor(_fingerprint(query, collection, equal), position))
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    return base64url.encode(msgspec.json.encode(_Cursor(_fingerprint(query, collection, equal), position)))
 
 
 def position(query: Query, collection: str, equal: Mapping[str, Operand], cursor: str) -> Position:
     """Raises ValueError for what `cursor` did not give for the same query, collection and equal fields."""
     try:
-        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        decoded = msgspec.json.decode(raw, type=_Cursor)
-    except (ValueError, msgspec.DecodeError):
+        decoded = msgspec.json.decode(base64url.decode(cursor), type=_Cursor)
+    except ValueError:
         raise ValueError("a broken cursor") from None
     if decoded.query != _fingerprint(query, collection, equal):
         raise ValueError("a cursor of another query")

@@ -1,6 +1,5 @@
 """Service accounts and OAuth clients after they were made: changed, deleted, given new secrets and keys."""
 
-import base64
 import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -14,7 +13,7 @@ from functions.auth.domain.credentials import ClientSecret, PublicKey
 from functions.auth.domain.machines import STILL_ISSUING, ServiceAccount
 from functions.auth.domain.oauth_client import OAuthClient
 from functions.auth.records import Found, KeyOf
-from shared import audit, revocations, tenant
+from shared import audit, base64url, revocations, tenant
 from shared.audit import Actor
 from shared.errors import NotFound
 from shared.http.idempotency import EACH_TIME, Once
@@ -236,4 +235,4 @@ class HolderChanges(Generic[H]):
 
 def new_secret() -> str:
     """256 random bits, with a prefix that a scanner for leaked secrets knows."""
-    return "sk_" + base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("=")
+    return "sk_" + base64url.encode(os.urandom(32))

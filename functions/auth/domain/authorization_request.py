@@ -1,6 +1,5 @@
 """Authorization requests (RFC 6749 §4.1.1, OpenID Connect Core 1.0 §3.1.2.1): read, judged, answered."""
 
-import base64
 import re
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -11,6 +10,7 @@ import msgspec
 
 from functions.auth.domain import pkce
 from functions.auth.domain.assurance import acr_of
+from shared import base64url
 from shared.errors import BadRequest, OAuthError
 
 Pairs = Sequence[tuple[str, str]]
@@ -208,10 +208,8 @@ def _subject(hint: str | None) -> str | None:
     if hint is None:
         return None
     try:
-        payload = hint.split(".")[1]
-        raw = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
-        return msgspec.json.decode(raw, type=_Hint).sub
-    except (IndexError, ValueError, RecursionError, msgspec.DecodeError):
+        return msgspec.json.decode(base64url.decode(hint.split(".")[1]), type=_Hint).sub
+    except (IndexError, ValueError, RecursionError):
         raise _refused("invalid_request", "id_token_hint is no ID token.") from None
 
 

@@ -1,6 +1,5 @@
 """What an access token says (RFC 9068 §2.2), and what an ID token says (OpenID Connect Core §2)."""
 
-import base64
 import hashlib
 from collections.abc import Iterable
 from datetime import datetime
@@ -9,6 +8,7 @@ import msgspec
 
 from functions.auth.domain.assurance import acr_of
 from functions.auth.domain.session import Session
+from shared import base64url
 
 LIFETIME_SECONDS = 600
 
@@ -120,4 +120,4 @@ def of_person(
 def _left_half(token: str) -> str:
     """`at_hash` (§3.1.3.6) with the hash of ES256."""
     digest = hashlib.sha256(token.encode()).digest()
-    return base64.urlsafe_b64encode(digest[:16]).decode().rstrip("=")
+    return base64url.encode(digest[:16])

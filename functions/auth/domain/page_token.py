@@ -4,10 +4,8 @@ Nothing of it is kept on our side. Text: base64url of key version (2 bytes), HMA
 and JSON.
 """
 
-import binascii
 import hashlib
 import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -15,6 +13,7 @@ import msgspec
 
 from functions.auth.domain.authorization_request import AuthorizationRequest
 from functions.auth.domain.sealed import SealingKeys
+from shared import base64url
 
 LIFETIME = timedelta(minutes=30)
 MAX_CHARACTERS = 32_768
@@ -65,7 +64,7 @@ class PageTokens:
         mac = self._keys.mac(version, _CONTEXT + content)
         if mac is None:
             raise ValueError(f"no key of version {version}")
-        return urlsafe_b64encode(version.to_bytes(2) + mac + content).decode().rstrip("=")
+        return base64url.encode(version.to_bytes(2) + mac + content)
 
     def open(self, text: str, browser: str | None, at: datetime) -> Opened | None:
         """None for whatever `seal` did not make."""
@@ -76,11 +75,11 @@ class PageTokens:
         return Opened(content.pending, same and at.timestamp() < content.expires_at)
 
     def _content(self, text: str) -> _Content | None:
-        if len(text) > MAX_CHARACTERS or not text.isascii():
+        if len(text) > MAX_CHARACTERS:
             return None
         try:
-            raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        except (binascii.Error, ValueError):
+            raw = base64url.decode(text)
+        except ValueError:
             return None
         version, mac, content = raw[:2], raw[2:_HEAD_BYTES], raw[_HEAD_BYTES:]
         expected = self._keys.mac(int.from_bytes(version), _CONTEXT + content)

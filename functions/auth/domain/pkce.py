@@ -3,7 +3,8 @@
 import hashlib
 import hmac
 import re
-from base64 import urlsafe_b64encode
+
+from shared import base64url
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
@@ -19,4 +20,4 @@ def proves(verifier: str, challenge: str) -> bool:
     if _VERIFIER.fullmatch(verifier) is None:
         return False
     digest = hashlib.sha256(verifier.encode()).digest()
-    return hmac.compare_digest(urlsafe_b64encode(digest).rstrip(b"=").decode(), challenge)
+    return hmac.compare_digest(base64url.encode(digest), challenge)

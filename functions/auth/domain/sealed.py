@@ -6,10 +6,10 @@ before it. The checksum lets typing errors and junk be told apart from forgeries
 """
 
 import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import crc32
 from collections.abc import Mapping
 
+from shared import base64url
 from shared.errors import Unavailable
 
 MAX_CHARACTERS = 512
@@ -74,17 +74,18 @@ class Seal:
         return _split(content[2:], self._fields)
 
 
-def _text(raw: bytes) -> str:
-    return urlsafe_b64encode(raw + crc32(raw).to_bytes(_CRC_BYTES)).decode().rstrip("=")
+def _text(content: bytes) -> str:
+    return base64url.encode(content + crc32(content).to_bytes(_CRC_BYTES))
 
 
 def _bytes(text: str) -> bytes | None:
     """The inverse of `_text`; None for any other spelling, a wrong checksum, or too little to hold a MAC."""
     try:
-        content = urlsafe_b64decode(text + "==")[:-_CRC_BYTES]
+        raw = base64url.decode(text)
     except ValueError:
         return None
-    if len(content) < 2 + _MAC_BYTES or _text(content) != text:
+    content, checksum = raw[:-_CRC_BYTES], raw[-_CRC_BYTES:]
+    if len(content) < 2 + _MAC_BYTES or crc32(content).to_bytes(_CRC_BYTES) != checksum:
         return None
     return content
 

@@ -5,8 +5,6 @@ so is what it checks, since what it parses comes from anybody.
 """
 
 import asyncio
-import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
@@ -16,6 +14,7 @@ from msgspec import Meta
 
 from functions.auth.domain.passkeys import Passkey
 from functions.auth.domain.people import User
+from shared import base64url
 
 T = TypeVar("T")
 
@@ -23,7 +22,6 @@ TIMEOUT_MS = 300_000
 MAX_CREDENTIAL_ID_BYTES = 1023
 _MAX_KEY_BYTES = 2048
 _ES256, _ED25519, _RS256 = -7, -8, -257
-_BASE64URL = re.compile(r"[A-Za-z0-9_-]+")
 
 Base64Url = Annotated[str, Meta(min_length=1, max_length=32_768)]
 CredentialId = Annotated[str, Meta(min_length=1, max_length=1364)]
@@ -88,8 +86,8 @@ class PasskeyCeremonies:
         """For `parseCreationOptionsFromJSON`: a discoverable credential that verifies its user."""
         options = {
             "rp": {"id": self._rp_id, "name": self._rp_id},
-            "user": {"id": _text(user.id.encode()), "name": user.email, "displayName": user.name},
-            "challenge": _text(challenge.encode()),
+            "user": {"id": base64url.encode(user.id.encode()), "name": user.email, "displayName": user.name},
+            "challenge": base64url.encode(challenge.encode()),
             "pubKeyCredParams": [{"type": "public-key", "alg": alg} for alg in (_ES256, _ED25519, _RS256)],
             "timeout": TIMEOUT_MS,
             "excludeCredentials": [_descriptor(passkey) for passkey in known],
@@ -105,7 +103,7 @@ class PasskeyCeremonies:
     def request_options(self, challenge: str, allowed: Sequence[Passkey]) -> msgspec.Raw:
         """For `parseRequestOptionsFromJSON`. With nobody `allowed`, the authenticator says who it is."""
         options = {
-            "challenge": _text(challenge.encode()),
+            "challenge": base64url.encode(challenge.encode()),
             "timeout": TIMEOUT_MS,
             "rpId": self._rp_id,
             "allowCredentials": [_descriptor(passkey) for passkey in allowed],
@@ -143,8 +141,8 @@ class PasskeyCeremonies:
         ):
             raise ValueError("too long to be kept")
         return Registered(
-            credential_id=_text(made.credential_id),
-            public_key=_text(made.credential_public_key),
+            credential_id=base64url.encode(made.credential_id),
+            public_key=base64url.encode(made.credential_public_key),
             sign_count=made.sign_count,
             bound_to_device=made.credential_device_type.value == "single_device",
         )
@@ -162,7 +160,7 @@ class PasskeyCeremonies:
             expected_challenge=challenge.encode(),
             expected_rp_id=self._rp_id,
             expected_origin=self._origin,
-            credential_public_key=_bytes(passkey.public_key),
+            credential_public_key=base64url.decode(passkey.public_key),
             credential_current_sign_count=-1,  # looked at by us, once the signature is known to be good
             require_user_verification=True,
         )
@@ -174,8 +172,8 @@ def challenge_of(given: Registration | Assertion) -> str:
     within a frame of another site. Nothing vouches for it yet.
     """
     try:
-        data = msgspec.json.decode(_bytes(given.response.client_data_json), type=_ClientData)
-        return "" if data.cross_origin else _bytes(data.challenge).decode()
+        data = msgspec.json.decode(base64url.decode(given.response.client_data_json), type=_ClientData)
+        return "" if data.cross_origin else base64url.decode(data.challenge).decode()
     except (ValueError, RecursionError):
         return ""
 
@@ -196,14 +194,3 @@ def _credential(credential_id: str, **response: str) -> dict[str, Any]:
 
 def _descriptor(passkey: Passkey) -> dict[str, Any]:
     return {"type": "public-key", "id": passkey.credential_id, "transports": passkey.transports}
-
-
-def _text(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).decode().rstrip("=")
-
-
-def _bytes(text: str) -> bytes:
-    """The inverse. Raises ValueError for what is no base64url."""
-    if _BASE64URL.fullmatch(text) is None:
-        raise ValueError("no base64url")
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,7 +1,6 @@
 """Key pairs that sign tokens: made, read back, and used."""
 
 import asyncio
-from base64 import urlsafe_b64encode
 from collections.abc import Callable
 
 import msgspec
@@ -16,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from functions.auth.domain.key_ring import Algorithm
+from shared import base64url
 from shared.keyring import public_jwk
 
 RSA_BITS = 2048
@@ -33,16 +33,16 @@ class Signer:
         self._alg, self._signature = (
             _es256(key) if isinstance(key, ec.EllipticCurvePrivateKey) else _rs256(key)
         )
-        self._starts: dict[str, bytes] = {}
+        self._starts: dict[str, str] = {}
 
     def sign(self, payload: bytes, typ: str = "at+jwt") -> str:
         """`typ` is one of the program's own few: each has its header kept."""
         start = self._starts.get(typ)
         if start is None:
             header = msgspec.json.encode({"alg": self._alg, "kid": self.kid, "typ": typ})
-            start = self._starts[typ] = _base64url(header) + b"."
-        signed = start + _base64url(payload)
-        return (signed + b"." + _base64url(self._signature(signed))).decode()
+            start = self._starts[typ] = base64url.encode(header) + "."
+        signed = start + base64url.encode(payload)
+        return f"{signed}.{base64url.encode(self._signature(signed.encode()))}"
 
 
 async def new_key(algorithm: Algorithm) -> tuple[bytes, dict[str, str]]:
@@ -87,7 +87,3 @@ def _es256(key: ec.EllipticCurvePrivateKey) -> tuple[Algorithm, Callable[[bytes]
 def _rs256(key: rsa.RSAPrivateKey) -> tuple[Algorithm, Callable[[bytes], bytes]]:
     pkcs1, sha256 = padding.PKCS1v15(), SHA256()
     return "RS256", lambda signed: key.sign(signed, pkcs1, sha256)
-
-
-def _base64url(raw: bytes) -> bytes:
-    return urlsafe_b64encode(raw).rstrip(b"=")

@@ -1,7 +1,5 @@
 """Client assertions (`private_key_jwt`): a JWT that a client signed with its own key (RFC 7523 §3)."""
 
-import base64
-import binascii
 import hashlib
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,7 +12,7 @@ from msgspec import Meta
 from functions.auth.domain import credentials
 from functions.auth.domain.credentials import PublicKey
 from functions.auth.domain.jwk import ALGORITHMS
-from shared import strict_json
+from shared import base64url, strict_json
 
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 MAX_CHARACTERS = 4096
@@ -62,9 +60,9 @@ class Assertion:
         if len(text) > MAX_CHARACTERS or not text.isascii() or len(parts) != 3:
             raise NotAnAssertion
         try:
-            self._header = strict_json.decode(_raw(parts[0]), _Header, max_depth=4)
-            self._claims = strict_json.decode(_raw(parts[1]), _Claims, max_depth=4)
-        except (strict_json.Malformed, msgspec.ValidationError):
+            self._header = strict_json.decode(base64url.decode(parts[0]), _Header, max_depth=4)
+            self._claims = strict_json.decode(base64url.decode(parts[1]), _Claims, max_depth=4)
+        except (ValueError, strict_json.Malformed):
             raise NotAnAssertion from None
         if self._claims.iss != self._claims.sub or self._header.crit is not msgspec.UNSET:
             raise NotAnAssertion
@@ -130,11 +128,4 @@ def _time(seconds: int) -> datetime:
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
-        raise NotAnAssertion from None
-
-
-def _raw(segment: str) -> bytes:
-    try:
-        return base64.b64decode(segment + "=" * (-len(segment) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
         raise NotAnAssertion from None

@@ -1,7 +1,5 @@
 """ID tokens (OpenID Connect Core §2): who signed in, for the client that asked. They open nothing."""
 
-from base64 import urlsafe_b64decode
-
 import jwt
 import msgspec
 
@@ -9,7 +7,7 @@ from functions.auth.domain import claims
 from functions.auth.domain.claims import IdClaims
 from functions.auth.domain.session import Session
 from functions.auth.keyring.keys import KeyRoom
-from shared import keyring, strict_json
+from shared import base64url, keyring, strict_json
 from shared.access_token import MAX_TOKEN_CHARS
 from shared.ids import Clock
 
@@ -53,11 +51,8 @@ class IdTokens:
         """
         if len(text) > MAX_TOKEN_CHARS or not text.isascii():
             return None
-        head = text.partition(".")[0]
         try:
-            header = strict_json.decode(
-                urlsafe_b64decode(head + "=" * (-len(head) % 4)), _Header, max_depth=1
-            )
+            header = strict_json.decode(base64url.decode(text.partition(".")[0]), _Header, max_depth=1)
             jwk = await self._published(header.kid)
             if jwk is None or header.typ != _TYP:
                 return None
