@@ -48,6 +48,12 @@ def request(method: str, path: str, headers: dict[str, str], body: bytes = b"") 
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 
 
+def length_of(head: bytes) -> int:
+    """How many bytes follow an answer's head, which ends with its empty line."""
+    found = _LENGTH.search(head)
+    return int(found.group(1)) if found else 0
+
+
 class _Connection(asyncio.Protocol):
     def __init__(
         self, next_request: NextRequest, until: float, interval: float, done: asyncio.Future[None]
@@ -97,13 +103,12 @@ class _Connection(asyncio.Protocol):
         if end < 0:
             return None
         head = self._buffer[:end]
-        length = _LENGTH.search(head)
-        if length is None and _CHUNKED.search(head):
+        if not _LENGTH.search(head) and _CHUNKED.search(head):
             size = self._buffer.find(_LAST_CHUNK, end + 2) + len(_LAST_CHUNK) - end - 4
             if size < 0:
                 return None
         else:
-            size = int(length.group(1)) if length else 0
+            size = length_of(head)
         if len(self._buffer) < end + 4 + size:
             return None
         body = self._buffer[end + 4 : end + 4 + size]

@@ -132,10 +132,15 @@ def _chain(first: str) -> NextRequest:
         nonlocal token
         if reply is not None:
             token = msgspec.json.decode(reply.body)["refresh_token"]
-        body = f"grant_type=refresh_token&refresh_token={quote(token)}"
-        return load.request("POST", "/oauth2/token", FORM, body.encode())
+        return refresh(token)
 
     return following
+
+
+def refresh(token: str) -> bytes:
+    """The request that exchanges it."""
+    body = f"grant_type=refresh_token&refresh_token={quote(token)}"
+    return load.request("POST", "/oauth2/token", FORM, body.encode())
 
 
 def usage(options: Options, tenant_id: str, connections: int, size: int) -> list[NextRequest]:
