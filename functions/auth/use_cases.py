@@ -20,6 +20,7 @@ from functions.auth.guessing.pause import Pause, Pausing
 from functions.auth.guessing.refused_credentials import RefusedCredentials
 from functions.auth.guessing.throttle import Throttle
 from functions.auth.hosted.hosted_sign_in import HostedSignIn
+from functions.auth.hosted.organisations import Organisations
 from functions.auth.keyring.jwks_copy import JwksCopy
 from functions.auth.keyring.key_rotation import KeyRotation
 from functions.auth.keyring.keys import KeyRoom
@@ -193,6 +194,7 @@ class UseCases:
         self.step_up = StepUp(
             store, challenges, proofs, ceremonies, factor_log, self.sign_in, self.sessions, clock
         )
+        self.organisations = Organisations(store)
         self.hosted_sign_in = HostedSignIn(
             self.sign_in, self.passkey_sign_in, self.second_factors, self.browser_sessions, keys, clock
         )

@@ -266,7 +266,8 @@ def accept_an_invitation(suite: Suite, tab: Tab, customer: Customer, email: str)
     tab.type("#password", PASSWORD)
     tab.type("#password_again", PASSWORD)
     tab.click("button")
-    assert f"sign in as {email}" in tab.html
+    assert all(f"<dd>{told}</dd>" in tab.html for told in (customer.slug, email))
+    picture(tab, "invitation-accepted")
     tab.let_scripts_run(False)
 
 

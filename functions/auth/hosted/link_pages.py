@@ -5,6 +5,7 @@ from html import escape
 import msgspec
 
 from functions.auth.hosted import markup
+from shared.tenant import Tenant
 
 SCRIPT = """
 (function () {
@@ -34,6 +35,24 @@ class LinkForm(msgspec.Struct, frozen=True):
     wrong: str = ""
 
 
+class Done(msgspec.Struct, frozen=True):
+    """What was done, and what comes next. `email`: to sign in with; empty where it stays what it was."""
+
+    text: str
+    email: str = ""
+
+
+def done(what: Done, owner: Tenant | None) -> str:
+    """With what somebody types where they sign in. `owner`: their organisation."""
+    account = {
+        "Organisation": owner.name if owner else "",
+        "Its short name": owner.slug if owner else "",
+        "E-mail address": what.email,
+    }
+    lead = f'<p class="lead">{escape(what.text)}</p>'
+    return markup.document("Done", f"<h1>Done</h1>{lead}{markup.facts(account)}")
+
+
 def invitation(form: LinkForm) -> str:
     name = markup.field(
         "name",
@@ -49,7 +68,8 @@ def password_reset(form: LinkForm) -> str:
     hint = "At least 15 characters; 8 are enough beside a second factor. A few words make a good one."
     lead = "Once it is set you are signed out everywhere."
     passwords = _passwords(form, "New password", hint)
-    return _page("/reset-password", "Choose a new password", lead, form, passwords, "Set password")
+    again = '<p class="hint"><a href="/forgot-password">Ask for a new link</a></p>'
+    return _page("/reset-password", "Choose a new password", lead, form, passwords, "Set password", again)
 
 
 def email_verification(form: LinkForm) -> str:
@@ -62,7 +82,9 @@ def _passwords(form: LinkForm, label: str, hint: str) -> str:
     return _WHOSE + first + markup.field("password_again", f"{label} again", _UNSEEN)
 
 
-def _page(action: str, title: str, lead: str, form: LinkForm, fields: str, label: str) -> str:
+def _page(
+    action: str, title: str, lead: str, form: LinkForm, fields: str, label: str, below: str = ""
+) -> str:
     code = markup.field(
         "token",
         "Code from the mail",
@@ -72,7 +94,7 @@ def _page(action: str, title: str, lead: str, form: LinkForm, fields: str, label
     )
     top = f'<h1>{title}</h1><p class="lead">{lead}</p>{markup.alert(form.error)}'
     body = markup.form(action, fields + code + markup.button(label))
-    return markup.document(title, top + body, SCRIPT)
+    return markup.document(title, top + body + below, SCRIPT)
 
 
 def _focus(form: LinkForm, name: str) -> str:

@@ -6,7 +6,7 @@ import msgspec
 
 from functions.auth.domain.one_time_link import LinkKind
 from functions.auth.hosted import link_pages, markup
-from functions.auth.hosted.link_pages import LinkForm
+from functions.auth.hosted.link_pages import Done, LinkForm
 from functions.auth.hosted.page_forms import PageForms
 from functions.auth.use_cases import UseCases
 from shared.errors import Conflict, Error, Invalid, invalid
@@ -14,8 +14,8 @@ from shared.http import PUBLIC, Call, Response, Route
 
 Page = Callable[[LinkForm], str]
 Sent = Mapping[str, str]
-Use = Callable[[str, Sent, str], Awaitable[str]]
-"""Given a code, the form's fields and the request's id: carries it out, and says what to do next."""
+Use = Callable[[str, Sent, str], Awaitable[Done]]
+"""Given a code, the form's fields and the request's id: carries it out, and says what there is now."""
 
 
 def table(use_cases: UseCases) -> tuple[Route, ...]:
@@ -45,18 +45,18 @@ class _Handlers:
         shown = self._forms.handler
         return Route("GET", path, shown(opened), PUBLIC), Route("POST", path, shown(sent), PUBLIC)
 
-    async def accept(self, token: str, sent: Sent, request_id: str) -> str:
+    async def accept(self, token: str, sent: Sent, request_id: str) -> Done:
         password, name = _password(sent), sent.get("name", "")
         user = await self._do.invitations.accept(token, password, name, request_id)
-        return f"You are in. Go to the application now, and sign in as {user.email} with your password."
+        return Done("You are in. Go to the application now, and sign in with your password.", user.email)
 
-    async def reset(self, token: str, sent: Sent, request_id: str) -> str:
+    async def reset(self, token: str, sent: Sent, request_id: str) -> Done:
         await self._do.password_changes.reset(token, _password(sent), request_id)
-        return "Your new password is set. Go back to the application, and sign in with it."
+        return Done("Your new password is set. Go back to the application, and sign in with it.")
 
-    async def verify(self, token: str, sent: Sent, request_id: str) -> str:
+    async def verify(self, token: str, sent: Sent, request_id: str) -> Done:
         user = await self._do.email_changes.confirm(token, request_id)
-        return f"From now on you sign in as {user.email}. Go back to the application."
+        return Done("From now on you sign in with your new address. Go back to the application.", user.email)
 
     async def _sent(self, call: Call, kind: LinkKind, page: Page, use: Use) -> Response:
         """What is no code of ours is not shown again: it may be anything, a password too."""
@@ -64,9 +64,14 @@ class _Handlers:
         sent = await call.form()
         form = LinkForm(token=_token(sent.get("token", "")), name=sent.get("name", ""))
         try:
-            if (await self._do.keys.current()).links.read(kind, form.token) is None:
+            link = (await self._do.keys.current()).links.read(kind, form.token)
+            if link is None:
                 return self._refused(page, LinkForm(), _dead())
-            return self._forms.notice("Done", await use(form.token, sent, call.request_id))
+            owner = await self._do.organisations.find(
+                link.tenant_id
+            )  # first: what fails here uses nothing up
+            done = await use(form.token, sent, call.request_id)
+            return self._forms.page(link_pages.done(done, owner))
         except Error as refusal:
             return self._refused(page, form, refusal)
 

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from html import escape
 
 import msgspec
@@ -35,11 +36,17 @@ input:focus-visible,button:focus-visible,a:focus-visible,.alert:focus-visible{ou
 outline-offset:2px}
 button,.button{width:100%;font:inherit;font-weight:600;border:1px solid transparent;border-radius:10px;
 padding:12px;cursor:pointer;background:var(--accent);color:var(--on-accent)}
+a.button{color:var(--on-accent)}
 .button{display:block;text-align:center;text-decoration:none;overflow-wrap:anywhere}
 button.quiet{background:transparent;color:inherit;border-color:var(--line);margin-top:10px}
 .alert{border-left:4px solid var(--bad);background:var(--bad-page);border-radius:6px;padding:12px 14px;
 margin:0 0 20px}
 .alert p{margin:0}
+a{color:var(--accent)}
+dl{margin:0;border:1px solid var(--line);border-radius:10px;padding:14px 16px}
+dt{color:var(--muted);font-size:.875rem}
+dd{margin:0 0 10px;font-weight:600;overflow-wrap:anywhere}
+dd:last-child{margin:0}
 ul{margin:0 0 20px;padding:4px 0 4px 22px}
 li{margin:4px 0}
 .big{font:600 1.5rem/1.4 ui-monospace,"DejaVu Sans Mono",monospace;letter-spacing:.12em;
@@ -95,6 +102,13 @@ def button(label: str) -> str:
 def link(to: Link | None) -> str:
     """Nothing where nobody knows how to go on."""
     return f'<a class="button" href="{escape(to.uri)}">{escape(to.label)}</a>' if to else ""
+
+
+def facts(told: Mapping[str, str]) -> str:
+    """What is worth noting down, by what it is called; without what is empty."""
+    rows = (f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in told.items() if text)
+    listed = "".join(rows)
+    return f"<dl>{listed}</dl>" if listed else ""
 
 
 def alert(error: str) -> str:

@@ -135,7 +135,7 @@ def _account(form: SignInForm) -> str:
             "Organisation",
             f'type="text" autocomplete="organization" autocapitalize="none" spellcheck="false"'
             f' maxlength="64" value="{escape(form.slug)}"{invalid}{markup.autofocus(not form.slug)}',
-            "Its short name, like my-company.",
+            "Its short name, like my-company. It is in the mail that invited you.",
         )
     )
     return slug + markup.field(

@@ -32,6 +32,10 @@ The link works once, until {expires}. If the page asks for a code, it is this on
 {code}
 
 Programs send it as the token of POST {action}
+Keep this: where you sign in, the short name of your organisation is
+
+{slug}
+
 If you did not expect this mail, do nothing.
 """,
         """\
@@ -39,6 +43,7 @@ If you did not expect this mail, do nothing.
 <p><a href="{link}">Choose a password</a> and you are in.</p>
 <p>The link works once, until {expires}. If the page asks for a code, it is this one:</p>
 <p><code>{code}</code></p>
+<p>Keep this: where you sign in, the short name of your organisation is <b>{slug}</b>.</p>
 <p>If you did not expect this mail, do nothing.</p>
 """,
     ),
@@ -56,6 +61,10 @@ The link works once, until {expires}. If the page asks for a code, it is this on
 {code}
 
 Programs send it as the token of POST {action}
+Where you sign in with it, the short name of your organisation is
+
+{slug}
+
 If it was not you, do nothing: your password stays what it is.
 """,
         """\
@@ -63,6 +72,7 @@ If it was not you, do nothing: your password stays what it is.
 <p><a href="{link}">Choose a new password</a></p>
 <p>The link works once, until {expires}. If the page asks for a code, it is this one:</p>
 <p><code>{code}</code></p>
+<p>Where you sign in with it, the short name of your organisation is <b>{slug}</b>.</p>
 <p>If it was not you, do nothing: your password stays what it is.</p>
 """,
     ),
@@ -71,11 +81,15 @@ If it was not you, do nothing: your password stays what it is.
         """\
 Your password at {tenant} was changed.
 
-If it was not you, ask for a new password on the sign-in page now and tell the owner of {tenant}.
+If it was not you, tell the owner of {tenant}, and ask for a new password now. Give your address and the short
+name {slug} here:
+
+{forgot}
 """,
         """\
 <p>Your password at <b>{tenant}</b> was changed.</p>
-<p>If it was not you, ask for a new password on the sign-in page now and tell the owner of {tenant}.</p>
+<p>If it was not you, tell the owner of {tenant}, and <a href="{forgot}">ask for a new password</a> now, with
+your address and the short name <b>{slug}</b>.</p>
 """,
     ),
     "email_verification": Template(
@@ -92,6 +106,10 @@ The link works once, until {expires}. If the page asks for a code, it is this on
 {code}
 
 Programs send it as the token of POST {action}
+Where you sign in with it, the short name of your organisation is
+
+{slug}
+
 If it is not you, do nothing.
 """,
         """\
@@ -99,6 +117,7 @@ If it is not you, do nothing.
 <p>If it is you, <a href="{link}">confirm this address</a>.</p>
 <p>The link works once, until {expires}. If the page asks for a code, it is this one:</p>
 <p><code>{code}</code></p>
+<p>Where you sign in with it, the short name of your organisation is <b>{slug}</b>.</p>
 <p>If it is not you, do nothing.</p>
 """,
     ),
@@ -107,13 +126,16 @@ If it is not you, do nothing.
         """\
 Somebody who knows your password asked to change your address at {tenant} to {new_email}.
 
-It changes once the link that was sent there is opened. If it was not you, ask for a new password on the
-sign-in page now: that stops the change.
+It changes once the link that was sent there is opened. If it was not you, ask for a new password now, which
+stops the change. Give this address and the short name {slug} here:
+
+{forgot}
 """,
         """\
 <p>Somebody who knows your password asked to change your address at <b>{tenant}</b> to {new_email}.</p>
-<p>It changes once the link that was sent there is opened. If it was not you, ask for a new password on the
-sign-in page now: that stops the change.</p>
+<p>It changes once the link that was sent there is opened. If it was not you,
+<a href="{forgot}">ask for a new password</a> now, with this address and the short name <b>{slug}</b>:
+that stops the change.</p>
 """,
     ),
 }

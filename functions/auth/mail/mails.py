@@ -143,7 +143,7 @@ class Mails:
 
     async def _password_changed(self, owner: Tenant, user_id: str, at: datetime) -> Letter | None:
         user = await self._read(records.user_key(self._store, owner.id, user_id), User)
-        return None if user is None else Letter("password_changed", user.value.email, at, _of(owner))
+        return None if user is None else Letter("password_changed", user.value.email, at, self._of(owner))
 
     async def _email_change(
         self, owner: Tenant, template: TemplateName, user_id: str, at: datetime
@@ -155,7 +155,7 @@ class Mails:
             return None
         if template == "email_change_requested":
             return Letter(
-                template, change.value.old_email, at, _of(owner) | {"new_email": change.value.email}
+                template, change.value.old_email, at, self._of(owner) | {"new_email": change.value.email}
             )
         if change.value.used:
             return None
@@ -165,16 +165,19 @@ class Mails:
 
     async def _words(self, owner: Tenant, link: OneTimeLink, expires_at: datetime) -> dict[str, str]:
         token = (await self._keys.current()).links.text(link)
-        return _of(owner) | {
+        return self._of(owner) | {
             "link": f"{self._public_url}/{_PAGE_OF[link.kind]}#token={token}",
             "code": token,
             "action": f"{self._public_url}/{_ACTION_OF[link.kind]}",
             "expires": expires_at.strftime("%Y-%m-%d %H:%M UTC"),
         }
 
+    def _of(self, owner: Tenant) -> dict[str, str]:
+        return {
+            "tenant": " ".join(owner.name.split()),
+            "slug": owner.slug,
+            "forgot": f"{self._public_url}/forgot-password",
+        }
+
     async def _read(self, key: Key, kind: type[records.T]) -> Found[records.T] | None:
         return records.found((await self._store.read(key))[0], kind)
-
-
-def _of(owner: Tenant) -> dict[str, str]:
-    return {"tenant": " ".join(owner.name.split())}

@@ -62,7 +62,15 @@ names = st.lists(st.sampled_from(PIECES + WHAT_NAMES_ADD), max_size=8).map("".jo
 
 
 def rendered(email: str, name: str = "Acme") -> bytes:
-    words = {"tenant": name, "role": "member", "link": LINK, "code": "x", "action": LINK, "expires": "soon"}
+    words = {
+        "tenant": name,
+        "role": "member",
+        "link": LINK,
+        "code": "x",
+        "action": LINK,
+        "expires": "soon",
+        "slug": "acme",
+    }
     return render(Letter("invitation", email, NOW, words), "evt_1", LOCAL_SENDER)
 
 

@@ -5,11 +5,14 @@ from email.message import EmailMessage
 import pytest
 
 from functions.auth.domain.email import canonical
+from functions.auth.mail.mail_templates import TEMPLATES
 from functions.auth.mail.mailbox import MailboxFolder, NoTransport
 from functions.auth.mail.mails import MailRequested
 from shared.audit import Actor
 from shared.event_door import Rejected
+from tests.unit.auth.people import NEW_PASSWORD, People
 from tests.unit.auth.suite import ACME, PASSWORD, Suite, principal
+from tests.unit.auth.test_password_reset import deliver_mails
 
 pytestmark = pytest.mark.anyio
 
@@ -54,6 +57,31 @@ async def test_a_tenants_name_is_text_in_the_page_and_one_line_in_the_header(sui
     assert "<b>Ac" not in text(mail, "html")
     assert "&lt;b&gt;Ac\u00e9me&lt;/b&gt;" in text(mail, "html")
     assert "as read only" in text(mail)
+
+
+async def test_every_mail_says_what_the_organisation_is_called_where_one_signs_in(suite: Suite) -> None:
+    """In both halves; and where it is of use now, the page that asks for it."""
+    people = People(suite)
+    ada = await people.added("ada@acme.test", "owner")
+    await suite.invite("bob@acme.test")
+    asked = {"email": "countess@acme.test", "password": PASSWORD}
+    assert await ada.code("POST", "/v1/me/email", asked) == (202, "")
+    await people.client.post("/v1/auth/password/forgot", json={"tenant": "acme", "email": "ada@acme.test"})
+    await deliver_mails(suite)
+    changed = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+    assert await ada.code("POST", "/v1/auth/password/change", changed) == (204, "")
+    await deliver_mails(suite)
+    mails = {mail["Subject"]: mail for mail in suite.mails()}
+    assert mails.keys() == {template.subject for template in TEMPLATES.values()}
+    for mail in mails.values():
+        assert "Acme" in text(mail)
+        assert "<b>Acme</b>" in text(mail, "html")
+        assert "acme" in text(mail).split()
+        assert "<b>acme</b>" in text(mail, "html")
+    for subject in ("Your password was changed", "Your address is about to change"):
+        page = "https://api.example.test/forgot-password"
+        assert page in text(mails[subject]).splitlines()
+        assert f'<a href="{page}">' in text(mails[subject], "html")
 
 
 @pytest.mark.parametrize(
