@@ -1,7 +1,9 @@
 """Strict JSON: what is refused, and agreement with a slow reference."""
 
+import contextlib
 import json
 import math
+import time
 from typing import Any
 
 import msgspec
@@ -50,6 +52,9 @@ from shared.strict_json import Malformed, decode, loads
         (b'{"a":' * 33 + b"1" + b"}" * 33, "too_deep"),
         (b"[" * 100_000 + b"]" * 100_000, "too_deep"),
         (b'{"a":' * 100_000, "too_deep"),
+        (b"[" + b"1e300," * 16 + b"1e300]", "too_many_exponents"),
+        (b'{"a":[' + b"-2.5E-308 ,\n" * 17 + b'"1"]}', "too_many_exponents"),
+        (b'["\\"",' + b"1e9," * 17 + b'"]', "too_many_exponents"),
     ],
 )
 def test_what_two_parsers_could_read_differently_is_refused(raw: bytes, reason: str) -> None:
@@ -90,6 +95,32 @@ def test_a_refusal_never_quotes_the_input() -> None:
         assert "hunter2" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"[" + b"2e-308," * 9_000 + b"1]",
+        b"[" + b"1e300," * 10_000 + b"1]",
+        b'["' + b",1e300" * 10_000 + b'"]',
+        b"[" + b",1e3" * 100 + b'"' + b'\\"' * 30_000,
+        b"[" + b",1e3" * 100 + b'"' + b'\\"' * 30_000 + b"\\",
+        b"[" + b", " * 30_000,
+        b"[" + b"," + b" " * 60_000,
+        b"[" + b"," + b"1" * 60_000,
+    ],
+)
+def test_no_text_keeps_the_process_busy_for_longer_than_a_request_takes(raw: bytes) -> None:
+    """H5: 64 KB of such numbers, which anybody may send, took a fifth of a second."""
+    started = time.process_time()
+    with contextlib.suppress(Malformed):
+        loads(raw)
+    assert time.process_time() - started < 0.02
+
+
+def test_numbers_in_strings_and_a_few_outside_are_nobodys_business() -> None:
+    few = b"[" + b"1e300," * 15 + b'1e300,"' + b",1e5" * 1000 + b'","\\",1e5"]'
+    assert loads(few)[:2] == [1e300, 1e300]
+
+
 class _Person(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     age: int = 0
@@ -116,9 +147,12 @@ def _reference(raw: bytes) -> Any:
     def constant(name: str) -> Any:
         raise ValueError(name)
 
+    with_exponent: list[str] = []
+
     def finite(text: str) -> float:
+        with_exponent.extend([text] if "e" in text.lower() else [])
         number = float(text)
-        if not math.isfinite(number):
+        if not math.isfinite(number) or len(with_exponent) > 16:
             raise ValueError(text)
         return number
 
