@@ -11,16 +11,17 @@ from functions.auth.domain.security_policy import ENROL_SCOPE
 ABSOLUTE_LIFETIME = timedelta(days=30)
 IDLE_LIFETIME = timedelta(days=7)
 GRACE = timedelta(seconds=30)
-"""So long a token that was exchanged is answered again, even if its successor was used meanwhile."""
+"""For this long after its exchange a token is answered again, even if its successor has been used."""
 
 
 class Session(msgspec.Struct, frozen=True):
-    """`generation` is the newest refresh token issued; roles and scopes are those of the sign-in.
+    """`generation` is that of the newest refresh token; roles and scopes are those of the sign-in.
 
     `amr` (RFC 8176) and `authenticated_at` say how and when the user last proved who they are. `used_at` is
-    when the newest generation was made, `before_used_at` when the one before it was. `user_epoch` is that of
-    the user when it began, `device` what its person would call the program. `resource` is the one API that
-    its client was given access to (RFC 8707); None: this one, or whichever it asks for.
+    when the newest generation was made, `before_used_at` when the one before it was made. `user_epoch` is
+    `User.epoch` at the start of the session. `device` is a name for the program that a person recognises.
+    `resource` is the one API that the client was given access to (RFC 8707); None: this API, or any API that
+    the client is registered for.
     """
 
     id: str
@@ -42,26 +43,28 @@ class Session(msgspec.Struct, frozen=True):
 
 
 class Rotated(msgspec.Struct, frozen=True):
-    """The newest token was presented: the session moves on, its successor is handed out."""
+    """The newest token was presented: the session moves on, and the successor is issued."""
 
     session: Session
 
 
 class Repeated(msgspec.Struct, frozen=True):
-    """A lost reply or a race: `generation`, the successor of what was presented, is handed out once more."""
+    """A lost reply or a race: the successor of what was presented, `generation`, is issued once more."""
 
     session: Session
     generation: int
 
 
 class Reused(msgspec.Struct, frozen=True):
-    """An older token was presented: somebody has a copy. The session is over."""
+    """An older token was presented, so somebody has a copy: `session` is revoked."""
 
     session: Session
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """Nothing changes. `why`: `revoked`, `ended_by_tenant`, `expired`, `unknown_generation`."""
+    """Nothing changes. `why`: `revoked`, `ended_by_tenant`, `expired`, `unknown_generation`,
+    `tenant_not_active`.
+    """
 
     why: str
 
@@ -70,10 +73,11 @@ Outcome = Rotated | Repeated | Reused | Refused
 
 
 def present(session: Session, generation: int, at: datetime, valid_after: datetime | None) -> Outcome:
-    """What it means that `generation` is presented now. `valid_after`: the tenant's `tokens_valid_after`.
+    """What it means that the token of `generation` is presented at `at`. `valid_after` is the tenant's
+    `tokens_valid_after`.
 
-    The predecessor is answered while its successor is unused, or was made less than `GRACE` ago: a token is
-    the predecessor of a used one where it is two behind the newest.
+    The newest token moves the session on. The one before it is always answered with the newest. The one
+    before that is answered with its successor within `GRACE` of its exchange. Anything older is reuse.
     """
     why = _why_over(session, at, valid_after)
     if why is not None:
@@ -92,14 +96,15 @@ def present(session: Session, generation: int, at: datetime, valid_after: dateti
 
 
 def is_alive(session: Session, at: datetime, valid_after: datetime | None) -> bool:
-    """Whether it can go on, as far as it and its tenant are concerned."""
+    """Whether neither its age, its own revocation nor its tenant has ended it."""
     return _why_over(session, at, valid_after) is None
 
 
 def of_user(session: Session, role: Role) -> Session:
-    """What the session may is what its user's `role` stands for now, and no more than its client was granted.
+    """The session with the role that its user has now.
 
-    The first-party app was granted all of it, but for whoever has yet to enrol a second factor.
+    The scopes of a client's session stay what the client was granted. The first-party app has all scopes that
+    the role can have, unless the user must first enrol a second factor.
     """
     has_all = session.client_id == client_id.APP and ENROL_SCOPE not in session.scopes
     scopes = tuple(sorted(most_of(role))) if has_all else session.scopes
@@ -107,19 +112,19 @@ def of_user(session: Session, role: Role) -> Session:
 
 
 def expires_at(session: Session) -> datetime:
-    """When it is over, if nothing happens until then."""
+    """When it expires unless it is refreshed before."""
     return min(session.created_at + ABSOLUTE_LIFETIME, session.used_at + IDLE_LIFETIME)
 
 
 def revoke(session: Session, at: datetime, because: str) -> Session:
-    """The first revocation stands; a second one changes nothing."""
+    """A session that is revoked already stays as it is."""
     if session.revoked_at is not None:
         return session
     return msgspec.structs.replace(session, revoked_at=at, revoked_because=because)
 
 
 def _why_over(session: Session, at: datetime, valid_after: datetime | None) -> str | None:
-    """None for one that is not."""
+    """The reason why the session is over; None if it goes on."""
     if session.revoked_at is not None:
         return "revoked"
     if valid_after is not None and session.created_at <= valid_after:
@@ -130,7 +135,7 @@ def _why_over(session: Session, at: datetime, valid_after: datetime | None) -> s
 
 
 def _just_exchanged(session: Session, generation: int, at: datetime) -> bool:
-    """Whether the token was exchanged less than `GRACE` ago, and its successor since."""
+    """Whether the token is two behind the newest and was exchanged less than `GRACE` ago."""
     exchanged_at = session.before_used_at
     if generation != session.generation - 2 or exchanged_at is None:
         return False

@@ -1,4 +1,4 @@
-"""The authorization endpoint (RFC 6749 §3.1): a browser comes from a client and goes back with an answer."""
+"""The authorization endpoint (RFC 6749 §3.1): a client sends a browser, and gets it back with an answer."""
 
 import msgspec
 
@@ -25,7 +25,7 @@ class Redirect(msgspec.Struct, frozen=True):
 
 
 class SignInNeeded(msgspec.Struct, frozen=True):
-    """Somebody has to sign in first. `slug` and `organisation`: the tenant that the client belongs to."""
+    """The person has to sign in first. `slug` and `organisation` name the tenant that the client is of."""
 
     request: AuthorizationRequest
     client_name: str
@@ -34,7 +34,7 @@ class SignInNeeded(msgspec.Struct, frozen=True):
 
 
 class Authorize:
-    """Clients belong to the tenant whose people they ask, so nobody is asked for consent."""
+    """A client belongs to the tenant of the people who sign in to it, so nobody is asked for consent."""
 
     def __init__(
         self,
@@ -53,9 +53,10 @@ class Authorize:
         self._clock = clock
 
     async def begin(self, pairs: Pairs, cookie: str | None) -> Redirect | SignInNeeded:
-        """`pairs` as they came, `cookie` the browser's session.
+        """`pairs` are the request's parameters as they came, `cookie` is that of the browser's session.
 
-        Raises `BadRequest`, for a page, as long as it is not proven where an answer may go.
+        Errors go back to the client in the redirect. Only an unknown client or a redirect URI that is not
+        registered raises `BadRequest`, which is shown on a page: nothing may be sent to that address.
         """
         to = rules.addressee(pairs)
         client = await self._client(to)
@@ -73,11 +74,14 @@ class Authorize:
         return await self._go_on(request, cookie, fresh=False)
 
     async def go_on(self, request: AuthorizationRequest, cookie: str) -> Redirect | SignInNeeded:
-        """After a sign-in for this very request, whatever age it asked for. Raises `BadRequest`."""
+        """Continues after a sign-in for this very request, so the age of the sign-in is not checked again.
+
+        Raises `BadRequest` as `begin` does.
+        """
         return await self._go_on(request, cookie, fresh=True)
 
     async def page_of(self, request: AuthorizationRequest) -> SignInNeeded:
-        """The sign-in page once more. Raises `BadRequest` where the client is gone."""
+        """What the sign-in page shows, for showing it again. Raises `BadRequest` where the client is gone."""
         client = await self._client(Addressee(request.client_id, request.redirect_uri))
         return await self._sign_in(client.value, request)
 
@@ -119,7 +123,7 @@ class Authorize:
         return SignInNeeded(request, client.name, owner.value.slug, owner.value.name)
 
     async def _client(self, to: Addressee) -> Found[OAuthClient]:
-        """The client, if it is to be sent back to where the request says; else nothing goes there."""
+        """The client. Raises `BadRequest` if it is unknown, or not registered with this redirect URI."""
         found = await self._clients.find(to.client_id)
         if found is None:
             raise _unknown_client()

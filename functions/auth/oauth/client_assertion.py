@@ -17,16 +17,16 @@ from shared import base64url, strict_json
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 MAX_CHARACTERS = 4096
 MAX_LIFETIME = timedelta(minutes=5)
-"""From `iat` on, however late `exp` is: libraries give an hour."""
+"""An assertion is refused this long after its `iat`, even if `exp` is later: libraries set an hour."""
 LEEWAY = timedelta(seconds=10)
 
 
 class NotAnAssertion(Exception):
-    """Anything wrong with it."""
+    """The text is no valid assertion; it is not said why."""
 
 
 class _Header(msgspec.Struct, frozen=True):
-    """`jwk`, `jku`, `x5u` and their like are not looked at: keys are those that were registered."""
+    """`jwk`, `jku`, `x5u` and the like are ignored: only registered keys are used."""
 
     alg: str
     kid: str | None = None
@@ -47,13 +47,15 @@ class _Claims(msgspec.Struct, frozen=True):
 
 
 class UsedAssertion(msgspec.Struct, frozen=True):
-    """`assertions/{id}`: it was used. After `expires_at` it would be refused for its age."""
+    """The document `assertions/{id}` of an assertion that was used. From `expires_at` on it is not needed:
+    the assertion would be refused for its age.
+    """
 
     expires_at: datetime
 
 
 class Assertion:
-    """Read, and not believed before `verify`. Raises `NotAnAssertion`."""
+    """A parsed assertion, not to be trusted before `verify`. Making one raises `NotAnAssertion`."""
 
     def __init__(self, text: str) -> None:
         parts = text.split(".")
@@ -70,12 +72,12 @@ class Assertion:
 
     @property
     def client_id(self) -> str:
-        """Whose it says it is."""
+        """The client that it claims to come from."""
         return self._claims.sub
 
     @property
     def id(self) -> str:
-        """Of the document that remembers its use: the same client never uses a `jti` twice."""
+        """The id of the document that records its use: derived from client and `jti`, so each works once."""
         return hashlib.sha256(msgspec.json.encode((self._claims.sub, self._claims.jti))).hexdigest()
 
     @property
@@ -83,7 +85,9 @@ class Assertion:
         return UsedAssertion(self._expires_at() + LEEWAY)
 
     def verify(self, keys: Sequence[PublicKey], audiences: Collection[str], now: datetime) -> None:
-        """Raises `NotAnAssertion` unless one of `keys` signed it, for one of `audiences`, for this time."""
+        """Raises `NotAnAssertion` unless it was signed by one of `keys`, is meant for `audiences` and is
+        valid at `now`.
+        """
         self._check_audience(audiences)
         self._check_times(now)
         key = self._key(credentials.active(keys, now))
@@ -97,7 +101,7 @@ class Assertion:
             raise NotAnAssertion from None
 
     def _check_audience(self, audiences: Collection[str]) -> None:
-        """It may name the issuer and the token endpoint, and nobody else who could use it here."""
+        """Every audience it names must be ours: any other that it names could replay it here."""
         named = [self._claims.aud] if isinstance(self._claims.aud, str) else self._claims.aud
         if not named or not set(named) <= set(audiences):
             raise NotAnAssertion
@@ -113,7 +117,7 @@ class Assertion:
         return min(_time(self._claims.exp), _time(self._claims.iat) + MAX_LIFETIME)
 
     def _key(self, keys: Sequence[PublicKey]) -> PublicKey:
-        """That of its `kid`; without one, the only one there is."""
+        """The key with its `kid`; without a `kid`, the only key there is."""
         kid = self._header.kid
         fitting = [key for key in keys if kid in (None, key.kid)]
         if len(fitting) != 1:

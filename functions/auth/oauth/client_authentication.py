@@ -30,20 +30,21 @@ _WHY: Mapping[Method, str] = {
     "private_key_jwt": "wrong_assertion",
     "none": "no_proof",
 }
-"""What was wrong, as the audit log has it."""
+"""Why a client was refused, in the words of the audit log."""
 
 KEPT_FOR = timedelta(seconds=25)
 MAX_KEPT = 1_000
-"""Clients, each with one secret and one way to send it."""
+"""Entries: a client that sends another secret, or the same one in another way, is another entry."""
 
 _log = logging.getLogger(__name__)
 
 
 class AuthenticatedClient(msgspec.Struct, frozen=True):
-    """`kind`: `client` has a `client`, `service_account` has an `account`, `app` is the first-party app.
+    """A client that has proven itself, or one that is public and only named.
 
-    `owner` is the tenant of the first two, which is active; the app belongs to none (`tenant_id` is empty).
-    `as_of`: when all that was looked up; None for the app.
+    By `kind`, either `client` or `account` is set; the first-party app has neither. `owner` is the tenant of
+    a client or account, and is active; the app belongs to no tenant (`tenant_id` is empty). `as_of` is when
+    all of this was read from the store; None for the app.
     """
 
     client_id: str
@@ -65,7 +66,7 @@ class _Kept(msgspec.Struct, frozen=True):
 
 
 class ClientAuthentication:
-    """The same answer for a client that is unknown, disabled or wrong about its secret."""
+    """Unknown clients, disabled clients and wrong secrets all get the same answer."""
 
     def __init__(self, store: Store, refused: RefusedCredentials, issuer: str, clock: Clock) -> None:
         self._store = store
@@ -78,11 +79,11 @@ class ClientAuthentication:
     async def authenticate(
         self, form: Mapping[str, str], authorization: str | None, request_id: str, address: str = ""
     ) -> AuthenticatedClient:
-        """One read; with an assertion, one commit as well. Who names no client is the first-party app.
+        """Costs one read, and one commit for an assertion. A request that names no client is the first-party
+        app's. `address` is where the request comes from, for the aggregated record of refusals.
 
-        `address` is where the request comes from: a client that is refused is on record, in aggregate.
-        Raises `OAuthError`: `invalid_request` for two ways at once, `invalid_client`, and where all is right
-        but the tenant is not active `unauthorized_client`.
+        Raises `OAuthError`: `invalid_request` for two methods at once; `invalid_client`;
+        `unauthorized_client` for a proven client whose tenant is not active.
         """
         said = presented(form, authorization)
         if said.client_id in (None, client_ids.APP):
@@ -101,10 +102,10 @@ class ClientAuthentication:
     async def recently(
         self, form: Mapping[str, str], authorization: str | None, request_id: str, address: str = ""
     ) -> AuthenticatedClient:
-        """The same, but a client whose secret was right up to `KEPT_FOR` ago is believed: for answers without
-        a token, and for tokens that are as old as `as_of`, so that whatever has changed since ends them.
+        """The same from a cache: a secret that was right less than `KEPT_FOR` ago is believed.
 
-        What is wrong is looked up each time, so that a new secret works at once.
+        Only for answers that hold no token, and for tokens whose `iat` is `as_of`: then any revocation since
+        ends them too. Refusals are not cached, so a new secret works at once.
         """
         if "client_assertion" in form:
             return await self.authenticate(form, authorization, request_id, address)
@@ -116,7 +117,7 @@ class ClientAuthentication:
         forgotten = self._forgotten
         client = await self.authenticate(form, authorization, request_id, address)
         until = _until(client)
-        if until is not None and forgotten == self._forgotten:  # or it may have changed since it was read
+        if until is not None and forgotten == self._forgotten:  # else it may have changed since it was read
             self._kept[proof] = _Kept(client, until)
             self._kept.move_to_end(proof)
             if len(self._kept) > MAX_KEPT:
@@ -124,7 +125,7 @@ class ClientAuthentication:
         return client
 
     def forget(self, own_id: str) -> None:
-        """For when the service account or client has changed: in this process that counts at once."""
+        """Drops a service account or client from the cache of this process, because it has changed."""
         self._forgotten += 1
         gone = [proof for proof, kept in self._kept.items() if kept.client.client_id.endswith(f".{own_id}")]
         for proof in gone:
@@ -170,7 +171,7 @@ class ClientAuthentication:
         )
 
     async def _prove(self, said: Presented, holder: ServiceAccount | OAuthClient, tenant_id: str) -> None:
-        """Raises `OAuthError` `invalid_client` unless `said` proves that it is `holder`."""
+        """Raises `OAuthError` `invalid_client` unless the client is active and what it presents is right."""
         is_public = isinstance(holder, OAuthClient) and holder.kind == "public"
         if holder.status != "active" or is_public != (said.method == "none"):
             raise invalid_client()
@@ -180,7 +181,7 @@ class ClientAuthentication:
             raise invalid_client()
 
     async def _use(self, assertion: Assertion, holder: ServiceAccount | OAuthClient, tenant_id: str) -> None:
-        """Once: the second use meets the document of the first."""
+        """Verifies an assertion and records its use; a second use finds that record and is refused."""
         try:
             assertion.verify(holder.keys, self._audiences, self._clock())
             key = records.assertion_key(self._store, tenant_id, assertion.id)
@@ -190,8 +191,8 @@ class ClientAuthentication:
 
 
 def _until(client: AuthenticatedClient) -> datetime | None:
-    """How long `client` may be believed, at most until one of its secrets works no more; None: not at all,
-    which is for who has shown no secret.
+    """Until when `client` may be cached: `KEPT_FOR`, or until the first of its secrets expires. None for a
+    client that has shown no secret, which is never cached.
     """
     holder = client.account or client.client
     if holder is None or client.as_of is None or client.method == "none":

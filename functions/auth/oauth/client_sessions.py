@@ -1,4 +1,4 @@
-"""A client acts for a person: the session it gets once that person allowed it."""
+"""The session with which a client acts for a person, once that person has allowed it."""
 
 from collections.abc import Callable, Sequence
 
@@ -21,7 +21,9 @@ from shared.store import Store, Write
 
 
 class Allowed(msgspec.Struct, frozen=True):
-    """What a person allowed a client, and how that person had signed in. `resource`: another API's tokens."""
+    """What a person allowed a client, and how that person signed in. `resource` is the API that tokens are
+    for; None: this one.
+    """
 
     by: SignedIn
     proof: Proof
@@ -47,10 +49,11 @@ class ClientSessions:
         used_up: Callable[[Session], Sequence[Write]],
         request_id: str,
     ) -> Tokens:
-        """A session, in one commit with `used_up`: what marks as used that which was redeemed.
+        """Begins the session and returns its tokens. `used_up` gives the writes that mark the code or device
+        code as used; they are part of the same commit.
 
-        Its scopes are those allowed that the client still has. The client's grants say whether it gets a
-        refresh token. Raises `Stale` where something changed meanwhile, and `TooManyRequests`.
+        The session has those of the allowed scopes that the client is still registered for. There is a
+        refresh token if the client registered that grant. Raises `Stale`, and `TooManyRequests`.
         """
         owner, user = allowed.by.owner, allowed.by.user
         self._rate.count(owner.value.id, user.value.id)
@@ -76,7 +79,7 @@ class ClientSessions:
         )
 
     async def end_reused(self, tenant_id: str, session_id: str, kind: str, request_id: str) -> None:
-        """Ends what the first use of a code began, access tokens too (RFC 6749 §4.1.2)."""
+        """Ends the session that the first use of a code began, access tokens included (RFC 6749 §4.1.2)."""
         actor = Actor("anonymous", kind, tenant_id, request_id)
         await self._session_end.end(tenant_id, session_id, f"{kind}_reused", actor)
 

@@ -1,7 +1,7 @@
-"""How fast a device may poll and a person may guess, as far as one instance has seen it.
+"""How often a device may poll and a person may guess codes, counted in the memory of one instance.
 
-Nothing of this is written, so nobody can buy writes by asking often. With several instances the bound is the
-limit times their number; a restart forgets.
+Nothing is stored, so frequent requests cause no writes. The effective bound is the limit times the number of
+instances; a restart forgets.
 """
 
 from collections import OrderedDict
@@ -12,7 +12,7 @@ import msgspec
 from functions.auth.domain.device_code import INTERVAL_SECONDS
 
 REMEMBERED = 10_000
-"""Devices, and people: the longest unheard of is forgotten first."""
+"""Devices, and people; the least recently seen is forgotten first."""
 GUESSES = 10
 WINDOW = timedelta(minutes=10)
 
@@ -23,7 +23,7 @@ class _Polls(msgspec.Struct, frozen=True):
 
 
 class PollPace:
-    """Each poll that comes too early makes the interval five seconds longer (RFC 8628 §3.5)."""
+    """Each poll that comes too early adds five seconds to the interval of that device (RFC 8628 §3.5)."""
 
     def __init__(self) -> None:
         self._polls: OrderedDict[str, _Polls] = OrderedDict()
@@ -44,7 +44,7 @@ class _Guesses(msgspec.Struct, frozen=True):
 
 
 class GuessLimit:
-    """Ten wrong user codes of one person in ten minutes, then none is looked up until these are over."""
+    """After ten wrong user codes of one person in ten minutes, none is looked up until these are over."""
 
     def __init__(self) -> None:
         self._guesses: OrderedDict[str, _Guesses] = OrderedDict()

@@ -1,4 +1,4 @@
-"""What the token service offers (OpenID Connect Discovery 1.0 §3, RFC 8414 §2): what works, and no more."""
+"""Discovery metadata (OpenID Connect Discovery 1.0 §3, RFC 8414 §2): what works, and nothing else."""
 
 from collections.abc import Collection
 from typing import Any
@@ -16,7 +16,7 @@ _ID_TOKEN = ("iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "am
 
 
 def metadata(issuer: str, grant_types: Collection[str]) -> bytes:
-    """As JSON. `grant_types` are those of the token endpoint."""
+    """The metadata document as JSON. `grant_types` are those of the token endpoint."""
     proven = [method for method in METHODS if method != "none"]
     algorithms = sorted(jwk.ALGORITHMS.values())
     offered: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""ID tokens (OpenID Connect Core §2): who signed in, for the client that asked. They open nothing."""
+"""ID tokens (OpenID Connect Core §2) tell a client who signed in. They give access to nothing."""
 
 import jwt
 import msgspec
@@ -33,7 +33,9 @@ class IdTokens:
         self._clock = clock
 
     async def issue(self, tenant_id: str, session: Session, access_token: str, nonce: str | None) -> str:
-        """For the session's client, beside `access_token`. `nonce`: what the authorization request had."""
+        """An ID token for the session's client, to accompany `access_token`. `nonce` is that of the
+        authorization request.
+        """
         said = claims.of_person(
             session,
             tenant_id,
@@ -45,9 +47,9 @@ class IdTokens:
         return (await self._keys.current()).signer.sign(_encoder.encode(said), _TYP)
 
     async def read(self, text: str) -> IdClaims | None:
-        """What an ID token of ours says, however long ago it was given.
+        """The claims of an ID token that we issued, expired or not.
 
-        None for anything else, and for one whose key is not published any more.
+        None for anything else, and for one whose key is no longer published.
         """
         if len(text) > MAX_TOKEN_CHARS or not text.isascii():
             return None
@@ -63,6 +65,6 @@ class IdTokens:
         return said if said.iss == self._issuer else None
 
     async def _published(self, kid: str) -> dict[str, str] | None:
-        """The JWK of that id, whose `alg` is the only one that it is used with."""
+        """The JWK with that id. Its `alg` is the only algorithm that it may be used with."""
         published = msgspec.json.decode(await self._keys.jwks(), type=_Published)
         return next((jwk for jwk in published.keys if jwk["kid"] == kid), None)

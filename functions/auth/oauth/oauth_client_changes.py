@@ -1,4 +1,4 @@
-"""OAuth clients after they were registered: changed, disabled, enabled; the rest is every holder's."""
+"""Changes to OAuth clients: their fields and status. Secrets, keys and deletion are in `HolderChanges`."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -20,7 +20,7 @@ from shared.store import Store
 
 
 class ClientChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is None, or left out, stays as it is."""
+    """A field that is None or left out stays as it is."""
 
     name: Name | None = None
     redirect_uris: Uris | None = None
@@ -32,8 +32,8 @@ class ClientChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OAuthClientChanges(HolderChanges[OAuthClient]):
-    """Disabled or deleted, a client gets no more tokens, its sessions do not go on, and its access tokens
-    end, those of people too.
+    """A client that is disabled or deleted gets no more tokens, its sessions cannot be refreshed, and its
+    access tokens end, including those it has for people.
     """
 
     def __init__(self, store: Store, outbox: Outbox, clock: Clock, forget: Callable[[str], None]) -> None:
@@ -42,8 +42,9 @@ class OAuthClientChanges(HolderChanges[OAuthClient]):
     async def update(
         self, principal: Principal, actor: Actor, client_id: str, change: ClientChange
     ) -> OAuthClient:
-        """Raises `Invalid`, and `Forbidden` `scope_not_grantable`: who says where codes, tokens and people
-        go, or how the client gets them, has all of its scopes.
+        """Raises `Invalid`; `Forbidden` `scope_not_grantable`, also for a caller who lacks one of the
+        client's scopes and changes where codes, tokens and people are sent, or by which grants tokens are
+        got.
         """
         given = msgspec.structs.asdict(change).items()
         fields = {name: value for name, value in given if value is not None}

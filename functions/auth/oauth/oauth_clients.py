@@ -29,7 +29,7 @@ GrantTypes = Annotated[tuple[GrantType, ...], Meta(min_length=1, max_length=4)]
 
 
 class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What somebody asks a client to be; nobody has looked yet whether it fits together."""
+    """A client as somebody wants to register it; whether its fields fit together is not checked yet."""
 
     name: Name
     kind: Kind
@@ -41,7 +41,7 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Registered(msgspec.Struct, frozen=True):
-    """A new client; `secret` exists nowhere else from now on, and not at all for a public one."""
+    """A new client and its only copy of the secret; None for a public client."""
 
     client: OAuthClient
     secret: str | None
@@ -109,14 +109,14 @@ class OAuthClients:
         return await records.listed(self._store, tenant_id, records.CLIENTS, OAuthClient, limit, cursor)
 
     async def get(self, tenant_id: str, own_id: str) -> OAuthClient:
-        """By its own id, `cli_…`. Raises `NotFound`, for another tenant's as for nobody's."""
+        """The client with the id `cli_…`. Raises `NotFound`, alike for unknown and for other tenants' ids."""
         found = await self._read(tenant_id, own_id)
         if found is None:
             raise not_found()
         return found.value
 
     async def find(self, client_id: str) -> Found[OAuthClient] | None:
-        """By the id that holds its tenant; None for what is no client, or one that is disabled."""
+        """The client with the full id `<tenant>.<cli_…>`. None for an unknown or disabled one."""
         ids = client_ids.parse(client_id)
         found = None if ids is None else await self._read(*ids)
         return found if found is not None and found.value.status == "active" else None

@@ -1,4 +1,4 @@
-"""The tokens of a session, and how it goes on by refresh, or ends when one comes too late (RFC 6749 §6)."""
+"""The tokens of a session, and the refresh that renews them or ends the session (RFC 6749 §6)."""
 
 import functools
 import itertools
@@ -12,7 +12,7 @@ from functions.auth import records
 from functions.auth.domain import oauth_client, people, roles
 from functions.auth.domain import session as session_rules
 from functions.auth.domain.refresh_token import RefreshToken
-from functions.auth.domain.session import Outcome, Refused, Reused, Rotated, Session
+from functions.auth.domain.session import Outcome, Refused, Repeated, Reused, Rotated, Session
 from functions.auth.keyring.keys import KeyRoom
 from functions.auth.oauth.client_authentication import AuthenticatedClient
 from functions.auth.oauth.id_tokens import IdTokens
@@ -40,8 +40,8 @@ _log = logging.getLogger(__name__)
 
 
 class Sessions:
-    """A refresh reads the session and its user. The tenant is kept for 25 s: the commit holds only if it is
-    still what it was, and where nothing is committed it is read again.
+    """A refresh reads the session and the user, and takes the tenant from a cache of 25 s. That is safe: the
+    commit checks that the tenant is unchanged, and an answer without a commit reads the tenant again.
     """
 
     def __init__(
@@ -76,10 +76,10 @@ class Sessions:
     ) -> Tokens:
         """A new access token, and the successor of the refresh token `text`.
 
-        Raises `OAuthError`: `invalid_grant` for whatever is no live token of this client (another client's
-        stays what it was), `invalid_scope`, and `invalid_target` for another API than the session is for.
-        A token that is older than `session.present` allows ends the session:
-        `security.refresh_token_reused`.
+        A token that is too old for a second answer (`session.present`) ends the session, with the event
+        `security.refresh_token_reused`. Raises `OAuthError`: `invalid_grant` for whatever is no live token of
+        this client (the token of another client is not used up by that); `invalid_scope`; `invalid_target`
+        for another API than the one that the session was begun for.
         """
         token = (await self._keys.current()).refresh_tokens.read(text)
         if token is None or client.tenant_id not in ("", token.tenant_id):
@@ -87,7 +87,7 @@ class Sessions:
         actor = Actor("user", token.user_id, token.tenant_id, request_id)
         attempt = functools.partial(self._attempt, client, token, actor, scope, audience)
         tries = itertools.count()
-        # Whoever lost a race reads the tenant too, at once: the winner's token is what comes next.
+        # After a lost race the tenant is read at once: the answer will be the winner's token, and no commit.
         return await until_not_stale(lambda: self._turns.take(token, attempt, with_tenant=next(tries) > 0))
 
     async def tokens(
@@ -99,8 +99,9 @@ class Sessions:
         refreshable: bool = True,
         nonce: str | None = None,
     ) -> Tokens:
-        """An access token with those of `scopes` that the role stands for, an ID token where `openid` is one
-        of them (with `nonce`), and the newest refresh token unless it is not `refreshable`.
+        """The tokens of a session as it stands: an access token with those of `scopes` that the user's role
+        includes now; an ID token with `nonce` if `openid` is among them; the newest refresh token, if
+        `refreshable`.
         """
         at = self._clock()
         stands_for = await self._roles.scopes_of(owner.id, session.roles[0])
@@ -120,7 +121,7 @@ class Sessions:
         audience: str | None = None,
         nonce: str | None = None,
     ) -> Tokens:
-        """`scopes` as they were looked up, not before `at`; `generation`: of the refresh token, if any."""
+        """`scopes` were looked up at `at`. `generation` is that of the refresh token; None: without one."""
         issued = await self._access_tokens.issue(
             owner,
             session.user_id,
@@ -161,8 +162,6 @@ class Sessions:
             )
         current = session_rules.of_user(session.value, user.value.role)
         owner, outcome = await self._judged(token, current, seen.tenant)
-        if isinstance(outcome, Refused):
-            raise _invalid_grant()
         if isinstance(outcome, Reused):
             await self._ends.commit(token.tenant_id, session, outcome.session, actor)
             self.refreshes.add("reused")
@@ -184,21 +183,25 @@ class Sessions:
 
     async def _judged(
         self, token: RefreshToken, session: Session, fresh: Found[Tenant] | None
-    ) -> tuple[Found[Tenant], Outcome]:
-        """What is kept of the tenant is enough to go on, and for nothing else."""
-        if fresh is not None and fresh.value.status == "active":
-            valid_after = fresh.value.tokens_valid_after
-            return fresh, session_rules.present(session, token.generation, self._clock(), valid_after)
-        for find in (self._tenants.get, self._tenants.refetch):
-            owner = await find(token.tenant_id)
-            if owner is not None and owner.value.status == "active":
-                valid_after = owner.value.tokens_valid_after
-                outcome = session_rules.present(session, token.generation, self._clock(), valid_after)
-                if isinstance(outcome, Rotated):
-                    break
-        if owner is None or owner.value.status != "active":
+    ) -> tuple[Found[Tenant], Rotated | Repeated | Reused]:
+        """What presenting `token` means, and the tenant that this was decided by.
+
+        The tenant in the cache is good enough where the session moves on, since that commit checks it. For
+        any other outcome the tenant is read again, unless it has just been (`fresh`).
+        """
+        owner = fresh or await self._tenants.get(token.tenant_id)
+        outcome = self._presented(owner, session, token.generation)
+        if fresh is None and not isinstance(outcome, Rotated):
+            owner = await self._tenants.refetch(token.tenant_id)
+            outcome = self._presented(owner, session, token.generation)
+        if owner is None or isinstance(outcome, Refused):
             raise _invalid_grant()
         return owner, outcome
+
+    def _presented(self, owner: Found[Tenant] | None, session: Session, generation: int) -> Outcome:
+        if owner is None or owner.value.status != "active":
+            return Refused("tenant_not_active")
+        return session_rules.present(session, generation, self._clock(), owner.value.tokens_valid_after)
 
     async def _fetch_tenant(self, tenant_id: str) -> Found[Tenant] | None:
         return await records.read(self._store, tenant.key(self._store, tenant_id), Tenant)
@@ -206,7 +209,9 @@ class Sessions:
     async def _move_on(
         self, owner: Found[Tenant], session: Found[Session], moved: Session, actor: Actor
     ) -> None:
-        """Whatever ends the sessions of a user or gives another role changes them too: a race is `Stale`."""
+        """Stores the new generation. Raises `Stale` where the session or the tenant has changed meanwhile:
+        whatever ends a user's sessions or changes the role writes to the sessions as well.
+        """
         try:
             await self._store.commit(
                 audit.record(

@@ -14,7 +14,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class Tokens(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A successful answer (RFC 6749 §5.1); machines get no refresh token."""
+    """A successful answer of the token endpoint (RFC 6749 §5.1). Machines get no refresh token."""
 
     access_token: str
     token_type: str
@@ -25,7 +25,7 @@ class Tokens(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class AccessTokens:
-    """`issuer` is the public address of the API, which is the audience too unless another one is given."""
+    """`issuer` is the public address of the API, and the audience of tokens unless another one is given."""
 
     def __init__(self, keys: KeyRoom, issuer: str, clock: Clock) -> None:
         self._keys = keys
@@ -45,10 +45,11 @@ class AccessTokens:
         lifetime_seconds: int = claims.LIFETIME_SECONDS,
         at: datetime | None = None,
     ) -> Tokens:
-        """`session`: that of the person; None for a machine. `audience`: another API's (RFC 8707).
+        """A signed access token. `session` is the person's, None for a machine. `audience` is another API
+        than this one (RFC 8707).
 
-        `at`: when it was looked up what the token says, so that what has changed since ends it; None: now.
-        Its lifetime begins then.
+        `at` becomes `iat`, and the lifetime begins then. It is the moment at which the scopes and roles were
+        read, so that a revocation after that moment ends the token; None: now.
         """
         now = self._clock()
         scope = claims.scope_text(scopes)

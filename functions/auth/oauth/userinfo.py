@@ -1,4 +1,4 @@
-"""Userinfo (OpenID Connect Core §5.3): who the person behind an access token is, as far as it may tell."""
+"""Userinfo (OpenID Connect Core §5.3): what an access token's scopes allow to tell about its person."""
 
 import msgspec
 
@@ -25,7 +25,7 @@ class Userinfo:
         self._store = store
 
     async def of(self, principal: Principal) -> Claims:
-        """`principal` has the scope `openid`. Raises `Unauthenticated` for who is no active user any more."""
+        """`principal` has the scope `openid`. Raises `Unauthenticated` if the user is gone or disabled."""
         key = records.user_key(self._store, principal.tenant_id, principal.subject)
         found = await records.read(self._store, key, User)
         if found is None or found.value.status != "active":
