@@ -96,6 +96,23 @@ async def test_a_code_is_good_for_nobody_who_is_out(suite: Suite, end: End) -> N
     assert (refusal.status_code, refusal.json()["error"]) == (400, "invalid_grant")
 
 
+async def test_a_sign_in_that_ends_while_its_code_is_redeemed_gives_nothing(suite: Suite) -> None:
+    """R8: it is in the commit that begins the client's session."""
+    await suite.add_user()
+    await add_client(suite)
+    browser = Browser(suite)
+    code = await browser.code(CLIENT)
+    signed_in = await suite.only_session()
+
+    async def end() -> None:
+        await suite.do.session_end.end(ACME, signed_in.id, "stolen_device", ACTOR)
+
+    suite.store.before_commit = end
+    refusal = await browser.redeem(code, CLIENT)
+    assert (refusal.status_code, refusal.json()["error"]) == (400, "invalid_grant")
+    assert (await suite.only_session()).revoked_because == "stolen_device"
+
+
 async def test_nobody_connects_a_device_to_a_client_that_is_gone(suite: Suite) -> None:
     await suite.add_user()
     await add_client(suite)

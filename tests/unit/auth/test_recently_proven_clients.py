@@ -86,6 +86,14 @@ async def test_no_other_secret_passes_for_it(suite: Suite, client: Application) 
     assert (await refusal(suite, both, client.basic)).code == "invalid_request"
 
 
+async def test_a_secret_that_was_right_is_no_other_clients(suite: Suite, client: Application) -> None:
+    other = await machine(suite, "usage:read")
+    secret = GRANT | {"client_secret": client.secret}
+    assert (await ask(suite, secret | {"client_id": client.id})).access_token
+    assert (await refusal(suite, secret | {"client_id": other.id})).code == "invalid_client"
+    assert (await refusal(suite, secret)).code == "invalid_client"
+
+
 async def test_what_was_refused_is_looked_up_again_so_a_new_secret_works_at_once(
     suite: Suite, client: Application, elsewhere: Suite
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 from functions.auth.domain.machines import ServiceAccount
 from shared.audit import Actor
 from shared.errors import BadRequest, Error, Forbidden, Invalid, OAuthError
+from tests.unit.auth.browser import add_client
 from tests.unit.auth.suite import ACME, Suite, principal
 
 pytestmark = pytest.mark.anyio
@@ -76,7 +77,9 @@ async def test_an_unknown_id_a_foreign_one_and_a_wrong_secret_are_one_answer(sui
         for client, secret in tried
         for refused in [await refusal(suite, MACHINE_GRANT, basic(client, secret))]
     }
-    assert answers == {(401, "invalid_client", "The client could not be authenticated.", ())}
+    assert answers == {
+        (401, "invalid_client", "The client did not prove who it is. Check its id and proof.", ())
+    }
 
 
 @pytest.mark.parametrize(
@@ -193,3 +196,25 @@ async def test_accounts_are_listed_for_their_own_tenant_only(suite: Suite) -> No
         with pytest.raises(BadRequest) as refused:
             await suite.service_accounts.page("tnt_globex", 2, cursor)
         assert refused.value.code == "invalid_cursor"
+
+
+async def test_who_registered_no_other_api_asks_for_tokens_of_this_one_only(suite: Suite) -> None:
+    """RFC 8707 §2: a service account and the first-party app."""
+    client, secret = await suite.add_machine("usage:read")
+    await suite.add_user()
+    token = (await suite.login()).refresh_token or ""
+    for form, header in (
+        (MACHINE_GRANT, basic(client, secret)),
+        ({"grant_type": "refresh_token", "refresh_token": token}, None),
+    ):
+        refused = await refusal(suite, form | {"resource": "https://files.example"}, header)
+        assert (refused.status, refused.code) == (400, "invalid_target")
+        here = await suite.endpoint.answer(form | {"resource": suite.issuer}, header, "req_1")
+        assert (await suite.verifier.verify(here.access_token)).audience == suite.issuer
+
+
+async def test_who_shows_no_secret_gets_no_token_of_its_own_whatever_is_stored_of_it(suite: Suite) -> None:
+    """RFC 6749 §4.4: for confidential clients only."""
+    client = await add_client(suite, kind="public", grant_types=("client_credentials",))
+    refused = await refusal(suite, MACHINE_GRANT | {"client_id": client})
+    assert (refused.status, refused.code) == (401, "invalid_client")
