@@ -13,8 +13,13 @@ from shared.store.firestore.layout import EXPIRING
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def declared(*queries: Query, kinds: Path = ROOT) -> dict[str, Any]:
-    return indexes.declaration(queries, kinds)
+@pytest.fixture
+def users(tmp_path: Path) -> Path:
+    """A tree whose code makes documents in one collection: reading the whole one takes half a second."""
+    module = tmp_path / "functions" / "users.py"
+    module.parent.mkdir()
+    module.write_text('scope.key("users", "u")\n')
+    return tmp_path
 
 
 def overrides(declaration: dict[str, Any], kind: str) -> dict[str, Any]:
@@ -58,23 +63,24 @@ def makes_a_query(path: Path) -> bool:
     ],
     ids=lambda value: value if isinstance(value, str) else value.name,
 )
-def test_a_query_over_one_field_takes_that_field_back_in(query: Query, order: str) -> None:
-    assert overrides(declared(query), "users") == {
+def test_a_query_over_one_field_takes_that_field_back_in(users: Path, query: Query, order: str) -> None:
+    declaration = indexes.declaration([query], users)
+    assert overrides(declaration, "users") == {
         "doc": {"indexes": []},
         "doc.body.at": {"indexes": [ordered(order)]},
     }
-    assert declared(query)["indexes"] == []
+    assert declaration["indexes"] == []
 
 
-def test_both_directions_of_a_field_are_one_override() -> None:
+def test_both_directions_of_a_field_are_one_override(users: Path) -> None:
     queries = (Query("up", "users", order="at"), Query("down", "users", order="at", descending=True))
-    found = overrides(declared(*queries), "users")
+    found = overrides(indexes.declaration(queries, users), "users")
     assert found["doc.body.at"] == {"indexes": [ordered("ASCENDING"), ordered("DESCENDING")]}
 
 
-def test_a_query_over_several_fields_has_an_index_with_the_order_last() -> None:
+def test_a_query_over_several_fields_has_an_index_with_the_order_last(users: Path) -> None:
     query = Query("both", "users", ("status", "flag"), "at", descending=True)
-    declaration = declared(query, query)
+    declaration = indexes.declaration([query, query], users)
     assert declaration["indexes"] == [
         {
             "collectionGroup": "users",
@@ -89,8 +95,8 @@ def test_a_query_over_several_fields_has_an_index_with_the_order_last() -> None:
     assert overrides(declaration, "users") == {"doc": {"indexes": []}}
 
 
-def test_a_query_by_id_needs_none() -> None:
-    declaration = declared(Query("by_id", "users"))
+def test_a_query_by_id_needs_none(users: Path) -> None:
+    declaration = indexes.declaration([Query("by_id", "users")], users)
     assert declaration["indexes"] == []
     assert overrides(declaration, "users") == {"doc": {"indexes": []}}
 
