@@ -1,5 +1,7 @@
-"""Whether the caller himself may still do what his token says: the door may let in who was revoked, disabled
-or given another role 25 s ago, and nobody shall make himself a new way in meanwhile.
+"""Whether the caller's token is still backed by the documents it was issued from.
+
+A verified token may have been revoked up to 25 s ago. Requests that create lasting access (keys, secrets,
+invitations, roles) cannot rely on it, so they check the caller's own documents in their commit.
 """
 
 from collections.abc import Iterable
@@ -21,11 +23,12 @@ from shared.store import Check, Doc, Store, Write
 async def checks(
     store: Store, caller: Principal, clock: Clock, beside: Iterable[Write] = ()
 ) -> tuple[Check, ...]:
-    """What the commit holds that lets somebody in, or lets somebody do more: the documents which the caller's
-    token rests on, but for those that `beside`, the rest of the commit, writes or checks. They are read here,
-    so this comes after what the rest was decided by.
+    """Preconditions on the documents that the caller's token rests on, for a commit that gives lasting
+    access.
 
-    Raises `Unauthenticated` `invalid_token`, as the verifier does.
+    `beside` is the rest of that commit: documents that it writes or checks itself are left out here. Call
+    this after the reads that the rest was decided by. Raises `Unauthenticated` `invalid_token`, as the
+    verifier does, if the token is no longer backed.
     """
     if caller.session_id is not None:
         rests_on = await _of_person(store, caller)
@@ -36,10 +39,9 @@ async def checks(
 
 
 async def _of_person(store: Store, caller: Principal) -> list[Doc]:
-    """Session, user, a role of the tenant's own, and the application that acts for the user.
+    """Session, user, the custom role if there is one, and the application that acts for the user.
 
-    A session that has ended keeps its document for as long as a token of it can live, so where there is none
-    it has not ended.
+    A session's document outlives its last token, so a missing one does not mean that the session has ended.
     """
     session_doc, user_doc = await store.read(
         records.session_key(store, caller.tenant_id, caller.session_id or ""),
@@ -65,7 +67,7 @@ async def _of_person(store: Store, caller: Principal) -> list[Doc]:
 
 
 async def _of_machine(store: Store, caller: Principal, clock: Clock) -> list[Doc]:
-    """An API key, a client or a service account."""
+    """The API key, client or service account."""
     tenant_id, own_id = caller.tenant_id, caller.subject
     if own_id.startswith("key_"):
         doc = (await store.read(records.api_key_key(store, tenant_id, own_id)))[0]
@@ -83,7 +85,7 @@ def _goes_on(caller: Principal, user: User, session: Session) -> bool:
 
 
 def _covers(machine: Found[OAuthClient] | Found[ServiceAccount] | None, caller: Principal) -> bool:
-    """Whether it works, and still has what the token says."""
+    """Whether it is active and still has all scopes of the token."""
     if machine is None or machine.value.status != "active":
         return False
     return caller.scopes.issubset(machine.value.scopes)

@@ -1,4 +1,4 @@
-"""What is asked of a caller beside a scope, for what must not be done with nothing but a stolen token."""
+"""What is required of a caller beyond a scope, so that a stolen access token alone is not enough."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -13,8 +13,9 @@ MAX_AGE = timedelta(minutes=10)
 
 
 def require_recent(principal: Principal, at: datetime, acr: Acr = "aal1") -> None:
-    """Raises `Forbidden` `step_up_required` for a person whose last proof is over ten minutes old, or below
-    `acr`, and for a machine, which can give none. The challenge is that of RFC 9470 §3.
+    """Raises `Forbidden` `step_up_required` for a person who last signed in or stepped up over ten minutes
+    ago, or at a lower level than `acr`, and for a machine, which cannot. The challenge is that of RFC 9470
+    §3.
     """
     if principal.authenticated_at is None or principal.session_id is None:
         raise _refusal("This is for a person who has just signed in; a machine cannot do it.", acr)
@@ -22,7 +23,7 @@ def require_recent(principal: Principal, at: datetime, acr: Acr = "aal1") -> Non
 
 
 def require_recent_session(session: Session, at: datetime, acr: Acr = "aal1") -> None:
-    """The same where the session was read: a proof counts at once, before a token tells of it."""
+    """The same by the session's document, which knows of a step-up before any access token does."""
     _require(session.authenticated_at, session.amr, at, acr)
 
 
@@ -32,8 +33,8 @@ def is_application(caller: Principal) -> bool:
 
 
 def require_first_party(caller: Principal) -> None:
-    """Raises `Forbidden` `first_party_only` for an application that acts for somebody: no scope says that it
-    may change who that is, how that person signs in, or where they are signed in.
+    """Raises `Forbidden` `first_party_only` for an application that acts for a person: no scope allows it to
+    change that person's profile, sign-in methods or sessions.
     """
     if is_application(caller):
         detail = "An application that acts for you cannot do this. Sign in to the product itself."
@@ -41,7 +42,9 @@ def require_first_party(caller: Principal) -> None:
 
 
 def require_person(caller: Principal) -> str:
-    """The caller's session. Raises `Forbidden` `no_session` for a machine, else as `require_first_party`."""
+    """The id of the caller's session. Raises `Forbidden` `no_session` for a machine, and as
+    `require_first_party` does.
+    """
     if caller.session_id is None:
         raise Forbidden("no_session", "This is for people: a machine has no account of its own. Sign in.")
     require_first_party(caller)

@@ -1,4 +1,4 @@
-"""The documents of auth: where they are, and how they become values."""
+"""The documents of auth: their keys, the declared queries, and their conversion to values."""
 
 from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
@@ -14,7 +14,7 @@ from shared.store.bodies import from_body, to_body
 T = TypeVar("T", bound=msgspec.Struct)
 
 KeyOf = Callable[[Store, str, str], Key]
-"""Where a tenant's document is, by the tenant's id and its own."""
+"""Gives the key of a document from the tenant's id and its own id."""
 
 USERS = Query("users_by_age", "users", order="created_at")
 USERS_OF_STATUS = Query("users_of_status", "users", equal=("status",), order="created_at")
@@ -54,7 +54,7 @@ QUERIES = (
 
 
 NOBODY = "nobody"
-"""Read in place of an id that is none of ours."""
+"""The id that is read where no real one is known, so that unknown names cost as many reads as known ones."""
 
 
 class Slug(msgspec.Struct, frozen=True):
@@ -64,14 +64,14 @@ class Slug(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, Generic[T], frozen=True, gc=False):
-    """A document that was read, as a value."""
+    """The value of a document, with the key and version that it was read at."""
 
     key: Key
     value: T
     version: Version
 
     def replace(self, value: T) -> Replace:
-        """Fails with `Stale` if somebody else was faster."""
+        """The write that fails with `Stale` if the document has changed since it was read."""
         return Replace(self.key, to_body(value), self.version)
 
     def check(self) -> Check:
@@ -87,7 +87,9 @@ async def listed(
     cursor: str | None,
     equal: Mapping[str, str] | None = None,
 ) -> Listing[T]:
-    """Raises `BadRequest` `invalid_cursor` for one of another list, another tenant, or none of ours."""
+    """One page of a declared query as values. Raises `BadRequest` `invalid_cursor` for a cursor of another
+    list or another tenant, or a forged one.
+    """
     with pagination.checked(cursor):
         page = await store.tenant(tenant_id).query(query, equal=equal, limit=limit, cursor=cursor)
     return Listing([from_body(doc.body, kind) for doc in page.docs], page.cursor)
@@ -99,13 +101,15 @@ async def read(store: Store, key: Key, kind: type[T]) -> Found[T] | None:
 
 
 async def by_id(store: Store, key_of: KeyOf, tenant_id: str, own_id: str, kind: type[T]) -> Found[T] | None:
-    """What a caller names. None for another tenant's as for nobody's, and for what can be no id."""
+    """The document that a caller names by id. None for an unknown id, for one of another tenant, and for a
+    text that cannot be an id.
+    """
     return await read(store, key_of(store, tenant_id, own_id), kind) if is_id(own_id) else None
 
 
 async def tenant_of_slug(store: Store, slug: str) -> str:
-    """The tenant's id, or `NOBODY`: whoever asks for a slug of none costs the store as much, and is told
-    no more.
+    """The id of the tenant with this slug, or `NOBODY`. Known and unknown slugs cost the same reads, so that
+    the answer's time tells nothing.
     """
     found = await read(store, slug_key(store, slug if is_id(slug) else NOBODY), Slug)
     return found.value.tenant_id if found else NOBODY
@@ -116,7 +120,9 @@ def found(doc: Doc | None, kind: type[T]) -> Found[T] | None:
 
 
 async def commit(store: Store, *writes: Write) -> None:
-    """Raises `Stale` also where a document of a race's winner stands, so that the loser looks again."""
+    """A commit that raises `Stale` in place of `AlreadyExists`: whoever loses a race to create a document
+    reads again.
+    """
     try:
         await store.commit(*writes)
     except AlreadyExists as there:
@@ -152,7 +158,7 @@ def role_key(store: Store, tenant_id: str, name: str) -> Key:
 
 
 def link_key(store: Store, tenant_id: str, link_id: str) -> Key:
-    """Of a `PasswordReset` by the login's id, of an `EmailChange` by the user's."""
+    """`link_id` is the login's id for a `PasswordReset`, the user's id for an `EmailChange`."""
     return store.tenant(tenant_id).key("links", link_id)
 
 
@@ -161,7 +167,7 @@ def session_key(store: Store, tenant_id: str, session_id: str) -> Key:
 
 
 def client_key(store: Store, tenant_id: str, client_id: str) -> Key:
-    """`client_id`: its own id, `cli_…`."""
+    """`client_id` is the part without the tenant, `cli_…`."""
     return store.tenant(tenant_id).key("clients", client_id)
 
 

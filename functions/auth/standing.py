@@ -1,4 +1,4 @@
-"""Whether a tenant's people and machines may act now."""
+"""Whether a tenant is active, and the caller's token not older than what ended the tenant's tokens."""
 
 import math
 
@@ -23,10 +23,10 @@ def require_active(owner: Tenant) -> None:
 
 
 def of_caller(tenant_doc: Doc | None, caller: Principal) -> Found[Tenant]:
-    """The caller's tenant as it was just read; the door may still let in who was suspended 25 s ago.
+    """The caller's tenant, from the document that was just read: the verifier may know it as it was 25 s ago.
 
-    Whatever outlives the caller's token is made in one commit with this one's `check()`.
-    Raises `Unauthenticated` `invalid_token`, as the verifier does, and what `require_active` raises.
+    Add its `check()` to every commit whose result outlives the caller's token. Raises `Unauthenticated`
+    `invalid_token`, as the verifier does, and what `require_active` raises.
     """
     found = records.found(tenant_doc, Tenant)
     if found is None:
@@ -39,5 +39,5 @@ def of_caller(tenant_doc: Doc | None, caller: Principal) -> Found[Tenant]:
 
 
 async def read(store: Store, caller: Principal) -> Found[Tenant]:
-    """The same for a use-case that reads nothing else with it."""
+    """The same, for a use-case that reads nothing else at the same time."""
     return of_caller((await store.read(tenant.key(store, caller.tenant_id)))[0], caller)

@@ -1,4 +1,4 @@
-"""The HTTP door to the secrets and keys of a service account or an OAuth client."""
+"""HTTP handlers for the secrets and keys of service accounts and OAuth clients."""
 
 from functions.auth.credentials import credential_views as views
 from functions.auth.credentials.holder_changes import CredentialKind, HolderChanges
@@ -10,7 +10,7 @@ from shared.http.idempotency import Idempotency
 
 
 class CredentialHandlers:
-    """`parameter`: the holder's own id in the path."""
+    """`parameter` is the name of the path parameter that holds the service account's or client's id."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class CredentialHandlers:
         )
 
     def remove(self, kind: CredentialKind, parameter: str) -> Handler:
-        """`parameter`: the credential's id in the path."""
+        """`parameter` is the name of the path parameter that holds the credential's id."""
 
         async def handler(call: Call) -> Response:
             own_id, credential_id = call.params[self._parameter], call.params[parameter]

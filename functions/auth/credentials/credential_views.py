@@ -1,4 +1,4 @@
-"""What is taken and given over HTTP of secrets and keys, as api-spec.yaml has it."""
+"""The HTTP requests and answers about secrets and keys, as in api-spec.yaml."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -37,7 +37,7 @@ class SecretView(msgspec.Struct, frozen=True):
 
 
 class SecretAddedView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`client_secret` is in the first answer only; in that to a repeated request `notice` says what to do."""
+    """The first answer holds `client_secret`; the answer to a repeated request holds `notice` instead."""
 
     id: str
     client_id: str
@@ -59,7 +59,7 @@ def secret(value: ClientSecret) -> SecretView:
 
 
 def secret_added(added: AddedSecret, named: str) -> SecretAddedView:
-    """`named`: the client id with which the secret is used."""
+    """`named` is the client id that the secret is used with."""
     known = added.secret
     return SecretAddedView(known.id, named, known.created_at, known.expires_at, added.text)
 

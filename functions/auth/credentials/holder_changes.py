@@ -1,4 +1,4 @@
-"""Service accounts and OAuth clients after they were made: changed, deleted, given new secrets and keys."""
+"""Changes to service accounts and OAuth clients, the holders of credentials: secrets, keys, deletion."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -26,23 +26,23 @@ H = TypeVar("H", bound=ServiceAccount | OAuthClient)
 T = TypeVar("T")
 
 Decide = Callable[[H, datetime], H]
-"""From a holder as it stands, and the time, to what it becomes."""
+"""Decides what a holder becomes, from what it is and the time."""
 CredentialKind = Literal["secrets", "keys"]
 
 
 class AddedSecret(msgspec.Struct, frozen=True):
-    """A new secret; `text` exists nowhere else from now on."""
+    """A new secret. `text` is its only copy: what is stored is a hash."""
 
     secret: ClientSecret
     text: str
 
 
 class HolderKind(msgspec.Struct, Generic[H], frozen=True):
-    """What the two kinds of holders differ in.
+    """How the two kinds of holders differ.
 
-    `name` begins what the audit log and the events call it. `require_entitled` raises for a caller who may
-    not give it credentials. `over_at`: after a change from one to the other, its access tokens of that time
-    and before are over; None: they go on.
+    Audit actions and event types begin with `name`. `require_entitled` raises for a caller who may not give
+    the holder credentials. `over_at(before, after, now)` says up to which `iat` the change ends the holder's
+    access tokens; None: it ends none.
     """
 
     name: Literal["service_account", "client"]
@@ -54,15 +54,16 @@ class HolderKind(msgspec.Struct, Generic[H], frozen=True):
 
 
 class HolderChanges(Generic[H]):
-    """Everything here raises `NotFound` for a holder that is not the caller's tenant's, and what
-    `standing.of_caller` and `caller_in_force.checks` raise. An access token that was got with a secret or key
-    lives out its minutes when that is removed.
+    """Every method raises `NotFound` for a holder that the caller's tenant does not have, and what
+    `standing.of_caller` and `caller_in_force.checks` raise.
+
+    Removing a secret or key does not end access tokens that were issued for it: they expire by themselves.
     """
 
     def __init__(
         self, kind: HolderKind[H], store: Store, outbox: Outbox, clock: Clock, forget: Callable[[str], None]
     ) -> None:
-        """`forget` is told the id of each holder that may have changed."""
+        """`forget` is called with the id of each holder that may have changed."""
         self._kind = kind
         self._forget = forget
         self._store = store
@@ -77,8 +78,8 @@ class HolderChanges(Generic[H]):
         expires_at: datetime | None,
         once: Once[AddedSecret] = EACH_TIME,
     ) -> AddedSecret:
-        """One more, beside those there are. Raises `Invalid`, `Conflict` `too_many_credentials`,
-        `public_client`, and `Forbidden` `scope_not_grantable` for who may less than the holder.
+        """Adds a secret to those there are. Raises `Invalid`; `Conflict` `too_many_credentials` or
+        `public_client`; `Forbidden` `scope_not_grantable` for a caller who lacks a scope of the holder.
         """
         text = new_secret()
 
@@ -120,8 +121,8 @@ class HolderChanges(Generic[H]):
         credential_id: str,
         expires_at: datetime,
     ) -> H:
-        """It works until then. Raises `Invalid`, `NotFound` for one that does not work any more, and for who
-        puts off a deadline what `add_secret` raises.
+        """Sets a deadline for a secret or key. Raises `Invalid`; `NotFound` for one that has expired; what
+        `add_secret` raises if the deadline is later than the one before.
         """
 
         def decide(holder: H, at: datetime) -> H:
@@ -136,7 +137,7 @@ class HolderChanges(Generic[H]):
     async def remove(
         self, principal: Principal, actor: Actor, own_id: str, kind: CredentialKind, credential_id: str
     ) -> None:
-        """From now on it does not work. Raises `NotFound` as `expire` does."""
+        """Removes a secret or key, which stops working at once. Raises `NotFound` as `expire` does."""
 
         def decide(holder: H, at: datetime) -> H:
             after = credentials.removed(getattr(holder, kind), credential_id, at)
@@ -145,7 +146,7 @@ class HolderChanges(Generic[H]):
         await self._change(principal, actor, own_id, decide, lambda holder: holder)
 
     async def delete(self, principal: Principal, actor: Actor, own_id: str) -> None:
-        """The second time it is unknown."""
+        """Deletes the holder and ends its access tokens. A second call raises `NotFound`."""
         tenant_id = principal.tenant_id
 
         async def attempt() -> None:
@@ -172,7 +173,9 @@ class HolderChanges(Generic[H]):
         shown: Callable[[H], T],
         once: Once[T] = EACH_TIME,
     ) -> T:
-        """Returns what is `shown` of the holder then. Where it stays the same, nothing is written."""
+        """Replaces the holder by what `decide` returns, and gives `shown` of that. Writes nothing if nothing
+        changes.
+        """
         tenant_id = principal.tenant_id
 
         async def attempt() -> T:
@@ -200,7 +203,7 @@ class HolderChanges(Generic[H]):
             self._forget(own_id)
 
     async def _read(self, principal: Principal, own_id: str) -> tuple[Found[H], list[Check]]:
-        """The holder, and what must still be so when it is changed; it may be the caller itself."""
+        """The holder, and the preconditions for changing it. The caller may be the holder itself."""
         if not is_id(own_id):
             raise self._kind.not_found()
         tenant_doc, doc = await self._store.read(
@@ -224,7 +227,7 @@ class HolderChanges(Generic[H]):
         at: datetime,
         detail: dict[str, str],
     ) -> list[Write]:
-        """The audit record and the event of the same change."""
+        """The audit record and the event of one change."""
         name = self._kind.name
         recorded = audit.record(
             self._store, tenant_id, actor=actor, action=f"{name}.{verb}", target=own_id, at=at, detail=detail
@@ -234,5 +237,5 @@ class HolderChanges(Generic[H]):
 
 
 def new_secret() -> str:
-    """256 random bits, with a prefix that a scanner for leaked secrets knows."""
+    """256 random bits, with a prefix by which scanners for leaked secrets recognise it."""
     return "sk_" + base64url.encode(os.urandom(32))

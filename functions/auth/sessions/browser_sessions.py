@@ -1,4 +1,4 @@
-"""Browser sessions: who signed in on the hosted pages, so that the next application asks for no password."""
+"""Browser sessions: a sign-in on the hosted pages, with which further applications need no password."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -26,7 +26,7 @@ SIGN_OUT = "sign_out"
 
 
 class SignedIn(msgspec.Struct, frozen=True):
-    """A browser session that stands, whose it is, and where."""
+    """A valid browser session with its user and tenant, as they were read."""
 
     owner: Found[Tenant]
     user: Found[User]
@@ -38,7 +38,7 @@ class SignedIn(msgspec.Struct, frozen=True):
         return Proof(session.amr, session.authenticated_at)
 
     def checks(self) -> tuple[Write, ...]:
-        """For a commit that rests on it."""
+        """Preconditions for a commit that is only right while this sign-in stands."""
         return self.owner.check(), self.user.check(), self.session.check()
 
 
@@ -52,7 +52,9 @@ class BrowserSessions:
     async def begin(
         self, owner: Found[Tenant], user: Found[User], proof: Proof, request_id: str, more: Sequence[Write]
     ) -> str:
-        """A session of its own, without scopes and without tokens; what its cookie holds. Raises `Stale`."""
+        """Begins a session without scopes and tokens, in one commit with `more`, and returns the value of its
+        cookie. Raises `Stale`.
+        """
         started = session_start.start(
             self._store,
             owner,
@@ -68,7 +70,7 @@ class BrowserSessions:
         return (await self._cookies()).text(cookie)
 
     async def find(self, text: str | None) -> SignedIn | None:
-        """Who is signed in with a cookie; None where it says nothing, or what it says is over."""
+        """Who is signed in by a cookie; None without one, for a forged one, or after the session's end."""
         cookie = None if text is None else (await self._cookies()).read(text)
         if cookie is None:
             return None
@@ -78,7 +80,9 @@ class BrowserSessions:
         return found if self._clock() < found.session.value.created_at + LIFETIME else None
 
     async def of(self, cookie: BrowserCookie) -> SignedIn | None:
-        """The same for somebody who may have signed out here since, or who signed in long ago."""
+        """The session of a cookie even if its owner has signed out since, or it is older than `LIFETIME`:
+        what it allowed a client meanwhile stays good. None if anybody else has ended it.
+        """
         tenant_doc, user_doc, session_doc = await self._store.read(
             tenant.key(self._store, cookie.tenant_id),
             records.user_key(self._store, cookie.tenant_id, cookie.user_id),
@@ -93,7 +97,7 @@ class BrowserSessions:
         return SignedIn(owner, user, session) if known and active and _stands(owner, session) else None
 
     async def end(self, text: str | None, request_id: str) -> None:
-        """Signs out of this browser. Again is fine, and so is a cookie of nobody."""
+        """Signs out of this browser. Does nothing without a cookie of ours, or after the session's end."""
         cookie = None if text is None else (await self._cookies()).read(text)
         if cookie is not None:
             actor = Actor("user", cookie.user_id, cookie.tenant_id, request_id)
@@ -104,7 +108,7 @@ class BrowserSessions:
 
 
 def _stands(owner: Found[Tenant], session: Found[Session]) -> bool:
-    """Not ended by anybody but the person here, nor by a suspension."""
+    """Whether neither a revocation, other than a sign-out here, nor the tenant has ended the session."""
     if session.value.revoked_at is not None and session.value.revoked_because != SIGN_OUT:
         return False
     valid_after = owner.value.tokens_valid_after

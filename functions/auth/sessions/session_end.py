@@ -1,4 +1,4 @@
-"""Sessions end: in one commit with what ends their access tokens, the event that says why, and the audit."""
+"""The end of sessions: one commit revokes the session and its access tokens, with event and audit record."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,9 @@ class SessionEnd:
         self._clock = clock
 
     async def logout(self, principal: Principal, actor: Actor) -> None:
-        """Ends the caller's session, once; again is fine. Raises `Forbidden` `no_session` for a machine."""
+        """Ends the caller's session; a second call does nothing. Raises `Forbidden` `no_session` for a
+        machine.
+        """
         if principal.session_id is None:
             raise Forbidden("no_session", "A machine has no session to end.")
         await self.end(principal.tenant_id, principal.session_id, "logout", actor)
@@ -34,8 +36,8 @@ class SessionEnd:
     async def end(
         self, tenant_id: str, session_id: str, because: str, actor: Actor, *, user_id: str | None = None
     ) -> Session | None:
-        """The session, which is over now or was before; None for an id that is nobody's in this tenant, or
-        none of `user_id`, where one is given.
+        """Ends a session, if it is not over already, and returns it. None if the tenant has no session with
+        this id, or `user_id` is given and the session is another user's.
         """
 
         async def attempt() -> Session | None:
@@ -54,10 +56,10 @@ class SessionEnd:
     async def end_all(
         self, tenant_id: str, user_id: str, because: str, actor: Actor, over: Callable[[Session], bool]
     ) -> None:
-        """Ends every session of a user that is `over`.
+        """Ends those sessions of a user for which `over` is true. Calling it again does no harm.
 
-        To be called after the commit that changed the user: a sign-in that began before it fails at its
-        check of the user, so no session is missed. Again is fine.
+        Call it after the commit that changed the user. A sign-in that began before that commit fails at its
+        check of the user's document, so no session is missed.
         """
         cursor: str | None = None
         since = stamp(self._clock() - session_rules.ABSOLUTE_LIFETIME)
@@ -73,7 +75,7 @@ class SessionEnd:
                 return
 
     async def commit(self, tenant_id: str, session: Found[Session], over: Session, actor: Actor) -> None:
-        """Replaces `session` by `over`, which is revoked. Raises `Stale`."""
+        """Replaces `session` by `over`, its revoked self, and tells of it. Raises `Stale`."""
         name = f"security.{REUSED}" if over.revoked_because == REUSED else "session.revoked"
         at = over.revoked_at or self._clock()
         data = {"session_id": over.id, "user_id": over.user_id, "because": over.revoked_because}

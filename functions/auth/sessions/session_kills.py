@@ -1,4 +1,4 @@
-"""Access is ended because an event asks for it: an operator's, or that of a service which saw misuse."""
+"""Ends access when an event asks for it: an operator's, or that of a service that has seen misuse."""
 
 from typing import Annotated
 
@@ -23,7 +23,7 @@ _KINDS = {
 
 
 class RevokeRequested(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The data of `session.revoke.requested`: one of the ids, and why, in one word for the audit log."""
+    """The data of `session.revoke.requested`: exactly one of the ids, and a reason for the audit log."""
 
     reason: Annotated[str, Meta(pattern=r"\A[a-z][a-z0-9_]{0,63}\Z")]
     user_id: str | None = None
@@ -39,11 +39,10 @@ class SessionKills:
         self._clock = clock
 
     async def revoke(self, tenant_id: str, asked: RevokeRequested, actor: Actor) -> None:
-        """Ends the session, or every session of the user, and access tokens of all four kinds.
+        """Ends the session or all sessions of the user, and the access tokens of whichever subject is named.
 
-        Whoever may still sign in afterwards does: this ends access, it takes nothing away. `actor.id` is the
-        source of the event and `actor.request_id` its id; the same event again does nothing, so that nobody
-        is signed out twice. Raises `Rejected`.
+        It ends access only: passwords, secrets and keys go on working. `actor.id` is the source of the event
+        and `actor.request_id` its id; a redelivery does nothing. Raises `Rejected`.
         """
         kind, subject = _subject(asked)
         key = self._known(tenant_id, kind, subject)

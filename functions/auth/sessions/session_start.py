@@ -1,4 +1,4 @@
-"""A session begins: whichever way somebody proved who they are, it is written in the same way."""
+"""The start of a session: the same document and audit record, whichever way somebody signed in."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,14 +19,14 @@ from shared.tenant import Tenant
 
 
 class Proof(msgspec.Struct, frozen=True):
-    """How somebody proved who they are, and when. `amr`: methods as RFC 8176 names them (`pwd`, `otp` …)."""
+    """How and when somebody proved who they are. `amr` are methods of RFC 8176 (`pwd`, `otp` …)."""
 
     amr: tuple[str, ...]
     at: datetime
 
 
 class Started(msgspec.Struct, frozen=True):
-    """`writes` make the session, and hold only if tenant and user are what they were when they were read."""
+    """A new session and the writes that create it. They fail with `Stale` if tenant or user have changed."""
 
     session: Session
     writes: tuple[Write, ...]
@@ -45,9 +45,9 @@ def start(
     user_agent: str = "",
     resource: str | None = None,
 ) -> Started:
-    """`scopes`: those that the client was granted; None for all that the user's role can stand for, of which
-    a token gets what it stands for. `user_agent`: of the program in which somebody signs in.
-    `resource`: as the session has it.
+    """`scopes` are those that the client was granted; None for all that the user's role can have, of which
+    each token gets those that the role includes at that time. `user_agent` is the header of the program in
+    which somebody signs in. `resource` is `Session.resource`.
     """
     tenant_id, person = owner.value.id, user.value
     session = Session(
