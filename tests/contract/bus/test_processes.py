@@ -55,8 +55,8 @@ async def main(path, subscription, count):
 
 asyncio.run(main(*sys.argv[1:]))
 """
-"""Goes no further than `count` messages, the last of which it does not acknowledge: whoever kills it late finds
-as much left as who kills it at once.
+"""Goes no further than `count` messages, the last of which it does not acknowledge: whoever kills it late
+finds as much left as who kills it at once.
 """
 
 
