@@ -67,9 +67,8 @@ class _Handlers:
             link = (await self._do.keys.current()).links.read(kind, form.token)
             if link is None:
                 return self._refused(page, LinkForm(), _dead())
-            owner = await self._do.organisations.find(
-                link.tenant_id
-            )  # first: what fails here uses nothing up
+            # First: what fails here uses nothing up.
+            owner = await self._do.organisations.find(link.tenant_id)
             done = await use(form.token, sent, call.request_id)
             return self._forms.page(link_pages.done(done, owner))
         except Error as refusal:

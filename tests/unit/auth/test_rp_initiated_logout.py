@@ -171,6 +171,7 @@ async def test_a_hint_that_cannot_be_verified_costs_a_question(browser: Browser)
         signer.sign(msgspec.json.encode(said | {"iss": "https://other.example"}), "JWT"),
         signer.sign(msgspec.json.encode(said | {"aud": f"{ACME}.cli_none"}), "JWT"),
         signer.sign(msgspec.json.encode(said | {"aud": "energent-app"}), "JWT"),
+        signer.sign(msgspec.json.encode({"sub": said["sub"]}), "JWT"),
     )
     for hint in bad:
         page = await browser.get(LOGOUT, id_token_hint=hint, post_logout_redirect_uri=BACK)
