@@ -21,7 +21,7 @@ from functions.auth.keyring.key_rings import (
 from functions.auth.keyring.key_rotation import KeyRotation
 from functions.auth.keyring.keys import KeyRoom
 from shared.audit import Actor
-from shared.errors import NotFound, Unauthenticated, Unavailable
+from shared.errors import Conflict, NotFound, Unauthenticated, Unavailable
 from shared.identity import Verifier
 from shared.secrets.cached import CachedSecrets
 from tests.tokens import ISSUER
@@ -230,6 +230,19 @@ async def test_a_hundred_redeliveries_and_many_instances_start_one_rotation(suit
     assert [step for name, step in await steps(suite) if name == SIGNING_RING].count("key.create") == 1
     versions = await suite.secrets.versions(SIGNING_SECRET)
     assert [version.state for version in versions].count("enabled") == 1
+
+
+async def test_of_two_operators_at_once_one_is_told_of_a_rotation_under_way(suite: Suite) -> None:
+    """And not of a key that is in no ring."""
+
+    async def faster() -> None:
+        await instance(suite).begin(SIGNING_RING, OPERATOR)
+
+    suite.store.before_commit = faster
+    with pytest.raises(Conflict) as refused:
+        await suite.do.key_rotation.begin(SIGNING_RING, OPERATOR)
+    assert refused.value.code == "rotation_under_way"
+    assert await states(suite) == ["active", "pending"]
 
 
 async def test_a_crash_between_the_secret_and_the_ring_costs_a_version_and_nothing_else(suite: Suite) -> None:
