@@ -36,7 +36,8 @@ class PageCookies:
     def read(self, headers: Mapping[str, str]) -> Carried:
         found: dict[str, str | None] = {}
         for part in headers.get("cookie", "").split(";"):
-            name, _, value = part.strip().partition("=")
+            # Spaces only: a browser lets any site near us set `\xa0__Host-…`, which is another name to it.
+            name, _, value = part.strip(" ").partition("=")
             # Twice means that somebody else has set one of them.
             usable = name not in found and 0 < len(value) <= _MAX_CHARACTERS
             found[name] = value if usable else None

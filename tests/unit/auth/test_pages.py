@@ -211,6 +211,18 @@ async def test_cookies_are_for_this_host_and_no_script(browser: Browser) -> None
         assert "Domain" not in cookie
 
 
+@pytest.mark.parametrize("before", ["\xa0", "\x85", "\t", "\x1f", "\u00c2\xa0", "\x0c"])
+def test_a_name_that_the_browser_guards_is_that_name_to_the_byte(before: str) -> None:
+    """Chromium takes `\\xa0__Host-energent-session` from a neighbour's host, and by http."""
+    cookies = PageCookies("https://api.example.test")
+    assert cookies.read({"cookie": "a=b; __Host-energent-session=x"}).session == "x"
+    assert cookies.read({"cookie": f"a=b; {before}__Host-energent-session=x"}).session is None
+    assert (
+        cookies.read({"cookie": f"{before}__Host-energent-session=y; __Host-energent-session=x"}).session
+        == "x"
+    )
+
+
 def test_a_cookie_that_comes_twice_is_nobodys() -> None:
     cookies = PageCookies("http://127.0.0.1:8080")
     assert cookies.session("x") == "energent-session=x; Path=/; HttpOnly; SameSite=Lax"
