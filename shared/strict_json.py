@@ -32,21 +32,21 @@ class Malformed(Exception):
 def loads(raw: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
     """The value. A scalar has depth 0, `[]` depth 1. Raises `Malformed`."""
     if not raw:
-        raise Malformed("empty", "The body is empty.")
+        raise Malformed("empty", "The body is empty. Send JSON.")
     if raw.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-        raise Malformed("byte_order_mark", "The body begins with a byte order mark.")
+        raise Malformed("byte_order_mark", "The body begins with a byte order mark. Leave it out.")
     if _has_many_exponents(raw):
         detail = f"More than {MAX_EXPONENTS} numbers have an exponent. Write them without."
         raise Malformed("too_many_exponents", detail)
     tree = _decoded(raw)
     if _deeper_than(max_depth, tree):
-        raise Malformed("too_deep", f"The body is nested more than {max_depth} levels deep.")
+        raise Malformed("too_deep", f"Nest the body at most {max_depth} levels deep.")
     encoded = msgspec.json.encode(tree)
     if b"\\u0000" in raw and _NUL.search(encoded):
-        raise Malformed("nul_character", "A string holds the character NUL.")
+        raise Malformed("nul_character", "A string holds the character NUL. Leave it out.")
     if _colons(raw) != encoded.count(b":"):
         # Each member that a later one of the same name replaced is at least one colon less.
-        raise Malformed("duplicate_key", "An object names the same member twice.")
+        raise Malformed("duplicate_key", "An object names the same member twice. Name it once.")
     return tree
 
 
@@ -60,11 +60,13 @@ def _decoded(raw: bytes) -> Any:
     try:
         return msgspec.json.decode(raw)
     except UnicodeDecodeError:
-        raise Malformed("not_utf8", "The body is not UTF-8.") from None
+        raise Malformed("not_utf8", "The body is not UTF-8. Encode it as that.") from None
     except RecursionError:
-        raise Malformed("too_deep", "The body is nested too deep.") from None
+        raise Malformed("too_deep", f"Nest the body at most {MAX_DEPTH} levels deep.") from None
     except msgspec.DecodeError as wrong:
-        raise Malformed("not_json", f"{str(wrong).rstrip('.')}.") from None
+        # The first half of a surrogate pair without the other one is an early end to msgspec.
+        what = str(wrong).replace("data was truncated", "ends early, or in half of a surrogate pair")
+        raise Malformed("not_json", f"{what.rstrip('.')}. Correct the JSON.") from None
 
 
 def _deeper_than(max_depth: int, tree: Any) -> bool:

@@ -43,7 +43,7 @@ class Invoices:
             )
             if doc is not None:
                 return _statement(records.invoice_of(doc), payment)
-        raise NotFound("no_such_invoice", "There is no such invoice.")
+        raise NotFound("no_such_invoice", "There is no such invoice. GET /v1/invoices lists them.")
 
 
 def _statement(invoice: Invoice, payment: Doc | None) -> Statement:

@@ -53,7 +53,8 @@ class UsageReports:
         if not timedelta(0) < end - first <= timedelta(days=MAX_DAYS):
             raise invalid("?to", "bad_range", f"`to` is 1 to {MAX_DAYS} days after `from`.")
         if meter is not None and meter not in self._meters:
-            raise invalid("?meter", "unknown_meter", "There is no such meter.")
+            detail = f"Give one of these: {', '.join(sorted(self._meters))}."
+            raise invalid("?meter", "unknown_meter", detail)
         sums = await records.usage_by_day(self._store, tenant_id, first, end, meter)
         totals: dict[str, Sum] = {}
         for counter, found in sums.items():

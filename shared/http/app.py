@@ -154,11 +154,11 @@ class App:
     def _too_long(self, call: HttpCall) -> Error | None:
         if call.target_bytes <= self._limits.max_target_bytes:
             return None
-        return UriTooLong("uri_too_long", "The address is too long.")
+        return UriTooLong("uri_too_long", "The address is too long. Send a shorter query.")
 
     async def _handled(self, call: HttpCall, found: Found | None) -> Response:
         if found is None:
-            raise NotFound("not_found", "There is nothing here.")
+            raise NotFound("not_found", "There is nothing here. Check the address.")
         operations, params = found
         route = operations.by_method.get("GET" if call.method == "HEAD" else call.method)
         if route is None:

@@ -108,14 +108,14 @@ class HttpCall:
         fields: dict[str, str] = {}
         for name, value in _pairs(self._query_string, "malformed_query"):
             if name not in known:
-                raise invalid(f"?{name[:64]}", "unknown_parameter", "There is no such parameter.")
+                raise invalid(f"?{name[:64]}", "unknown_parameter", "There is none like this: leave it out.")
             if name in fields:
                 raise invalid(f"?{name}", "repeated_parameter", "Give this parameter once.")
             fields[name] = value
         try:
             asked = msgspec.convert(fields, kind, strict=False)
         except msgspec.ValidationError as wrong:
-            raise wrong_field(wrong, query=True) from None
+            raise wrong_field(wrong, kind, query=True) from None
         except ValueError:
             raise _no_time(_beyond_all_times(kind, fields)) from None
         if fields:
@@ -130,7 +130,7 @@ class HttpCall:
         except strict_json.Malformed as malformed:
             raise BadRequest("malformed_json", malformed.detail) from None
         except msgspec.ValidationError as wrong:
-            raise wrong_field(wrong) from None
+            raise wrong_field(wrong, kind) from None
 
     def pairs(self) -> list[tuple[str, str]]:
         return _pairs(self._query_string, "malformed_query")
@@ -142,7 +142,7 @@ class HttpCall:
     async def form(self) -> dict[str, str]:
         pairs = await self.form_pairs()
         if len(dict(pairs)) != len(pairs):
-            raise BadRequest("malformed_form", "A parameter comes twice.")
+            raise BadRequest("malformed_form", "A parameter comes twice. Give each once.")
         # RFC 6749 §3.2: a parameter without a value counts as omitted.
         return {name: value for name, value in pairs if value}
 
@@ -157,7 +157,7 @@ class HttpCall:
             try:
                 self._body = await self._slots.receive(self, self._received(limit))
             except TimeoutError:
-                detail = "The body did not arrive in time."
+                detail = "The body did not arrive in time. Send it again."
                 raise BadRequest("body_timeout", detail, headers=_CLOSE) from None
         if len(self._body) > limit:
             raise _too_large(limit)
@@ -209,7 +209,7 @@ def _pairs(raw: bytes, code: str) -> list[tuple[str, str]]:
     try:
         return parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
     except ValueError:
-        detail = f"The parameters are not URL-encoded UTF-8, or more than {MAX_FIELDS}."
+        detail = f"The parameters are not URL-encoded UTF-8, or more than {MAX_FIELDS}. Encode them anew."
         raise BadRequest(code, detail) from None
 
 
@@ -246,4 +246,4 @@ def _no_time(name: str) -> Invalid:
 
 
 def _too_large(limit: int) -> TooLarge:
-    return TooLarge("body_too_large", f"The body has more than {limit} bytes.", headers=_CLOSE)
+    return TooLarge("body_too_large", f"The body has more than {limit} bytes. Send less.", headers=_CLOSE)

@@ -48,7 +48,7 @@ def read(raw: Raw, limits: Limits, *, underscores: bool = False) -> tuple[dict[s
             headers[name] += ", " + raw_value.decode("latin-1")
         elif "_" in name and not underscores:
             # A proxy that turns `_` into `-` would make it another header than the one that was checked.
-            return headers, BadRequest("bad_header", "A header name holds an underscore.")
+            return headers, BadRequest("bad_header", "Leave out headers with an underscore in their name.")
         else:
             headers[name] = raw_value.decode("latin-1")
     return headers, None
@@ -81,7 +81,7 @@ def _repeated(name: str) -> Error | None:
     if name in CREDENTIALS:
         return _two_credentials()
     if name in SINGLE or name.startswith("ce-"):
-        return BadRequest("bad_header", f"The header {name} comes twice.")
+        return BadRequest("bad_header", f"The header {name} comes twice. Send it once.")
     return None
 
 

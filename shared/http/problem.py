@@ -1,8 +1,11 @@
 """Refusals as bodies: RFC 9457 problem documents, and RFC 6749 §5.2 on the token endpoint."""
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import msgspec
+from msgspec import inspect
 
 from shared.errors import Error, FieldError, Invalid, OAuthError
 from shared.http import Response
@@ -11,9 +14,16 @@ PROBLEM = "application/problem+json"
 
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`(?: - at `(\$[^`]*)`)?", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*?)`(?: - at `(\$[^`]*)`)?", re.DOTALL)
-_WRONG = re.compile(r"(.*?)(?: - at `(?:key in )?(\$[^`]*)`)?", re.DOTALL)
+_WRONG = re.compile(r"(.*?)(?: - at (?:`key` in )?`(\$[^`]*)`)?", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 _MAX_NAME = 64
+_PATTERN = re.compile(r"Expected `str` matching regex '(?:\\\\A)?(.*?)(?:\\\\Z)?'")
+_INVALID = {
+    "Invalid epoch timestamp": "Give a time as in RFC 3339, like 2026-10-01T00:00:00Z.",
+    "Invalid RFC3339 encoded datetime": "Give a time as in RFC 3339, like 2026-10-01T00:00:00Z.",
+    "Invalid RFC3339 encoded date": "Give a day as in RFC 3339, like 2026-10-01.",
+}
+"""What msgspec says of texts, and what to do about it."""
 
 _OAUTH_ERRORS = {
     401: "invalid_client",
@@ -76,10 +86,12 @@ def oauth_problem(error: Error) -> Response:
     return Response(status, body, "application/json", dict(error.headers))
 
 
-def wrong_field(wrong: msgspec.ValidationError, *, query: bool = False) -> Invalid:
-    """A 422 from what msgspec says. A value is never repeated, a name only where it is the fault."""
+def wrong_field(wrong: msgspec.ValidationError, kind: type[Any], *, query: bool = False) -> Invalid:
+    """A 422 from what msgspec says of something that is no `kind`. A value is never repeated, a name only
+    where it is the fault.
+    """
     message = str(wrong)
-    field = _unknown_or_missing(message) or _mistyped(message)
+    field = _unknown_or_missing(message) or _mistyped(message, kind)
     if query:
         field = FieldError("?" + field.path[1:], field.code, field.detail)
     return Invalid("invalid_field", field.detail, fields=(field,))
@@ -87,23 +99,54 @@ def wrong_field(wrong: msgspec.ValidationError, *, query: bool = False) -> Inval
 
 def _unknown_or_missing(message: str) -> FieldError | None:
     if found := _UNKNOWN.fullmatch(message):
-        return FieldError(_pointer(found[2], found[1]), "unknown_field", "There is no such field.")
+        return FieldError(
+            _pointer(found[2], found[1]), "unknown_field", "There is no such field: leave it out."
+        )
     if found := _MISSING.fullmatch(message):
-        return FieldError(_pointer(found[2], found[1]), "required", "This field is required.")
+        return FieldError(_pointer(found[2], found[1]), "required", "This field is required. Give it.")
     return None
 
 
-def _mistyped(message: str) -> FieldError:
+def _mistyped(message: str, kind: type[Any]) -> FieldError:
     found = _WRONG.fullmatch(message)
     what, path = (found[1], found[2]) if found else ("", None)
     pointer = _pointer(path)
     if what.startswith("Invalid enum value"):
-        return FieldError(pointer, "invalid_value", "This is not one of the allowed values.")
+        allowed = ", ".join(map(str, _values(inspect.type_info(kind), path or "")))
+        return FieldError(pointer, "invalid_value", f"Give one of these: {allowed}.")
+    if pattern := _PATTERN.fullmatch(what):
+        return FieldError(pointer, "invalid_value", f"Give a string that matches {pattern[1]}.")
     if what.startswith("Expected ") and ", got " in what:
         return FieldError(pointer, "invalid_type", f"{what}.")
     if what.startswith("Expected "):
         return FieldError(pointer, "invalid_value", f"{what}.")
-    return FieldError(pointer, "invalid_value", "This value is not valid.")
+    return FieldError(pointer, "invalid_value", _INVALID.get(what, "This value is not valid. Change it."))
+
+
+def _values(type_: inspect.Type, path: str) -> Iterator[object]:
+    """Those that an enumeration at `path` allows."""
+    found = [type_]
+    for name, index in _STEP.findall(path):
+        found = [each for outer in found for each in _inside(outer, name, index)]
+    for each in found:
+        for choice in _choices(each):
+            if isinstance(choice, inspect.LiteralType):
+                yield from choice.values
+
+
+def _inside(outer: inspect.Type, name: str, index: str) -> Iterator[inspect.Type]:
+    """The types of a member, of an element (`0`), or of whatever a map holds (`...`)."""
+    for choice in _choices(outer):
+        if isinstance(choice, inspect.StructType) and name:
+            yield from (field.type for field in choice.fields if field.encode_name == name)
+        elif isinstance(choice, inspect.ListType | inspect.VarTupleType) and index:
+            yield choice.item_type
+        elif isinstance(choice, inspect.DictType) and index == "...":
+            yield choice.value_type
+
+
+def _choices(type_: inspect.Type) -> tuple[inspect.Type, ...]:
+    return type_.types if isinstance(type_, inspect.UnionType) else (type_,)
 
 
 def _pointer(path: str | None, last: str | None = None) -> str:

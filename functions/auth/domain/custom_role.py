@@ -70,13 +70,7 @@ def grantable(asked: Sequence[str], own: Collection[str]) -> tuple[str, ...]:
     """The scopes of a role, sorted. Raises `Invalid`, and `Forbidden` for more than the caller has."""
     if not 1 <= len(asked) <= MAX_SCOPES:
         raise invalid("/scopes", "invalid_scopes", f"Give 1 to {MAX_SCOPES} scopes.")
-    for index, scope in enumerate(asked):
-        if scope not in roles.TENANT_SCOPES:
-            raise invalid(
-                f"/scopes/{index}",
-                "unknown_scope",
-                "A role of a tenant cannot have this scope. Leave it out.",
-            )
+    roles.require_known(asked, roles.TENANT_SCOPES)
     require_within(asked, own)
     return tuple(sorted(set(asked)))
 

@@ -47,9 +47,7 @@ def grantable(asked: Sequence[str], own: Collection[str], tenant_id: str) -> tup
     """The scopes a machine gets, sorted. Raises `Invalid`, and `Forbidden` beyond the caller's own."""
     if not 1 <= len(asked) <= MAX_SCOPES:
         raise invalid("/scopes", "invalid_scopes", f"Give 1 to {MAX_SCOPES} scopes.")
-    for index, scope in enumerate(asked):
-        if scope not in roles.SCOPES:
-            raise invalid(f"/scopes/{index}", "unknown_scope", "There is no such scope. Leave it out.")
+    roles.require_known(asked, roles.SCOPES)
     if not set(own).issuperset(asked) or not roles.exist_in(tenant_id, asked):
         raise Forbidden(
             "scope_not_grantable", "A machine gets no scope that you do not have yourself. Leave it out."

@@ -153,9 +153,7 @@ def grantable(asked: Sequence[str], own: frozenset[str], tenant_id: str) -> tupl
     """What a client may ask for, sorted. Raises `Invalid`, and `Forbidden` beyond the caller's own."""
     if len(asked) > MAX_SCOPES:
         raise invalid("/scopes", "too_many", f"Give at most {MAX_SCOPES} scopes.")
-    for index, scope in enumerate(asked):
-        if scope not in roles.SCOPES | OIDC_SCOPES:
-            raise invalid(f"/scopes/{index}", "unknown_scope", "There is no such scope. Leave it out.")
+    roles.require_known(asked, roles.SCOPES | OIDC_SCOPES)
     of_the_api = set(asked) - OIDC_SCOPES
     if not own >= of_the_api or not roles.exist_in(tenant_id, of_the_api):
         raise Forbidden(

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from shared.errors import OAuthError
+from shared.errors import OAuthError, invalid
 
 Role = str
 """The name of a role: one of `ROLES`, or one that the tenant has made."""
@@ -87,6 +87,14 @@ def may_grant(
     if role in _GRANTERS:
         return any(own in _GRANTERS[role] and SCOPES_OF[own].issubset(scopes) for own in roles)
     return set(scopes).issuperset(stands_for)
+
+
+def require_known(asked: Sequence[str], known: Collection[str]) -> None:
+    """Raises `Invalid` `unknown_scope` for one that is not, with those that tenants can have."""
+    for index, scope in enumerate(asked):
+        if scope not in known:
+            allowed = ", ".join(sorted(set(known) - _PLATFORM_SCOPES))
+            raise invalid(f"/scopes/{index}", "unknown_scope", f"Give some of these: {allowed}.")
 
 
 def held(scopes: Iterable[str], stands_for: Collection[str]) -> tuple[str, ...]:

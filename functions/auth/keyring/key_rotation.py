@@ -61,7 +61,9 @@ class KeyRotation:
         """
         _check(name)
         if algorithm is not None and name != SIGNING_RING:
-            raise invalid("/algorithm", "not_a_choice", "Only signing keys have a choice of algorithms.")
+            raise invalid(
+                "/algorithm", "not_a_choice", "Leave it out: only signing keys have a choice of algorithms."
+            )
         made = await once.run(lambda: self._begun(name, actor, algorithm, once))
         if name == SIGNING_RING:
             await self._copy.refresh()

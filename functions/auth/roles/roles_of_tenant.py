@@ -44,9 +44,8 @@ class Roles:
         """
         own = None if role in roles.ROLES else await self._found(principal.tenant_id, role)
         if own is None and role not in roles.ROLES:
-            raise invalid(
-                "/role", "unknown_role", "There is no such role. GET /v1/roles lists the tenant's own."
-            )
+            detail = f"Give one of these: {', '.join(roles.ROLES)}, or a tenant's own as in GET /v1/roles."
+            raise invalid("/role", "unknown_role", detail)
         stands_for = roles.scopes_of([role]) if own is None else frozenset(own.value.scopes)
         if not _may_grant(principal, role, stands_for):
             raise Forbidden(

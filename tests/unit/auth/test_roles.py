@@ -80,3 +80,13 @@ def test_a_wider_scope_than_granted_is_refused(asked: str) -> None:
     with pytest.raises(OAuthError) as refusal:
         roles.narrowed(("usage:read",), asked)
     assert refusal.value.code == "invalid_scope"
+
+
+@pytest.mark.parametrize("known", [SCOPES, roles.TENANT_SCOPES])
+def test_an_unknown_scope_is_answered_with_those_that_a_tenant_can_have(known: frozenset[str]) -> None:
+    roles.require_known(["users:read"], known)
+    with pytest.raises(Invalid) as refused:
+        roles.require_known(["users:read", "users:rule"], known)
+    (field,) = refused.value.fields
+    assert (field.path, field.code) == ("/scopes/1", "unknown_scope")
+    assert field.detail == f"Give some of these: {', '.join(sorted(roles.TENANT_SCOPES))}."

@@ -6,6 +6,7 @@ import pytest
 
 from functions.auth import records
 from functions.auth.domain.people import User
+from functions.auth.domain.roles import ROLES
 from shared.errors import Unavailable
 from shared.store.bodies import from_body
 from tests.unit.auth.people import People, Person, add_old_invitations
@@ -229,3 +230,5 @@ async def test_a_role_that_is_none_is_refused(people: People, ada: Person, role:
     assert answer.status_code == (403 if role == "operator" else 422)
     invited = await ada.ask("POST", "/v1/invitations", {"email": "x@acme.test", "role": role})
     assert invited.status_code == answer.status_code
+    if role == "nonsense":
+        assert all(known in invited.json()["detail"] for known in (*ROLES, "GET /v1/roles"))

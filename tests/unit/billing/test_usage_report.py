@@ -101,6 +101,8 @@ async def test_a_wrong_parameter_is_named(world: World, query: dict[str, str], p
     with pytest.raises(Invalid) as refused:
         await usage(world, **query)
     assert [field.path for field in refused.value.fields] == [path]
+    if path == "?meter":
+        assert refused.value.detail.startswith("Give one of these: agent_minutes, ")
 
 
 async def test_92_days_can_be_asked_for(world: World) -> None:

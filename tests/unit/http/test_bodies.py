@@ -18,9 +18,15 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     size: Annotated[int, msgspec.Meta(ge=1, le=9)]
 
 
-class Thing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class More(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    kinds: tuple[Literal["a", "b"], ...] = ()
+
+
+class Thing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     name: Annotated[str, msgspec.Meta(max_length=5)]
     kind: Literal["a", "b"] = "a"
+    more: list[More] | None = None
+    at: datetime | None = None
     parts: list[Part] = []
     labels: dict[str, int] = {}
     since: date | None = None
@@ -76,7 +82,7 @@ DOOR = Door(
 )
 def test_json_in_utf_8_is_taken(content_type: str) -> None:
     answer = DOOR.post("/thing", b'{"name":"x"}', content_type)
-    assert answer.json() == {"name": "x", "kind": "a", "parts": [], "labels": {}, "since": None}
+    assert answer.json() == {"name": "x"}
 
 
 @pytest.mark.parametrize(
@@ -164,6 +170,21 @@ def test_a_wrong_field_is_422_with_its_path(body: bytes, path: str, code: str) -
     (error,) = answer.json()["errors"]
     assert (error["path"], error["code"]) == (path, code)
     assert b"hunter2" not in answer.body
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b'{"name":"x","kind":"c"}', "Give one of these: a, b."),
+        (b'{"name":"x","more":[{"kinds":["a","c"]}]}', "Give one of these: a, b."),
+        (b'{"name":"x","since":"today"}', "Give a day as in RFC 3339, like 2026-10-01."),
+        (b'{"name":"x","at":"noon"}', "Give a time as in RFC 3339, like 2026-10-01T00:00:00Z."),
+        (b"", "The body is empty. Send JSON."),
+        (b'{"name":"\\ud83d"}', "Input ends early, or in half of a surrogate pair. Correct the JSON."),
+    ],
+)
+def test_a_refusal_says_what_to_do(body: bytes, detail: str) -> None:
+    assert DOOR.post("/thing", body).json()["detail"] == detail
 
 
 @pytest.mark.parametrize(

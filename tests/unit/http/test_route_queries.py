@@ -1,20 +1,14 @@
 """The queries of the suite's own routes: whatever is written in one, it is an answer or a refusal."""
 
-import re
-from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
 import pytest
 
-from functions.billing.routes import UsageQuery
-from functions.tenants.quarantine_routes import Asked
 from shared.http import PUBLIC, Call, Response, Route, json_response
-from shared.http.pagination import Paging
 from tests.door import Door
+from tests.unit.http.route_kinds import kinds
 
-KINDS: tuple[type[msgspec.Struct], ...] = (Paging, UsageQuery, Asked)
-FUNCTIONS = Path(__file__).parents[3] / "functions"
 TEXTS = (
     *("", " ", "x", "null", "true", "\0", "é", "\U0010ffff", "%", "{}", "[]", '"', "auth", "x" * 5000),
     *(
@@ -59,13 +53,7 @@ def _door(kind: type[msgspec.Struct]) -> Door:
     return Door(Route("GET", "/", asked, PUBLIC))
 
 
-def test_these_are_all_kinds_of_query_that_routes_have() -> None:
-    sources = [path.read_text() for path in FUNCTIONS.rglob("*.py")]
-    used = {name for source in sources for name in re.findall(r"\bcall\.query\((\w+)\)", source)}
-    assert used == {kind.__name__ for kind in KINDS}
-
-
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", kinds("query"))
 def test_no_text_in_a_query_is_a_failure(kind: type[msgspec.Struct]) -> None:
     """J33"""
     door = _door(kind)
