@@ -57,7 +57,7 @@ class IdTokens:
                 return None
             payload = jwt.api_jws.decode(text, keyring.public_key(jwk), algorithms=[jwk["alg"]])
             said = msgspec.json.decode(payload, type=IdClaims)
-        except (ValueError, strict_json.Malformed, msgspec.ValidationError, jwt.PyJWTError):
+        except (ValueError, strict_json.Malformed, jwt.PyJWTError):
             return None
         return said if said.iss == self._issuer else None
 
