@@ -116,7 +116,9 @@ class PasskeyCeremonies:
         return await asyncio.to_thread(_checked, lambda: self._registered(given, challenge))
 
     async def asserted(self, given: Assertion, challenge: str, passkey: Passkey) -> Asserted | None:
-        """None for whatever does not answer `challenge`, from our origin, signed by `passkey`."""
+        """None for whatever does not answer `challenge`, from our origin, in no frame, by `passkey`."""
+        if challenge_of(given) != challenge:  # the package looks at no frames
+            return None
         return await asyncio.to_thread(_checked, lambda: self._asserted(given, challenge, passkey))
 
     def _registered(self, given: Registration, challenge: str) -> Registered:

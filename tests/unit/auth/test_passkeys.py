@@ -69,6 +69,16 @@ async def test_a_passkey_is_enough_to_sign_in(suite: Suite, synced: bool, held: 
     assert "users:write" in caller.scopes
 
 
+async def test_a_second_factor_is_not_signed_within_another_sites_frame(suite: Suite) -> None:
+    """As for a sign-in with nothing else (WebAuthn Level 3 §7.2, step 15)."""
+    ada, authenticator = await person(suite), Authenticator()
+    await ada.enrol_passkey(authenticator)
+    asked = await ada.challenge()
+    framed(authenticator)
+    given = assertion(authenticator.get(loaded(asked.passkey)))
+    assert (await refused(ada.finish(asked, passkey=given))).code == "second_factor_refused"
+
+
 async def test_a_passkey_is_a_second_factor(suite: Suite) -> None:
     ada, authenticator = await with_passkey(suite)
     challenge = await ada.challenge()
