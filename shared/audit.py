@@ -13,14 +13,14 @@ from shared.store.bodies import to_body
 Result = Literal["ok", "refused"]
 
 MAX_ACTOR_CHARS = 256
-"""So much of an actor's id records are found by; ours are shorter, the source of an event may not be."""
+"""Records can be found by this much of an actor's id. Only the source of an event may be longer."""
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """Who acts. `kind`: `user`, `service_account` (a client that acts for itself, too), `api_key`, `system`
-    (an event or a schedule), `anonymous`.
+    """Who acts. `kind` is `user`, `service_account` (also a client that acts for itself), `api_key`, `system`
+    (an event or a schedule) or `anonymous`.
 
-    `ip` is where the request came from, as the outermost proxy of ours saw it; empty where nobody asked.
+    `ip` is the address of the request, as the outermost of our own proxies saw it; empty without a request.
     """
 
     kind: str
@@ -31,7 +31,7 @@ class Actor(msgspec.Struct, frozen=True):
 
 
 class AuditRecord(msgspec.Struct, frozen=True):
-    """`tenants/{t}/audit/{id}`. `actor_id` repeats the actor's, for a query can look at no more than that."""
+    """`tenants/{t}/audit/{id}`. `actor_id` repeats `actor.id`, since queries see top-level fields only."""
 
     id: str
     at: datetime
@@ -57,8 +57,8 @@ def record(
 ) -> Create:
     """The write that records `action` (`tenant.suspend`) on `target` (an id) in the tenant's audit log.
 
-    `once`: whatever names the one thing that this records (the source and id of an event); a second commit
-    for it fails with `AlreadyExists`.
+    `once` identifies what is recorded, like the source and id of an event: a second commit with the same
+    `once` fails with `AlreadyExists`.
     """
     record_id = f"aud_{hashlib.sha256(once.encode()).hexdigest()[:32]}" if once else new_id("aud")
     actor_id = actor.id[:MAX_ACTOR_CHARS]

@@ -1,4 +1,4 @@
-"""What the entry points share: adapters for a backend, doors, and an app built on the first request."""
+"""What the entry points share: choosing adapters for a backend, and building the app on the first request."""
 
 import asyncio
 import gc
@@ -30,17 +30,18 @@ from shared.secrets.cached import CachedSecrets
 from shared.store import Query, Store
 
 SERVICE_LABELS = {"auth": "authentication", "billing": "billing", "tenants": "tenants"}
-"""What the platform calls a function in the label `service`."""
+"""The value of the platform's label `service` for each function."""
 
 _log = logging.getLogger(__name__)
 
 
 class Entry:
-    """Builds the app once, on the first request: the framework forks after import, and threads, clients and
-    loops do not survive that. Whoever comes meanwhile waits; after a failure the next request tries again.
+    """Builds the app on the first request, because the framework forks after import, and threads, clients and
+    event loops do not survive a fork. Requests that come meanwhile wait; after a failure the next one tries
+    again.
 
-    Once it is built, requests come to the app without a detour: what the framework puts around a function
-    (four routes, middleware, an id drawn digit by digit) takes as long as the app, which needs none of it.
+    Once the app is built it replaces the framework's own stack of routes and middleware, which takes as long
+    as the app itself and does nothing that the app needs.
     """
 
     def __init__(self, build: Callable[[], Awaitable[App]]) -> None:
@@ -73,7 +74,7 @@ class Entry:
 
 
 class _Handed(Response):
-    """What the framework takes for a response: the request goes on to `app`."""
+    """A response to the framework that passes the request on to `app`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -83,8 +84,8 @@ class _Handed(Response):
 
 
 def _spare_the_collector() -> None:
-    """What is imported and built by now stays for ever: the garbage collector need not walk it again and
-    again (a tenth of the CPU time of a busy function), nor start as often as for a small program.
+    """Excludes what exists by now, and stays for ever, from garbage collection, which otherwise takes a tenth
+    of a busy function's CPU time; and lets the collector run less often.
     """
     gc.collect()
     gc.freeze()
@@ -92,7 +93,7 @@ def _spare_the_collector() -> None:
 
 
 def open_store(config: Config, queries: Iterable[Query]) -> Store:
-    """The documents. Each function passes the queries it declares."""
+    """The store. `queries` are those that the function declares."""
     if config.backend == "gcp":
         from shared.store.firestore import FirestoreStore  # noqa: PLC0415 - one backend is imported, not each
 
@@ -123,7 +124,7 @@ def open_secrets(config: Config, clock: Clock) -> CachedSecrets:
 
 
 def secret_prefix(config: Config) -> str:
-    """What the ids of this environment's secrets begin with in Secret Manager."""
+    """The prefix of this environment's secret ids in Secret Manager."""
     return f"energent-{config.environment}-"
 
 
@@ -143,7 +144,7 @@ def _secrets(config: Config, clock: Clock) -> Secrets:
 
 
 def open_objects(config: Config, bucket: str) -> Objects:
-    """One bucket's objects; embedded, a folder of that name."""
+    """The objects of one bucket, or of a folder with that name on the embedded backend."""
     if config.backend == "gcp":
         from shared.objects.cloud_storage import CloudStorage  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""`POST /`: the caller is checked, the envelope parsed, the event handed to its use-case or quarantined."""
+"""`POST /`: checks the caller, parses the envelope, and gives the event to its handler or the quarantine."""
 
 import asyncio
 import logging
@@ -30,18 +30,18 @@ Outcome = Literal["done", "quarantined", "dead_lettered", "put_off", "failed"]
 MAX_BODY_BYTES = 14 * 1024 * 1024
 """The largest message that Pub/Sub takes, 10 MB, in base64 with its envelope."""
 HANDLER_SECONDS = 25.0
-"""Half of the ack deadline at most: past that a message comes again while the first try still runs."""
+"""Half of the ack deadline at most: after that a message comes again while its first try still runs."""
 
 
 class _Message(msgspec.Struct):
-    """What is known of the message that is being taken. `type`: one that the door knows, or `OTHER`."""
+    """What is known so far of the message in hand. `type` is one that has a handler, or `OTHER`."""
 
     type: str = OTHER
     outcome: Outcome = "put_off"
 
 
 class Rejected(Exception):
-    """Raised by a handler: this can never succeed. It is quarantined under `reason` and acknowledged."""
+    """Raised by a handler for a message that can never succeed: it is quarantined, and acknowledged."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -50,15 +50,15 @@ class Rejected(Exception):
 
 
 async def ignored(event: CloudEvent, delivery: Delivery) -> None:
-    """The handler of a type that passes by on the topic and is not for this function."""
+    """The handler for types of the topic that this function has nothing to do for."""
 
 
 async def noted(delivery: Delivery) -> None:
-    """The handler of a notification that asks for nothing but its line in the log."""
+    """The handler for notifications that are only logged."""
 
 
 def data_of(event: CloudEvent, kind: type[T]) -> T:
-    """The event's data as `kind`. Raises `Rejected`, naming the field, where it is none."""
+    """The event's data as `kind`. Raises `Rejected`, which names the field that is wrong."""
     try:
         return msgspec.json.decode(event.data, type=kind)
     except msgspec.ValidationError as wrong:
@@ -66,11 +66,13 @@ def data_of(event: CloudEvent, kind: type[T]) -> T:
 
 
 class EventDoor:
-    """204: done, or quarantined. Raises `Unauthenticated` and `Forbidden` for a bad caller, `Unavailable` for
-    an outage or a bug, so that the message comes again; nothing else is ever answered to a message.
+    """Answers 204 to a message that is done or quarantined. Raises `Unauthenticated` or `Forbidden` for a bad
+    caller, and `Unavailable` for an outage or a bug, so that the message is delivered again. There is no
+    other answer to a message.
 
-    `handlers` go by the event's short name, `notifications` by the attribute `eventType` of messages that
-    are no CloudEvents of ours (Secret Manager's). A dead letter goes on the shelf and to no handler.
+    `handlers` are by the event's short name; `notifications`, for messages that are not our CloudEvents
+    (Secret Manager's), by their attribute `eventType`. A dead letter goes into the quarantine, not to a
+    handler.
     """
 
     def __init__(
@@ -95,11 +97,11 @@ class EventDoor:
     async def handle(
         self, headers: Mapping[str, str], read_body: ReadBody, flaw: Error | None = None
     ) -> Response:
-        """`headers` have lower-case names. For a bad caller nothing is read or written. A request that has a
-        `flaw`, for which any other would be refused, is quarantined.
+        """`headers` have lower-case names. The caller is checked first: nothing is read or written for a bad
+        one. `flaw` is what is wrong with the request itself; it is quarantined for that.
 
-        `read_body` takes a limit and raises `TooLarge` over it, `BadRequest` for a body that does not come;
-        what else it raises passes through.
+        `read_body` takes a limit in bytes. It raises `TooLarge` over it, and `BadRequest` for a body that
+        does not arrive in time; whatever else it raises passes through.
         """
         self._caller.check(headers)
         body = await _read(read_body)
@@ -166,7 +168,7 @@ class EventDoor:
         return "done"
 
     def _event(self, delivery: Delivery, message: _Message) -> CloudEvent:
-        """From here on log lines carry the event's tenant and trace. Raises `BadEnvelope`."""
+        """The message's event. Log lines carry its tenant and trace from here on. Raises `BadEnvelope`."""
         event = envelope.event_of(delivery)
         log_under(event.subject, trace_of({"traceparent": event.traceparent or ""}))
         name = events.short_name(event.type) or ""
@@ -176,8 +178,8 @@ class EventDoor:
 
 
 def _notification(delivery: Delivery) -> str:
-    """Its `eventType`; empty for an event, and for what Secret Manager does not send: all that has data names
-    its secret.
+    """The `eventType` of a notification; empty for an event, and for a message with data but no `secretId`,
+    which cannot be Secret Manager's.
     """
     attributes = delivery.attributes
     if delivery.data and "secretId" not in attributes:
@@ -190,7 +192,7 @@ def _notification(delivery: Delivery) -> str:
 
 
 async def _read(read_body: ReadBody) -> bytes | None:
-    """None for a body over the limit."""
+    """The body; None if it is over the limit. Raises `Unavailable` if it does not arrive."""
     try:
         return await read_body(MAX_BODY_BYTES)
     except TooLarge:

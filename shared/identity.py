@@ -1,4 +1,4 @@
-"""Who calls: an access token verified (RFC 9068, RFC 8725) and turned into a `Principal`."""
+"""Verifies access tokens (RFC 9068, RFC 8725) and turns them into a `Principal`."""
 
 import hashlib
 import math
@@ -31,9 +31,9 @@ _CHALLENGE = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """A verified caller. The tenant comes from here and from nowhere else.
+    """A verified caller. The tenant of a request comes from here and from nowhere else.
 
-    `authenticated_at` and `amr` (RFC 8176): when and how a person last proved who they are.
+    `authenticated_at` and `amr` (RFC 8176) say when and how a person last proved who they are.
     """
 
     tenant_id: str
@@ -52,49 +52,50 @@ class Principal(msgspec.Struct, frozen=True):
 
 
 class _Key(msgspec.Struct, frozen=True):
-    """A key of the ring, and the only algorithm that it is used with (RFC 8725 §3.1)."""
+    """A public key of the ring, and the only algorithm it may be used with (RFC 8725 §3.1)."""
 
     alg: str
     public: PublicKey
 
 
 class _Verified(msgspec.Struct, frozen=True, gc=False):
-    """A token that was found good: by which key, for whom."""
+    """A token that was verified: the key that signed it, and its caller."""
 
     kid: str
     principal: Principal
 
 
 class _Standing(msgspec.Struct, frozen=True):
-    """A tenant as it was read. `ended`: which tokens of it are over; None where none are."""
+    """A tenant as it was read. `ended` says which of its tokens are revoked; None: none are."""
 
     is_active: bool
     ended: Ended | None
 
 
 def authorization(headers: Mapping[str, str]) -> str | None:
-    """The caller's own `Authorization`: the gateway moves it aside to put its own identity in its place."""
+    """The caller's `Authorization` header, which the gateway moves aside to send its own identity there."""
     return headers.get("x-forwarded-authorization") or headers.get("authorization")
 
 
 def bearer_token(headers: Mapping[str, str]) -> str | None:
-    """The access token of a request; None where the caller sent none (RFC 6750 §2.1, headers only)."""
+    """The access token in a request's headers (RFC 6750 §2.1); None if there is none."""
     scheme, _, token = (authorization(headers) or "").partition(" ")
     return token if scheme.lower() == "bearer" else None
 
 
 def require_scope(principal: Principal, scope: str) -> None:
-    """Raises `Forbidden` (403 `insufficient_scope`) for a caller without it."""
+    """Raises `Forbidden` `insufficient_scope` for a caller without the scope."""
     if scope not in principal.scopes:
         challenge = {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'}
         raise Forbidden("insufficient_scope", f"This needs the scope {scope}.", headers=challenge)
 
 
 class Verifier:
-    """Holds the key ring, the tenants it met and the tokens it verified, each for a bounded time.
+    """Verifies tokens with caches of the key ring, of tenants and of verified tokens.
 
-    A suspension or a revocation is seen after 25 s, a removed key after 60 s. When the store is out, what is
-    known stays good for five minutes. `audience`: whom the tokens are for (RFC 8707); None: whomever.
+    A suspension or revocation is seen after at most 25 s, a removed key after 60 s. While the store cannot be
+    reached, the caches are used for up to five minutes. `audience` is the API that tokens must be for
+    (RFC 8707); None: any.
     """
 
     def __init__(self, store: Store, issuer: str, audience: str | None, clock: Clock) -> None:
@@ -119,7 +120,9 @@ class Verifier:
         yield Reading("energent_token_stale_answers", help_text, stale)
 
     async def verify(self, token: str) -> Principal:
-        """Raises `Unauthenticated` (`invalid_token`), `Forbidden` (`tenant_suspended`), `Unavailable`."""
+        """The caller. Raises `Unauthenticated` `invalid_token`, `Forbidden` `tenant_suspended`,
+        `Unavailable`.
+        """
         self._asked += 1
         if len(token) > MAX_TOKEN_CHARS or not token.isascii():
             raise invalid_token()
@@ -164,7 +167,9 @@ class Verifier:
             raise NotAToken from None
 
     def _may_ask_again(self, *, empty: bool) -> bool:
-        """A key we have not seen may be a new one; made-up ones must not become reads of the store."""
+        """Whether an unknown `kid` is worth another read of the ring. The key may be new, but made-up ids
+        must not cause a read each.
+        """
         if empty or self._rings.is_asking(_RING):
             return True
         age = self._rings.age(_RING)
@@ -231,6 +236,6 @@ def _principal(claims: Claims) -> Principal:
 
 
 def invalid_token() -> Unauthenticated:
-    """One constant answer: which check failed is nobody's business."""
+    """The one answer to every bad token: it does not tell which check failed."""
     detail = "The access token is not valid. Sign in again."
     return Unauthenticated("invalid_token", detail, headers=_CHALLENGE)

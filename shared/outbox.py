@@ -1,4 +1,4 @@
-"""Events leave in the commit that makes them true: entries are documents, published after it and by sweep."""
+"""The transactional outbox: events are stored in the commit that makes them true, and published after it."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ SWEEP_AGE = timedelta(seconds=5)
 SWEEP_PAGE = 200
 MAX_ENTRY_BYTES = 850_000
 SEND_BYTES = 1_000_000
-"""So much, or one message, is published at once: a bus has less than a second for it."""
+"""The most that one call publishes, unless one message is larger: a call must take less than a second."""
 
 DUE = Query("outbox_due", "entries", order="created_at")
 QUERIES = (DUE,)
@@ -41,7 +41,7 @@ class _Entry(msgspec.Struct, frozen=True):
 
 
 class Outbox:
-    """Makes entries for one producer (`auth`, `billing`, `tenants`) and sweeps what was left over."""
+    """Makes the outbox entries of one producer (`auth`, `billing`, `tenants`), and publishes leftovers."""
 
     def __init__(self, store: Store, bus: Bus, clock: Clock, producer: str) -> None:
         self._store = store
@@ -57,9 +57,8 @@ class Outbox:
         yield Reading("energent_outbox_swept", help_text, self._swept)
 
     def entries(self, name: str, tenant_id: str, data: Any) -> list[Create]:
-        """Writes for the commit: the event `name` about a tenant, one entry for each destination topic.
-
-        It belongs to the trace of the request that is being answered.
+        """The writes that put the event `name` about a tenant into a commit: one entry for each of its
+        topics. The event carries the trace of the request that is being answered.
         """
         event = events.make(
             name,
@@ -75,12 +74,12 @@ class Outbox:
         return self.entries_of(event, events.DESTINATIONS[name])
 
     def entries_of(self, event: CloudEvent, topics: Sequence[str]) -> list[Create]:
-        """The same for an event that is already made."""
+        """The same for an event that exists already."""
         message = events.to_message(event)
         return [self.entry(topic, message) for topic in topics]
 
     def entry(self, topic: str, message: Message) -> Create:
-        """One message to one topic. ValueError where the bus would refuse it or `data` is not UTF-8."""
+        """The write for one message to a topic. ValueError if it is not UTF-8 or the bus would refuse it."""
         bus.check(topic, message)
         if len(msgspec.json.encode(message.data.decode())) > MAX_ENTRY_BYTES:
             raise ValueError(f"a message over {MAX_ENTRY_BYTES} bytes fits no document")
@@ -94,10 +93,11 @@ class Outbox:
         return Create(self._platform.key("outbox", shard, "entries", new_id("out")), body)
 
     async def sweep(self) -> int:
-        """Publishes the entries of this producer that are older than 5 s, oldest first; returns how many.
+        """Publishes this producer's entries that are older than 5 s, oldest first, and returns their number.
 
-        Two sweeps at once publish twice. A topic or a shard that fails, or an entry that this version cannot
-        read, keeps no other back. Raises `Unavailable` at the end where a topic or a shard failed.
+        Two sweeps at once publish an entry twice. A failing topic, a failing shard and an entry that this
+        version cannot read do not hold up the others. Raises `Unavailable` at the end if a topic or shard
+        failed.
         """
         before = stamp(self._clock() - SWEEP_AGE)
         size = PageSize(SWEEP_PAGE)
@@ -119,7 +119,7 @@ class Outbox:
         return swept
 
     async def _due(self, shard: str, before: str, size: PageSize) -> AsyncIterator[list[Doc]]:
-        """Page by page. Raises `Unavailable`."""
+        """The entries of a shard that are due, page by page. Raises `Unavailable`."""
         cursor: str | None = None
 
         async def ask(limit: int) -> Page:
@@ -133,7 +133,9 @@ class Outbox:
                 return
 
     async def _publish(self, docs: Sequence[Doc], down: set[str]) -> int:
-        """Returns how many; puts topics that fail into `down` and leaves those that are in it alone."""
+        """Publishes entries and returns their number. Topics that fail are added to `down`; entries for
+        topics that are in it already are skipped.
+        """
         published = 0
         for topic, due in _by_topic((doc.key, doc.body) for doc in docs).items():
             if topic in down:
@@ -150,9 +152,10 @@ class Outbox:
 
 
 class PublishingStore(Store):
-    """A store whose commit also publishes the outbox entries in it, within 300 ms, before it returns.
+    """A store whose commit publishes the outbox entries in it before it returns, for at most 300 ms.
 
-    What is not published by then (a slow bus, a crash) is left to the sweep; the commit stands anyway.
+    Entries that are not published by then (a slow bus, a crash) are left to the sweep. The commit has
+    happened in any case.
     """
 
     def __init__(self, inner: Store, bus: Bus) -> None:
@@ -173,7 +176,7 @@ class PublishingStore(Store):
         return versions
 
     async def _publish(self, entries: dict[str, dict[Key, Message]]) -> None:
-        """Takes out of `entries` what has left."""
+        """Publishes `entries`, and removes from it those that were."""
         try:
             async with asyncio.timeout(PUBLISH_SECONDS):
                 for topic in tuple(entries):
@@ -203,7 +206,7 @@ class PublishingStore(Store):
 
 
 def _by_topic(entries: Iterable[tuple[Key, Body]]) -> dict[str, dict[Key, Message]]:
-    """An entry that cannot be published, made by another version of this program, stays and is logged."""
+    """The messages by topic. An entry of another version that this one cannot publish is logged and kept."""
     by_topic: dict[str, dict[Key, Message]] = {}
     for key, body in entries:
         try:
@@ -218,7 +221,7 @@ def _by_topic(entries: Iterable[tuple[Key, Body]]) -> dict[str, dict[Key, Messag
 
 
 def _parts(due: Mapping[Key, Message]) -> Iterator[dict[Key, Message]]:
-    """In order; what was sent of them stays sent where the next cannot be."""
+    """The entries in order, in parts of at most `SEND_BYTES`: a later failure does not undo earlier parts."""
     part: dict[Key, Message] = {}
     room = SEND_BYTES
     for key, message in due.items():
@@ -233,6 +236,6 @@ def _parts(due: Mapping[Key, Message]) -> Iterator[dict[Key, Message]]:
 
 
 async def _send(store: Store, to: Bus, topic: str, due: Mapping[Key, Message]) -> None:
-    """Deletes the entries once the bus has them: dying in between publishes twice, never not at all."""
+    """Publishes, then deletes the entries: a crash in between publishes them twice, and never not at all."""
     await to.publish(topic, tuple(due.values()))
     await store.commit(*(Delete(key) for key in due))

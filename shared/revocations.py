@@ -1,8 +1,8 @@
-"""What ends access tokens before they expire: records below a tenant, read by everybody who verifies.
+"""Revocation of access tokens before they expire: records below a tenant, which every verifier reads.
 
-A tenant as a whole has `tokens_valid_after` in its own document. A person, a session, a service account, an
-API key, a client or all who have a role have a record here, written in the commit that ends it. A record
-matters as long as a token that is older can live; after that it expires.
+All tokens of a tenant end by `tokens_valid_after` in its own document. Those of a person, a session, a
+service account, an API key, a client or a role end by a record here, written in the commit that ends the
+access. A record is needed until the last token from before it has expired.
 """
 
 import math
@@ -20,15 +20,16 @@ RECENT = Query("revocations_newest", "revocations", order="at", descending=True)
 QUERIES = (RECENT,)
 
 KEPT_FOR = timedelta(seconds=MAX_LIFETIME_SECONDS) + timedelta(minutes=5)
-"""The longest life of an access token, and what the clocks of two instances and a slow commit may differ."""
+"""The longest life of an access token, and an allowance for clocks that differ and slow commits."""
 MOST = 5_000
-"""So many records of a tenant are known one by one."""
+"""The number of records of a tenant that are read one by one."""
 PAGE = 1_000
 
 
 class Revocation(msgspec.Struct, frozen=True):
-    """Tokens of `subject` (the id of a user, service account, API key, client or token, or `of_role`) issued
-    at `at` or before are refused; all those of a session, which never comes back.
+    """Ends the tokens of `subject` that were issued at `at` or before, and all tokens if it is a session,
+    which never comes back. `subject` is the id of a user, session, service account, API key, client or token,
+    or `of_role`.
     """
 
     subject: str
@@ -37,10 +38,10 @@ class Revocation(msgspec.Struct, frozen=True):
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """What the records of one tenant end, in whole seconds since 1970, as `iat` has them.
+    """What the records of one tenant end. Times are whole seconds since 1970, like `iat`.
 
-    `everybody`: tokens of this second and before are refused, whoever has them; -1: none are. `subjects`: the
-    same of one id.
+    Tokens issued at `everybody` or before are refused (-1: none are), and so are those of a subject issued at
+    its time in `subjects` or before.
     """
 
     everybody: int
@@ -56,7 +57,7 @@ class Ended(msgspec.Struct, frozen=True):
         session_id: str | None,
         token_id: str,
     ) -> bool:
-        """Whether the token is refused. `iat` is rounded down: of the second of a revocation, every token."""
+        """Whether a token is refused. `iat` is rounded down, so all tokens of the revocation's second are."""
         ended = self.subjects
         return (
             issued_at <= self.everybody
@@ -68,7 +69,7 @@ class Ended(msgspec.Struct, frozen=True):
         )
 
     def with_all_until(self, at: datetime | None) -> "Ended":
-        """The same, and whatever was issued at `at` or before."""
+        """The same, and all tokens that were issued at `at` or before."""
         if at is None:
             return self
         return Ended(max(self.everybody, math.floor(at.timestamp())), self.subjects)
@@ -79,21 +80,21 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 def of_role(name: str) -> str:
-    """What a record names for everybody who has a role of the tenant's own. No id has a colon."""
+    """The subject that stands for everybody with a custom role. It is no id, since no id has a colon."""
     return f"role:{name}"
 
 
 def record(store: Store, tenant_id: str, subject: str, at: datetime) -> Create:
-    """The write that ends every access token of `subject` that is not younger than `at`."""
+    """The write that ends every access token of `subject` issued at `at` or before."""
     key = store.tenant(tenant_id).key("revocations", new_id("rev"))
     return Create(key, to_body(Revocation(subject, at, at + KEPT_FOR)))
 
 
 async def recent(store: Store, tenant_id: str, now: datetime) -> Ended:
-    """The records that can still matter. Raises `Unavailable`.
+    """What a tenant's records end, as far as tokens can still be alive. Raises `Unavailable`.
 
-    Beyond `MOST` the older ones are not read one by one: whatever was issued before the oldest that was read
-    is refused, so its owner gets a new token sooner than usual, and nothing that was ended goes on.
+    If there are more than `MOST`, only the newest are read, and every token that is not newer than the oldest
+    of these is refused. Its owner has to refresh early; no revoked token is accepted.
     """
     scope, since = store.tenant(tenant_id), stamp(now - KEPT_FOR)
     subjects: dict[str, int] = {}

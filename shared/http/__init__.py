@@ -1,4 +1,4 @@
-"""The HTTP door: a route table, what a handler is given, what it returns."""
+"""The interface of HTTP handlers: the route table, the `Call` they are given, the `Response` they return."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeVar
@@ -11,17 +11,17 @@ from shared.identity import Principal
 T = TypeVar("T")
 
 PUBLIC = "public"
-"""`Route.requires`: no token is looked at."""
+"""`Route.requires`: anybody; a token is ignored."""
 SIGNED_IN = "signed_in"
 """`Route.requires`: any valid access token."""
 ENROLLING = "factors:enrol"
-"""The scope of a token that may do nothing but enrol a second factor, which its tenant requires."""
+"""The scope of a token with which its user can only enrol the second factor that the tenant requires."""
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-"""The headers of an answer that holds a secret (RFC 6749 §5.1)."""
+"""Headers for an answer that holds a secret (RFC 6749 §5.1)."""
 
 
 class Response(msgspec.Struct, frozen=True):
-    """What a handler returns. `body` is encoded already; each of `cookies` is a `Set-Cookie` (RFC 6265)."""
+    """What a handler returns. `body` is already encoded; each of `cookies` is a `Set-Cookie` (RFC 6265)."""
 
     status: int
     body: bytes = b""
@@ -41,31 +41,33 @@ class Call(Protocol):
     method: str
     path: str
     params: Mapping[str, str]
-    """Path parameters, percent-decoded; a segment that holds `/`, NUL or is not UTF-8 never matches."""
+    """Path parameters, percent-decoded. A segment that is not UTF-8 or holds `/` or NUL matches no route."""
     headers: Mapping[str, str]
-    """Lower-case names; a doubled header was refused before."""
+    """By lower-case name. Requests with a doubled header have been refused before."""
     request_id: str
 
     @property
     def client_ip(self) -> str:
-        """The address that the outermost proxy of ours saw."""
+        """The client's address, as the outermost of our own proxies saw it."""
 
     @property
     def principal(self) -> Principal:
-        """Who calls; routes that are not PUBLIC have one."""
+        """The verified caller. A `PUBLIC` route has none: LookupError."""
 
     @property
     def actor(self) -> Actor:
-        """The same for the audit log; `anonymous` on a PUBLIC route."""
+        """The caller in the form of the audit log; `anonymous` on a `PUBLIC` route."""
 
     def query(self, kind: type[T]) -> T:
-        """The query string as a struct of str, int, bool, None. 422 for unknown, doubled, wrong ones."""
+        """The query string as a struct of str, int, bool, datetime, None. 422 for unknown, doubled and wrong
+        parameters.
+        """
 
     def pairs(self) -> list[tuple[str, str]]:
-        """The query string as it is, whatever is in it. 400 `malformed_query`."""
+        """The parameters of the query string, unchecked and in order. 400 `malformed_query`."""
 
     async def form_pairs(self) -> list[tuple[str, str]]:
-        """The same of a body that is a form. 400 `malformed_form`, 413, 415."""
+        """The parameters of a form in the body, unchecked and in order. 400 `malformed_form`, 413, 415."""
 
     async def json(self, kind: type[T]) -> T:
         """The body, strictly: `application/json`, UTF-8, no duplicate keys, unknown fields refused.
@@ -74,13 +76,13 @@ class Call(Protocol):
         """
 
     async def form(self) -> dict[str, str]:
-        """The body as `application/x-www-form-urlencoded`; a doubled parameter is refused (RFC 6749 §3.2)."""
+        """The form in the body. A doubled parameter is refused, an empty one left out (RFC 6749 §3.2)."""
 
     async def body(self) -> bytes:
         """The raw body, up to the route's limit."""
 
     async def read(self, limit: int) -> bytes:
-        """The raw body, up to a limit that only the handler knows. 413, 400 `body_timeout`."""
+        """The raw body, with a limit in bytes that the handler sets. 413, 400 `body_timeout`."""
 
 
 Handler = Callable[[Call], Awaitable[Response]]

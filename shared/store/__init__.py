@@ -1,7 +1,8 @@
 """The store port: documents with versions, conditional writes, declared queries; no transactions.
 
-A use-case reads, asks the domain, commits a list of writes all or nothing, and on `Stale` starts
-again with `until_not_stale`. Adapters (`adapter.py`, `sqlite/`) are held to the port by the contract suite.
+A use-case reads, asks the domain, and commits a list of writes, all or nothing. If a document has changed
+meanwhile the commit raises `Stale`, and `until_not_stale` runs the whole step again. One contract suite tests
+every adapter (`sqlite/`, `firestore/`).
 """
 
 import asyncio
@@ -76,13 +77,13 @@ ROOT_COLLECTIONS = frozenset({"tenants", "slugs", "keyring", "stripe_customers",
 
 
 class Query(msgspec.Struct, frozen=True):
-    """A declared query, a constant in a `records.py`.
+    """A declared query over the collection `kind`, a constant in a `records.py`.
 
-    `equal` fields are all given when it runs; `order` (a field, or None for the id) may be bounded by
-    `since` (inclusive) and `until` (exclusive), both of one type: then only values of that type are found.
-    Results come by (order, id as it is escaped), ascending unless `descending`, which takes an order field;
-    integers before strings.
-    A document whose order field is neither a string nor an integer is not in the result.
+    Whoever runs it gives a value for each of the `equal` fields. `order` is a field, or None for the id. The
+    order field may be bounded by `since` (inclusive) and `until` (exclusive), which have one type: then only
+    values of that type are found. Results are sorted by (order, escaped id), integers before strings, upwards
+    unless `descending`, which needs an order field. A document whose order field is neither a string nor an
+    integer is not in the result.
     """
 
     name: str
@@ -93,14 +94,14 @@ class Query(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True):
-    """A part of a result. `cursor` continues after its last document; None: that was all."""
+    """A part of a result. `cursor` continues after its last document; None: this was the last part."""
 
     docs: list[Doc]
     cursor: str | None
 
 
 class Scope:
-    """The documents below one prefix. It cannot name anything outside of it."""
+    """The documents below one prefix. No argument reaches a document outside of it."""
 
     def __init__(self, store: "Store", prefix: str, roots: frozenset[str] | None) -> None:
         self._store = store
@@ -108,7 +109,9 @@ class Scope:
         self._roots = roots
 
     def key(self, *segments: str) -> Key:
-        """`key("users", user_id)`; collection names and ids in turn. An id has 1 to 1500 bytes, escaped."""
+        """The key of a document: collection names and ids in turn, `key("users", user_id)`. An id has 1 to
+        1500 bytes, escaped. Raises ValueError for anything else.
+        """
         if not segments or len(segments) % 2:
             raise ValueError(f"a document path has collection and id in turn: {segments!r}")
         return Key(self._path(segments))
@@ -140,9 +143,9 @@ class Scope:
     ) -> Page:
         """Runs a declared query in this scope. `parents` lead to a nested collection (`"outbox", "auth-0"`).
 
-        Raises ValueError for an undeclared query, other than the declared `equal` fields, operands that no
-        body can hold or over `MAX_COMPARED_BYTES`, or a cursor that is broken or of another query,
-        collection or `equal`.
+        Raises ValueError for an undeclared query; for `equal` fields other than the declared ones; for values
+        that no document can hold, or over `MAX_COMPARED_BYTES`; for a cursor that is broken or was made by
+        another query, collection or `equal`.
         """
         equal = dict(equal or {})
         if set(equal) != set(query.equal):
@@ -159,19 +162,19 @@ class Scope:
 
 
 class Store(ABC):
-    """What use-cases see: two scopes, one read, one commit."""
+    """The port that use-cases see: two scopes, one read, one commit."""
 
     def tenant(self, tenant_id: str) -> Scope:
         """Everything below `tenants/{tenant_id}/`, and nothing else."""
         return Scope(self, f"tenants/{escaped(tenant_id)}/", None)
 
     def platform(self) -> Scope:
-        """The root collections, and nothing that belongs to a tenant."""
+        """The root collections (`ROOT_COLLECTIONS`), and nothing below a tenant."""
         return Scope(self, "", ROOT_COLLECTIONS)
 
     @abstractmethod
     async def read(self, *keys: Key) -> list[Doc | None]:
-        """One consistent read of all of them, in the order asked. Raises `Unavailable`."""
+        """Reads all of them at one point in time; answers in the order of `keys`. Raises `Unavailable`."""
 
     @abstractmethod
     async def run(
@@ -188,17 +191,19 @@ class Store(ABC):
 
     @abstractmethod
     async def commit(self, *writes: Write) -> list[Version | None]:
-        """All of the writes or none; returns each document's new version (None for Delete and Check).
+        """Does all of the writes or none. Returns each document's new version (None for Delete and Check).
 
-        Every commit holds a `Create`, by which a lost reply is resolved: own attempt id found, it
-        happened; otherwise it is submitted again. (Deletes without a version may go alone: twice is the
-        same as once.) Raises ValueError for what is no body, `Stale`, `AlreadyExists`, `DocumentTooLarge`,
-        `OutOfRange`, and `Unavailable`, after which nobody knows.
+        Every commit holds a `Create`, which resolves a lost reply: if that document is there with the id of
+        this attempt, the commit happened; else it is submitted again. (Deletes without a version need none,
+        since doing them twice is the same as once.)
 
-        After `OutOfRange` nothing is written, but for one case on Firestore (decision 0008): a field that
-        something other than an `Add` has set within 2**48 of an end of 64 bits, counted by a process that has
-        not seen it there. It is at that end then, and the rest of the commit stands: to ask again is to do
-        it again.
+        Raises `Stale`; `AlreadyExists`; `DocumentTooLarge`; `OutOfRange`; ValueError for what is no body; and
+        `Unavailable`, after which it is unknown whether the commit happened.
+
+        After `OutOfRange` nothing is written, with one exception on Firestore (decision 0008): if something
+        other than an `Add` has set a field within 2**48 of a limit of 64 bits, and this process has not seen
+        that value, then the field is set to the limit and the rest of the commit is done. Repeating such a
+        commit does it twice.
         """
 
     @abstractmethod
@@ -206,7 +211,9 @@ class Store(ABC):
 
 
 async def until_not_stale(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Runs a read-decide-commit step again while somebody else is faster; 30 tries, then `Unavailable`."""
+    """Runs a step that reads, decides and commits, again as long as it raises `Stale`. Raises `Unavailable`
+    after 30 tries.
+    """
     for tries in range(30):
         try:
             return await attempt()

@@ -13,20 +13,20 @@ _PLAIN = frozenset({str, int, bool, type(None)})
 
 
 def stamp(at: datetime) -> str:
-    """An aware time as RFC 3339 in UTC with six decimals always, so that text order is time order."""
+    """An aware time as RFC 3339 in UTC, always with six decimals, so that texts sort like times."""
     utc = at if at.tzinfo is UTC else at.astimezone(UTC)
     text: str = msgspec.to_builtins(utc)  # an eighth of the time of `isoformat`
     return text if utc.microsecond else f"{text[:-1]}.000000Z"
 
 
 def to_body(value: msgspec.Struct) -> Body:
-    """A struct as a body; times become `stamp`s, at any depth."""
+    """A struct as a body. Times at any depth become `stamp`s."""
     body: Body = _stamped(msgspec.to_builtins(value, builtin_types=(datetime,)))
     return body
 
 
 def from_body(body: Body, kind: type[T]) -> T:
-    """The struct that `to_body` stored. Raises `msgspec.ValidationError` where a document is broken."""
+    """The struct that `to_body` was given. Raises `msgspec.ValidationError` for a body of another form."""
     return msgspec.convert(body, kind)
 
 

@@ -1,4 +1,4 @@
-"""Documents, what can be written to them, and what a store can say to that."""
+"""Documents, the kinds of writes, and the errors of a store."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ Version = str
 Body = dict[str, Any]
 """JSON without floats: str, bool, None, 64-bit int, list and dict with string keys.
 
-Its own names have at most `MAX_NAME_BYTES`, a string that a declared query looks at `MAX_COMPARED_BYTES`.
+A top-level name has at most `MAX_NAME_BYTES`; a string in a field of a declared query `MAX_COMPARED_BYTES`.
 """
 
 MAX_DOCUMENT_BYTES = 1_000_000
@@ -25,15 +25,15 @@ MAX_COMMIT_BYTES = 9_000_000
 
 
 class StoreError(Exception):
-    """The family of what a store can say."""
+    """The base of a store's errors."""
 
 
 class Stale(StoreError):
-    """A document is not at the version the write was made for (or is gone): read again, decide again."""
+    """A document is gone or has another version than the write was made for: read and decide again."""
 
 
 class AlreadyExists(StoreError):
-    """A `Create` met a document that somebody else made. `key` is that document's."""
+    """A `Create` found a document that somebody else has made. `key` is that document's."""
 
     def __init__(self, key: "Key") -> None:
         super().__init__(key.path)
@@ -41,22 +41,22 @@ class AlreadyExists(StoreError):
 
 
 class Unknown(StoreError):
-    """Raised inside of adapters only: nobody knows whether the commit happened."""
+    """Raised inside of adapters only: it is unknown whether the commit happened."""
 
 
 class DocumentTooLarge(StoreError):
-    """A body over `MAX_DOCUMENT_BYTES`, or a commit over `MAX_WRITES` or `MAX_COMMIT_BYTES`.
+    """A body is over `MAX_DOCUMENT_BYTES`, or a commit over `MAX_WRITES` or `MAX_COMMIT_BYTES`.
 
-    An `Update` or `Add` that lets a document grow beyond it is refused at 1 MiB at the latest.
+    A document that grows by `Update` or `Add` may exceed that limit a little; 1 MiB is refused in any case.
     """
 
 
 class OutOfRange(StoreError):
-    """An `Add` would leave 64 bits; `Store.commit` says when the commit stands for all that."""
+    """An `Add` would leave 64 bits. `Store.commit` names the one case in which the commit is done anyway."""
 
 
 class Key(msgspec.Struct, frozen=True, gc=False):
-    """Where a document lives. Made by a `Scope` only; `path` has its ids escaped."""
+    """The path of a document, with escaped ids. Only a `Scope` makes keys."""
 
     path: str
 
@@ -85,14 +85,14 @@ class Doc(msgspec.Struct, frozen=True, gc=False):
 
 
 class Create(msgspec.Struct, frozen=True, gc=False):
-    """Fails with `AlreadyExists` where a document stands."""
+    """Makes a document. Fails with `AlreadyExists` if there is one."""
 
     key: Key
     body: Body
 
 
 class Replace(msgspec.Struct, frozen=True, gc=False):
-    """The whole body anew, if the document is at `if_version`."""
+    """Replaces the whole body, if the document is at `if_version`."""
 
     key: Key
     body: Body
@@ -108,17 +108,17 @@ class Update(msgspec.Struct, frozen=True, gc=False):
 
 
 class Delete(msgspec.Struct, frozen=True, gc=False):
-    """With a version: only that one. Without: whatever stands there, and nothing is fine too."""
+    """Deletes the document if it is at `if_version`; without one, whatever is there, if anything."""
 
     key: Key
     if_version: Version | None = None
 
 
 class Add(msgspec.Struct, frozen=True, gc=False):
-    """Adds to top-level integers, sets `fields`, makes the document if need be.
+    """Adds `amounts` to top-level integers and sets `fields`; makes the document if there is none.
 
-    What is absent or no integer counts as 0. No field is both added to and set. An amount that would leave
-    64 bits is `OutOfRange`, which see.
+    A field that is absent or no integer counts as 0. No field is both added to and set. A sum beyond 64 bits
+    raises `OutOfRange`.
     """
 
     key: Key
@@ -127,7 +127,7 @@ class Add(msgspec.Struct, frozen=True, gc=False):
 
 
 class Check(msgspec.Struct, frozen=True, gc=False):
-    """Writes nothing; the commit fails with `Stale` unless the document is at `if_version`."""
+    """Writes nothing: the commit fails with `Stale` unless the document is at `if_version`."""
 
     key: Key
     if_version: Version
