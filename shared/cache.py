@@ -1,4 +1,4 @@
-"""Values fetched from elsewhere and kept a while: bounded, one fetch at a time a key, stale in an outage."""
+"""A bounded cache: one fetch at a time for each key, and stale values during an outage of the source."""
 
 import asyncio
 import logging
@@ -21,9 +21,8 @@ _log = logging.getLogger(__name__)
 
 
 class CacheLimits(msgspec.Struct, frozen=True):
-    """`ttl`: a value is used so long without asking. `stale`: so long while asking fails. `size`: entries.
-
-    `refusal`: what asking raised, an outage aside, is raised again so long without asking.
+    """How long a value is used: for `ttl` without asking, for `stale` while asking fails. `size` is the
+    number of entries. An error other than an outage is raised again for `refusal` without asking.
     """
 
     ttl: timedelta
@@ -44,8 +43,8 @@ class _Refusal(msgspec.Struct):
 
 
 class Cache(Generic[K, V]):
-    """`fetch` is the source. Only its `Unavailable` counts as an outage; anything else it raises is passed
-    on and ends the life of what was kept.
+    """`fetch` is the source. `Unavailable` is an outage of it; any other error is raised, and removes the
+    value that was kept.
     """
 
     def __init__(
@@ -59,10 +58,10 @@ class Cache(Generic[K, V]):
         self._refusals: OrderedDict[K, _Refusal] = OrderedDict()
         self._flights: dict[K, asyncio.Task[V]] = {}
         self.stale_answers = 0
-        """How often an outage was bridged with what was kept."""
+        """How often a stale value was given because of an outage."""
 
     async def get(self, key: K) -> V:
-        """The value, at most `ttl` old, or at most `stale` old in an outage. Raises what `fetch` raises."""
+        """The value, at most `ttl` old; during an outage, at most `stale` old. Raises what `fetch` raises."""
         entry = self._entries.get(key)
         if entry is not None and self._clock() < entry.use_until:
             self._entries.move_to_end(key)
@@ -73,7 +72,7 @@ class Cache(Generic[K, V]):
         return await self.refetch(key)
 
     async def refetch(self, key: K) -> V:
-        """The same, asking the source even though the kept value is young."""
+        """The same, but always asks the source, or joins a fetch that is under way."""
         flight = self._flights.get(key)
         if flight is None:
             flight = asyncio.ensure_future(self._fly(key))
@@ -97,7 +96,7 @@ class Cache(Generic[K, V]):
         return key in self._flights
 
     def forget(self, key: K) -> None:
-        """Drops what is kept; a fetch under way no longer counts for those who ask from now on."""
+        """Drops the value. A fetch that is under way is not joined by later callers."""
         self._entries.pop(key, None)
         self._refusals.pop(key, None)
         self._flights.pop(key, None)

@@ -1,4 +1,4 @@
-"""Auth put together: every use-case, made of the ports that a process has."""
+"""The assembly of auth: every use-case, built from the ports of the process."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -78,8 +78,8 @@ from shared.store import Store
 
 
 class Ports(msgspec.Struct, frozen=True):
-    """What auth reaches the world through. `issuer` is the public address, `https://host`; `environment` a
-    name like `production`, which API keys carry.
+    """The adapters and settings that auth depends on. `issuer` is the public address, `https://host`;
+    `environment` is a name like `production`, which is part of API keys.
     """
 
     store: Store
@@ -96,7 +96,7 @@ class Ports(msgspec.Struct, frozen=True):
 
 
 class UseCases:
-    """One of each, as attributes, folder by folder, each after those that it needs."""
+    """One instance of each use-case, in the order of the folders, each after those that it depends on."""
 
     def __init__(self, ports: Ports) -> None:
         store, outbox, clock, issuer = ports.store, ports.outbox, ports.clock, ports.issuer

@@ -1,4 +1,4 @@
-"""A time limit for whatever runs, watched by one timer: `asyncio.timeout` arms one for each request."""
+"""A time limit for requests, watched by one timer for all: `asyncio.timeout` would arm one for each."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class Deadlines:
-    """Ends what takes longer than `seconds`; it may take an eighth more before that is noticed."""
+    """Cancels work that takes longer than `seconds`, at the latest an eighth of that time later."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

@@ -1,6 +1,6 @@
-"""Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): what a client asks for twice is done once.
+"""Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): a request that is repeated is done once.
 
-The answer is kept in the commit that makes it true, below the caller's tenant; docs/decisions/0011 says why.
+The answer is stored below the caller's tenant, in the commit that makes it true (docs/decisions/0011).
 """
 
 import hashlib
@@ -31,20 +31,21 @@ _ESCAPED = re.compile(r"\\(.)")
 
 
 class Once(Protocol[T]):
-    """What a use-case is given to make a `T` once, however often its caller asks."""
+    """Given to a use-case that makes a `T`, so that it makes one, however often the request is repeated."""
 
     async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """`until_not_stale`, unless the caller has had an answer. The commit of each attempt holds `writes`.
+        """Runs `attempt` with `until_not_stale`, unless the request has been answered before. Each attempt
+        puts `writes` into its commit.
 
-        A `Conflict` is raised only where it is not this very request that was in the way.
+        Raises a `Conflict` of the attempt only if it was not the same request, made before, that caused it.
         """
 
     def writes(self, made: T) -> Sequence[Write]:
-        """What keeps the answer about `made`; called anew in each attempt."""
+        """The writes that store the answer about `made`. Call it in each attempt."""
 
 
 class EachTime(msgspec.Struct, frozen=True):
-    """A request without a key is done as often as it comes."""
+    """For requests without a key, which are done each time."""
 
     async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
         return await until_not_stale(attempt)
@@ -57,7 +58,7 @@ EACH_TIME = EachTime()
 
 
 class Idempotency:
-    """One for a process, which knows the keys that are in use there; between processes the commit decides."""
+    """One for each process: it knows the keys in use there. Between processes the commit decides."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -71,12 +72,13 @@ class Idempotency:
         show: Callable[[T], Response],
         keep: Callable[[T], Response] | None = None,
     ) -> Response:
-        """`show` of what `make` made; the second time the same again, marked `Idempotency-Replayed: true`.
+        """Answers with `show` of what `make` returns. A repetition gets the stored answer, marked
+        `Idempotency-Replayed: true`.
 
-        `keep` gives the second answer where `show` holds a secret; it has at most 16 KB. The request's body
-        is JSON that was checked, and no secret, since a plain hash of it is stored. Raises `BadRequest`
-        `invalid_idempotency_key`, `Invalid` `idempotency_key_reused`, `Conflict` `idempotency_key_in_use`,
-        and what `make` raises, which is not kept.
+        What is stored is `keep` of the result, in place of `show` if that holds a secret, at most 16 KB. The
+        request's body is JSON that has been checked, and holds no secret, since a plain hash of it is stored.
+        Raises `BadRequest` `invalid_idempotency_key`, `Invalid` `idempotency_key_reused`, `Conflict`
+        `idempotency_key_in_use`, and what `make` raises, which is not stored.
         """
         text = call.headers.get(HEADER)
         if text is None:
@@ -99,7 +101,9 @@ class Idempotency:
 
 
 class _Record(msgspec.Struct, frozen=True):
-    """`tenants/{t}/idempotency/{hash}`: one key of one caller for one operation. It may outlive its time."""
+    """`tenants/{t}/idempotency/{hash}`: one key of one caller for one operation. It may exist for longer than
+    `expires_at`.
+    """
 
     fingerprint: str
     status: int
@@ -109,7 +113,7 @@ class _Record(msgspec.Struct, frozen=True):
 
 
 class _AnsweredBefore(Exception):
-    """The request was carried out before; `response` is what it was answered, as far as that was kept."""
+    """The request has been carried out before; `response` is the stored answer."""
 
     def __init__(self, response: Response) -> None:
         super().__init__("answered before")
@@ -153,7 +157,7 @@ class _Keyed(Once[T]):
             raise
 
     async def _look(self) -> None:
-        """Raises `_AnsweredBefore` or `Invalid` where the key was used within its 24 hours."""
+        """Raises `_AnsweredBefore` or `Invalid` if the key has been used in the last 24 hours."""
         (doc,) = await self._store.read(self._key)
         self._expired = None
         if doc is None:

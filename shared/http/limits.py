@@ -4,10 +4,11 @@ import msgspec
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """`running` requests at once, `waiting` for their turn, `receiving` for their bodies; the rest is shed.
+    """At most `running` requests run, `waiting` wait for their turn and `receiving` for their bodies; further
+    ones are shed.
 
-    `trusted_hops`: proxies of ours, each of which appends the address it saw to `X-Forwarded-For`. With none,
-    or where there are fewer addresses, the client is whoever is connected.
+    `trusted_hops` is the number of our own proxies, each of which appends the address it saw to
+    `X-Forwarded-For`. With 0, or with fewer addresses than that, the client is the peer of the connection.
     """
 
     max_headers: int = 100
@@ -21,9 +22,10 @@ class Limits(msgspec.Struct, frozen=True):
     handler_seconds: float = 30.0
     trusted_hops: int = 1
     unread_bytes: int = 65_536
-    """So much of a body that nobody read is worth draining to keep the connection."""
+    """Up to this much of an unread body is drained to keep the connection open."""
     linger_bytes: int = 16_777_216
     linger_seconds: float = 2.0
-    """So much more is taken and thrown away after an answer that ends the connection. Closed with something
-    unread, it is reset, and a gateway that is still sending never sees the answer but tells of an outage.
+    """How much, and how long, is still read and thrown away after an answer that ends the connection. If it
+    were closed with something unread, it would be reset, and a gateway that is still sending would report an
+    outage instead of the answer.
     """

@@ -1,4 +1,4 @@
-"""Lists in parts: `?limit=` and `?cursor=` in, `items` and `next_cursor` out."""
+"""Pagination: `?limit=` and `?cursor=` in a request, `items` and `next_cursor` in the answer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ class Paging(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Listing(msgspec.Struct, Generic[T], frozen=True):
-    """One part. `next_cursor` leads to the next, None: that was all."""
+    """One part of a list. `next_cursor` leads to the next part; None: this was the last."""
 
     items: list[T]
     next_cursor: str | None
@@ -28,8 +28,8 @@ class Listing(msgspec.Struct, Generic[T], frozen=True):
 
 @contextmanager
 def checked(cursor: str | None) -> Iterator[None]:
-    """Round a query that goes on at a caller's cursor. The store raises ValueError for one that is broken,
-    of another tenant or of another list; that is a 400 `invalid_cursor`.
+    """A context for a query with a caller's cursor: turns the store's ValueError for a cursor that is broken,
+    of another tenant or of another list, into a 400 `invalid_cursor`.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""A handler's `Response` as ASGI sends it, with the headers that every answer has."""
+"""Sends a handler's `Response` over ASGI, with the headers that every answer has."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -23,9 +23,9 @@ _WITHOUT_BODY = (204, 304)
 
 
 class Reply:
-    """An ASGI application that gives one answer. Made on the hot path: its headers are bytes from the start.
+    """An ASGI application that gives one answer. It is made for every request, so headers are bytes at once.
 
-    `lingers`: within these limits, what the client still sends is taken after the answer, and before the end.
+    With `lingers`, what the client still sends is read within these limits before the connection is closed.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Reply:
 
 
 async def _discard(receive: Receive, most: int) -> None:
-    """Until the body ends, the client goes, or so many bytes have come."""
+    """Reads until the body ends, the client disconnects, or `most` bytes have come."""
     while most > 0:
         message = await receive()
         if message["type"] != "http.request" or not message.get("more_body", False):
@@ -71,7 +71,7 @@ async def _discard(receive: Receive, most: int) -> None:
 
 
 def _extend(headers: list[Header], more: Mapping[str, str], defaults: Iterable[Header]) -> None:
-    """`more`, and those defaults that it does not name itself."""
+    """Appends `more`, and those of `defaults` that are not in it."""
     names = set()
     for name, value in more.items():
         lower = name.lower().encode("latin-1")
@@ -87,7 +87,7 @@ def _content_type(content_type: str) -> bytes:
 
 
 def _one_line(value: str) -> bytes:
-    """A header's value can never begin another header or a body, whoever chose it."""
+    """A header's value without any character that could begin another header or the body."""
     if not (value.isascii() and value.isprintable()):
         value = "".join(character for character in value if character.isascii() and character.isprintable())
     return value.encode()

@@ -1,4 +1,4 @@
-"""What is written down about each request: its line in the log, its part in the metrics."""
+"""The access log line and the metrics of each request."""
 
 import os
 import re
@@ -26,7 +26,7 @@ class RequestLog:
         self._metrics = metrics
 
     def begin(self, headers: Mapping[str, str]) -> Context:
-        """From here on the lines of this request say which it is."""
+        """Sets the context that log lines of this request carry from here on."""
         context = Context(_request_id(headers), trace_of(headers), execution_id=_execution_id(headers))
         CONTEXT.set(context)
         return context
@@ -52,7 +52,7 @@ class RequestLog:
 
 
 def _loggable(call: HttpCall, found: Found | None) -> str:
-    """The template of a path that we have, which holds nothing a client chose; another path cleaned."""
+    """The route's template, which holds nothing that a client chose; an unknown path redacted."""
     if found is not None:
         return found[0].path
     return redact(unquote(call.path[:_MAX_LOGGED_PATH]))
@@ -66,6 +66,6 @@ def _request_id(headers: Mapping[str, str]) -> str:
 
 
 def _execution_id(headers: Mapping[str, str]) -> str:
-    """The framework gives each request one; a client may have sent another."""
+    """The framework's id of the request; empty for a malformed one, which a client may have sent."""
     given = headers.get("function-execution-id", "")
     return given if _EXECUTION_ID.fullmatch(given) else ""

@@ -1,4 +1,4 @@
-"""From the bytes of a request target to a route: exact, case-sensitive, never normalised."""
+"""Finds the route of a request target: exact, case-sensitive, without any normalisation."""
 
 import re
 from collections.abc import Sequence
@@ -35,7 +35,9 @@ Found = tuple[Operations, dict[str, str]]
 
 
 class Router:
-    """`/v1/x` wins over `/v1/{id}`. A trailing slash, `//`, a dot segment, another spelling: another path."""
+    """`/v1/x` takes precedence over `/v1/{id}`. A trailing slash, `//`, a dot segment or another escaping
+    makes it another path.
+    """
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._exact: dict[bytes, Operations] = {}
@@ -106,7 +108,7 @@ def _matched(template: Segments, segments: Sequence[bytes]) -> list[str] | None:
 
 
 def _decoded(segment: bytes) -> str | None:
-    """A path parameter; None for what can be no id and might mean something else to someone else."""
+    """A decoded path parameter; None for a text that other software could take for another path."""
     if b"%" in segment:
         if not _ESCAPES.fullmatch(segment):
             return None

@@ -1,4 +1,4 @@
-"""How uvicorn is set below the framework, which names a worker class of its own and takes no settings."""
+"""Settings of uvicorn below the framework, which uses a worker class of its own and offers none."""
 
 import asyncio
 from collections.abc import Sized
@@ -10,8 +10,8 @@ from uvicorn_worker import UvicornWorker
 
 
 def configure() -> None:
-    """For the server that this process becomes. Without WebSockets, and without taking a client's word for
-    its address, which `Limits.trusted_hops` is about.
+    """Call before the server starts. Switches off WebSockets, and uvicorn's own reading of forwarded
+    addresses (`Limits.trusted_hops` says which are trusted).
     """
     UvicornWorker.CONFIG_KWARGS |= {"http": _Protocol, "ws": "none", "proxy_headers": False}
 
@@ -23,8 +23,8 @@ class _Protocol(HttpToolsProtocol):
 
 
 class _InTurn(FlowControl):
-    """Reads on once nothing `waits` behind the request that is being answered: uvicorn does after each
-    answer, and so keeps all that somebody sends who takes no answers.
+    """Resumes reading only when no pipelined request `waits` behind the one that is being answered. uvicorn
+    resumes after each answer, and so buffers without limit what is sent by a client that reads no answers.
     """
 
     def __init__(self, connection: asyncio.Transport, waits: Sized) -> None:
@@ -37,9 +37,9 @@ class _InTurn(FlowControl):
 
 
 class OnePacket(asyncio.Transport):
-    """A connection on which what is written in one turn of the loop leaves together.
+    """A connection that sends all writes of one turn of the event loop together.
 
-    An answer's head and body are written one after the other, and uvloop sends each at once: two system
+    The head and body of an answer are two writes, which uvloop would send at once and separately: two system
     calls, two packets, and a client that wakes up for half an answer.
     """
 

@@ -1,4 +1,4 @@
-"""Who runs, who waits for his turn, who waits for his client's body; whom there is no room for is shed."""
+"""Bounds on requests that run, wait for their turn, or wait for their client's body; others are shed."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -11,18 +11,18 @@ T = TypeVar("T")
 
 
 class Slots:
-    """Places for `running` requests. A request that its client keeps waiting has none meanwhile."""
+    """Slots for `Limits.running` requests. A request that waits for its client's body gives its slot up."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._free = asyncio.Semaphore(limits.running)
         self._waiting = 0
         self.shed = 0
-        """How many there was no room for."""
+        """How many requests have been shed."""
         self._aside: set[object] = set()
 
     async def take(self) -> None:
-        """Raises `Unavailable` where too many wait already."""
+        """Waits for a slot. Raises `Unavailable` if too many wait already."""
         if self._waiting >= self._limits.waiting and self._free.locked():
             raise self._overloaded()
         self._waiting += 1
@@ -39,8 +39,8 @@ class Slots:
             self._free.release()
 
     async def receive(self, call: object, body: Awaitable[T]) -> T:
-        """What `call`'s client sends. Unless it is there at once, `call` steps aside until it has come, and
-        takes a place again. Raises `TimeoutError`; `Unavailable` where too many stand aside already.
+        """The body that `call`'s client sends. If it is not there at once, `call` gives up its slot until it
+        has come. Raises `TimeoutError`; `Unavailable` if too many wait for bodies already.
         """
         try:
             async with asyncio.timeout(None) as limit:
@@ -61,7 +61,7 @@ class Slots:
         return received
 
     def _step_aside(self, call: object, limit: asyncio.Timeout) -> None:
-        """From now on it has time; where there is no room for it, none."""
+        """Gives the slot up and starts the body's time limit; without room, the time is over at once."""
         now = asyncio.get_running_loop().time()
         if len(self._aside) < self._limits.receiving:
             self._aside.add(call)

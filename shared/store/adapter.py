@@ -1,4 +1,4 @@
-"""What every implementation of the store port shares: checks before a commit, and lost replies."""
+"""What all implementations of the store port share: checks before a commit, and resolving lost replies."""
 
 import asyncio
 import random
@@ -27,7 +27,7 @@ _PAUSES_SECONDS = (0.0, 0.05, 0.2, 0.5)
 
 
 class Adapter(Store):
-    """A store on some technology: it gives single tries, the handling of lost replies is here."""
+    """A store on some technology. Subclasses do a single try; retries and lost replies are handled here."""
 
     def __init__(self, queries: Iterable[Query]) -> None:
         self._queries = frozenset(queries)
@@ -41,7 +41,7 @@ class Adapter(Store):
 
     @abstractmethod
     async def _commit_once(self, attempt: str, writes: Sequence[Write]) -> list[Version | None]:
-        """One try. Stamps each document it makes with `attempt`, for as long as that document lives.
+        """One try. Every document that it makes keeps `attempt` for as long as it exists.
 
         Raises Stale, AlreadyExists, Unknown, Unavailable, DocumentTooLarge, OutOfRange, ValueError.
         """
@@ -80,7 +80,9 @@ class Adapter(Store):
 
 
 def _marker(writes: Sequence[Write]) -> Key | None:
-    """The key whose maker tells whether a commit happened; rather not an outbox entry, which soon goes."""
+    """The key whose maker tells whether a commit happened: not an outbox entry, if possible, since these are
+    deleted soon. Raises ValueError and `DocumentTooLarge` for what is no commit.
+    """
     if not writes:
         raise ValueError("an empty commit")
     if len(writes) > MAX_WRITES:

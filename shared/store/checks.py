@@ -1,4 +1,4 @@
-"""What every implementation refuses in a write before it looks at anything that is stored."""
+"""Checks of writes that every implementation makes before it reads anything."""
 
 from collections.abc import Collection, Iterable
 
@@ -17,7 +17,7 @@ _PLAIN = frozenset({str, bool, type(None)})
 
 
 def check_body(body: Body) -> None:
-    """Raises ValueError where it is not what the port calls a body; strings are left to the encoder."""
+    """Raises ValueError for what is no `Body`. Whether strings are valid is left to the encoder."""
     try:
         _check(body)
     except RecursionError:
@@ -36,7 +36,7 @@ def check_amounts(write: Add) -> None:
 
 
 def check_compared(write: Write, fields: Collection[str]) -> None:
-    """Raises ValueError where one of `fields` is too long for the queries that look at it."""
+    """Raises ValueError if one of `fields`, which queries compare, holds too long a string."""
     if isinstance(write, (Create, Replace)):
         body = write.body
     elif isinstance(write, (Update, Add)):
@@ -62,7 +62,7 @@ def _check_names(names: Iterable[str]) -> None:
 
 
 def _is_longer(text: str, limit: int) -> bool:
-    """In UTF-8, of which a character takes four bytes at most."""
+    """Whether the text has more than `limit` bytes in UTF-8, where a character has at most four."""
     return len(text) > limit // 4 and len(text.encode()) > limit
 
 

@@ -1,4 +1,4 @@
-"""Cursors: where a page of a query ended, opaque to whoever carries it, good for that query only."""
+"""Cursors: opaque texts that say where a page ended, and continue the same query only."""
 
 import hashlib
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class Position(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 
 
 class _Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """More members than these are refused unread, so nothing is ever nested deeper."""
+    """Further members are refused without being parsed, so a cursor is never nested deeper than this."""
 
     query: str
     position: Position
@@ -32,7 +32,7 @@ def cursor(query: Query, collection: str, equal: Mapping[str, Operand], position
 
 
 def position(query: Query, collection: str, equal: Mapping[str, Operand], cursor: str) -> Position:
-    """Raises ValueError for what `cursor` did not give for the same query, collection and equal fields."""
+    """Raises ValueError for any text that `cursor` did not make for the same query, collection and fields."""
     try:
         decoded = msgspec.json.decode(base64url.decode(cursor), type=_Cursor)
     except ValueError:

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class MeteredStore(Store):
-    """Passes everything on. Retries of the adapter are part of the one call that they belong to."""
+    """Passes every call on. A call is measured as a whole, with the adapter's retries."""
 
     def __init__(self, inner: Store, metrics: Metrics) -> None:
         self._inner = inner

@@ -1,4 +1,4 @@
-"""How many documents to ask for at once where each may have a megabyte, and an answer has a second."""
+"""How many documents to ask for at once: each may have a megabyte, and an answer must come in a second."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -9,15 +9,15 @@ from shared.errors import Unavailable
 from shared.store import Page
 
 SMALLEST: Final = 2
-"""A page of so few comes in time, whatever is in it, unless the store is down."""
+"""A page of this many documents comes in time, however large they are, unless the store is down."""
 GROWTH: Final = 4
 PAGE_BYTES: Final = 4_000_000
-"""What a page should have, judged by the one before."""
+"""The size that the next page should have, judged by the one before."""
 
 
 class PageSize:
-    """Begins small, grows to at most `most` while documents are small, and begins anew where a page of more
-    than the smallest does not come.
+    """Begins with `SMALLEST`, grows to at most `most` while documents are small, and falls back to `SMALLEST`
+    when a larger page does not come.
     """
 
     def __init__(self, most: int) -> None:
@@ -25,7 +25,9 @@ class PageSize:
         self._size = min(SMALLEST, most)
 
     async def page(self, ask: Callable[[int], Awaitable[Page]], left: int | None = None) -> Page:
-        """What `ask` gives for a limit, `left` at most. Raises `Unavailable` where no page comes at all."""
+        """The page that `ask` returns for a limit of at most `left`. Raises `Unavailable` if even the
+        smallest page does not come.
+        """
         while True:
             limit = self._size if left is None else min(self._size, left)
             try:

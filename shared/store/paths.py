@@ -7,9 +7,9 @@ _AS_IT_IS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,1499}")
 
 
 def escaped(text: str) -> str:
-    """Any text as one path segment that Firestore accepts; equal only for equal text.
+    """Any text as one path segment that Firestore accepts. Different texts give different segments.
 
-    Raises ValueError unless that is 1 to 1500 bytes of UTF-8.
+    Raises ValueError unless the segment has 1 to 1500 bytes of UTF-8.
     """
     if _AS_IT_IS.fullmatch(text):
         return text
@@ -30,7 +30,7 @@ def unescaped(segment: str) -> str:
 
 
 def is_escaped(segment: str) -> bool:
-    """Whether `escaped` gives it for some text."""
+    """Whether `escaped` returns this segment for some text."""
     try:
         return escaped(unescaped(segment)) == segment
     except ValueError:

@@ -1,4 +1,4 @@
-"""Refreshes of one session at once: the first goes ahead, those that come meanwhile share a read after it."""
+"""Concurrent refreshes of one session: one goes ahead, those that come meanwhile share a read after it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -25,7 +25,7 @@ _Names = tuple[str, str, str]
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """What a refresh goes by: read not before `at`, the tenant only where that was asked for."""
+    """What a refresh decides by, read at `at` or later. `tenant` is read only on request."""
 
     at: datetime
     session: Found[Session] | None
@@ -34,10 +34,11 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class SessionTurns:
-    """Of one process; between processes the commits decide, as they would here without this: one that loses
-    costs as much as one that wins, and who comes meanwhile is mostly answered with the same successor.
+    """Orders the refreshes of one process. It saves work only: between processes, commits decide which of two
+    concurrent refreshes wins, and would do so here. But a lost commit costs as much as a successful one, and
+    most latecomers get the same successor anyway.
 
-    Nobody is given what was read before he came: a session that was ended by then is over for him.
+    Nobody is given what was read before they came, so a session that has ended by then is over for them.
     """
 
     def __init__(self, store: Store, clock: Clock) -> None:
@@ -49,11 +50,10 @@ class SessionTurns:
     async def take(
         self, token: RefreshToken, work: Callable[[Seen], Awaitable[T]], *, with_tenant: bool
     ) -> T:
-        """`work` of what is stored: at once where nobody else is at it, else when the one before has done,
-        and then with the tenant.
+        """Reads the session and runs `work` on it: at once if no other refresh of it is under way, else after
+        that one, and then with the tenant.
 
-        Raises what `work` raises, and `Unavailable`: an outage that the one before met is that of all who
-        wait.
+        Raises what `work` raises, and `Unavailable`: an outage of one refresh is that of all who wait for it.
         """
         names = (token.tenant_id, token.session_id, token.user_id)
         before = self._under_way.get(names)
@@ -64,7 +64,7 @@ class SessionTurns:
         if following is None:
             following = self._next[names] = asyncio.create_task(self._follow(names, before))
             following.add_done_callback(_looked_at)
-        # Shielded: who gives up waiting must not take it from those who wait on.
+        # Shielded: a caller who gives up must not cancel the read for the others.
         return await work(await asyncio.shield(following))
 
     async def _follow(self, names: _Names, before: "asyncio.Future[None]") -> Seen:
@@ -77,7 +77,7 @@ class SessionTurns:
 
     @contextmanager
     def _turn(self, names: _Names) -> Iterator[None]:
-        """Somebody may come between the one before and those who wait for him: each ends his own."""
+        """Another refresh may start before those that wait for this one: each ends its own turn only."""
         done = self._under_way[names] = asyncio.get_running_loop().create_future()
         try:
             yield
@@ -108,6 +108,6 @@ class SessionTurns:
 
 
 def _looked_at(done: "asyncio.Future[T]") -> None:
-    """Its failure, even where nobody waits for it, or not any more."""
+    """Marks its failure as seen, since perhaps nobody waits for it."""
     if not done.cancelled():
         done.exception()
