@@ -85,7 +85,7 @@ class HostedSignIn:
             detail = "Your organisation asks for a second factor. Set one up in your account first."
             raise Forbidden("second_factor_missing", detail)
         session = await self._browser_sessions.begin(
-            proven.owner, proven.user, proven.proof, source.request_id, proven.writes
+            proven.owner, proven.user, proven.proof, source, proven.writes
         )
         device = KnownDevice(
             proven.owner.value.id,

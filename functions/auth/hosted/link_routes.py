@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 
 from functions.auth.domain.one_time_link import LinkKind
+from functions.auth.guessing.source import Source, source_of
 from functions.auth.hosted import link_pages, markup
 from functions.auth.hosted.link_pages import Done, LinkForm
 from functions.auth.hosted.page_forms import PageForms
@@ -14,8 +15,8 @@ from shared.http import PUBLIC, Call, Response, Route
 
 Page = Callable[[LinkForm], str]
 Sent = Mapping[str, str]
-Use = Callable[[str, Sent, str], Awaitable[Done]]
-"""Given a code, the form's fields and the request's id: carries it out, and says what there is now."""
+Use = Callable[[str, Sent, Source], Awaitable[Done]]
+"""Given a code, the form's fields and whence they come: carries it out, and says what there is now."""
 
 
 def table(use_cases: UseCases) -> tuple[Route, ...]:
@@ -45,17 +46,17 @@ class _Handlers:
         shown = self._forms.handler
         return Route("GET", path, shown(opened), PUBLIC), Route("POST", path, shown(sent), PUBLIC)
 
-    async def accept(self, token: str, sent: Sent, request_id: str) -> Done:
+    async def accept(self, token: str, sent: Sent, source: Source) -> Done:
         password, name = _password(sent), sent.get("name", "")
-        user = await self._do.invitations.accept(token, password, name, request_id)
+        user = await self._do.invitations.accept(token, password, name, source.request_id, source.ip)
         return Done("You are in. Go to the application now, and sign in with your password.", user.email)
 
-    async def reset(self, token: str, sent: Sent, request_id: str) -> Done:
-        await self._do.password_changes.reset(token, _password(sent), request_id)
+    async def reset(self, token: str, sent: Sent, source: Source) -> Done:
+        await self._do.password_changes.reset(token, _password(sent), source.request_id, source.ip)
         return Done("Your new password is set. Go back to the application, and sign in with it.")
 
-    async def verify(self, token: str, sent: Sent, request_id: str) -> Done:
-        user = await self._do.email_changes.confirm(token, request_id)
+    async def verify(self, token: str, sent: Sent, source: Source) -> Done:
+        user = await self._do.email_changes.confirm(token, source.request_id, source.ip)
         return Done("From now on you sign in with your new address. Go back to the application.", user.email)
 
     async def _sent(self, call: Call, kind: LinkKind, page: Page, use: Use) -> Response:
@@ -69,7 +70,7 @@ class _Handlers:
                 return self._refused(page, LinkForm(), _dead())
             # First: what fails here uses nothing up.
             owner = await self._do.organisations.find(link.tenant_id)
-            done = await use(form.token, sent, call.request_id)
+            done = await use(form.token, sent, source_of(call))
             return self._forms.page(link_pages.done(done, owner))
         except Error as refusal:
             return self._refused(page, form, refusal)

@@ -59,8 +59,9 @@ class EmailChanges:
 
         await until_not_stale(attempt)
 
-    async def confirm(self, token: str, request_id: str) -> User:
-        """Sessions go on. Invitations and password resets of the old address are gone.
+    async def confirm(self, token: str, request_id: str, address: str = "") -> User:
+        """Sessions go on. Invitations and password resets of the old address are gone. `address` is where the
+        request comes from.
 
         Raises `Invalid` (`/token` `invalid_token`), `Conflict` `link_used`, `link_expired` or `user_exists`,
         `Forbidden` `tenant_suspended` or `tenant_not_active`.
@@ -68,10 +69,11 @@ class EmailChanges:
         link = (await self._keys.current()).links.read("email_verification", token)
         if link is None:
             raise one_time_link.refusal()
-        return await until_not_stale(lambda: self._confirmed(link, request_id))
+        return await until_not_stale(lambda: self._confirmed(link, request_id, address))
 
-    async def _confirmed(self, link: OneTimeLink, request_id: str) -> User:
+    async def _confirmed(self, link: OneTimeLink, request_id: str, address: str) -> User:
         tenant_id, user_id = link.tenant_id, link.document_id
+        actor = Actor("user", user_id, tenant_id, request_id, address)
         tenant_doc, change_doc, user_doc = await self._store.read(
             tenant.key(self._store, tenant_id),
             records.link_key(self._store, tenant_id, user_id),
@@ -99,7 +101,7 @@ class EmailChanges:
                 Delete(records.link_key(self._store, tenant_id, old_id)),
                 *await invitations_of_address.gone(self._store, tenant_id, user.value.email),
                 *self._outbox.entries("user.email_changed", tenant_id, {"user_id": user_id}),
-                self._recorded(Actor("user", user_id, tenant_id, request_id), "user.change_email", user_id),
+                self._recorded(actor, "user.change_email", user_id),
                 owner.check(),
             )
         except AlreadyExists:

@@ -145,8 +145,8 @@ class Invitations:
         except AlreadyExists:
             return
 
-    async def accept(self, token: str, password: str, name: str, request_id: str) -> User:
-        """Uses the invitation up, whoever is first.
+    async def accept(self, token: str, password: str, name: str, request_id: str, address: str = "") -> User:
+        """Uses the invitation up, whoever is first. `address` is where the request comes from.
 
         Raises `Invalid` (`/token` `invalid_token` for whatever is no link of ours, or not the newest one);
         `Conflict` `invitation_used`, `_revoked`, `_expired`, `user_exists`; `Forbidden` `tenant_suspended`,
@@ -160,9 +160,13 @@ class Invitations:
         words = password_policy.words_of(owner.value, invitation.value.email, shown_name)
         secret = await self._policy.new(password, path="/password", words=words, second_factor=False)
         password_hash = await self._passwords.hash(secret)
-        return await until_not_stale(lambda: self._attempt(link, password_hash, shown_name, request_id))
+        return await until_not_stale(
+            lambda: self._attempt(link, password_hash, shown_name, request_id, address)
+        )
 
-    async def _attempt(self, link: OneTimeLink, password_hash: str, name: str, request_id: str) -> User:
+    async def _attempt(
+        self, link: OneTimeLink, password_hash: str, name: str, request_id: str, address: str
+    ) -> User:
         owner, invitation, accepted, user = await self._accepted(link, name)
         tenant_id = owner.value.id
         login_key = records.login_key(self._store, tenant_id, people.login_id(user.email))
@@ -176,7 +180,7 @@ class Invitations:
                 audit.record(
                     self._store,
                     tenant_id,
-                    actor=Actor("user", user.id, tenant_id, request_id),
+                    actor=Actor("user", user.id, tenant_id, request_id, address),
                     action="invitation.accept",
                     target=accepted.id,
                     at=user.created_at,

@@ -68,8 +68,9 @@ class PasswordChanges:
         mail = MailRequested("password_reset", people.login_id(address))
         await self._store.commit(*self._outbox.entries("mail.requested", tenant_id, mail))
 
-    async def reset(self, token: str, password: str, request_id: str) -> None:
+    async def reset(self, token: str, password: str, request_id: str, address: str = "") -> None:
         """Uses up every link that was sent, and ends all sessions. No delay after guesses is in the way.
+        `address` is where the request comes from.
 
         Raises `Invalid` (`/token` `invalid_token` for whatever does not work, or no more), `Forbidden`
         `tenant_suspended` or `tenant_not_active`, `Unavailable` when too many passwords wait to be hashed.
@@ -79,7 +80,7 @@ class PasswordChanges:
             raise one_time_link.refusal()
         owner, _, _, user = await self._opened(link)
         new = await self._new(owner.value, user.value, password, "/password")
-        actor = Actor("user", user.value.id, link.tenant_id, request_id)
+        actor = Actor("user", user.value.id, link.tenant_id, request_id, address)
 
         async def attempt() -> None:
             owner, reset, login, user = await self._opened(link)

@@ -93,7 +93,9 @@ class _Invitations:
 
     async def accept(self, call: Call) -> Response:
         asked = await call.json(views.AcceptRequest)
-        user = await self._do.invitations.accept(asked.token, asked.password, asked.name, call.request_id)
+        user = await self._do.invitations.accept(
+            asked.token, asked.password, asked.name, call.request_id, call.client_ip
+        )
         return json_response(views.user(user), 201)
 
     async def create(self, call: Call) -> Response:

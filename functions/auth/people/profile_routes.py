@@ -52,7 +52,7 @@ class _Me:
 
     async def verify_email(self, call: Call) -> Response:
         asked = await call.json(views.VerifyRequest)
-        await self._do.email_changes.confirm(asked.token, call.request_id)
+        await self._do.email_changes.confirm(asked.token, call.request_id, call.client_ip)
         return Response(204)
 
     async def sessions(self, call: Call) -> Response:
@@ -82,7 +82,7 @@ class _Password:
 
     async def reset(self, call: Call) -> Response:
         asked = await call.json(views.ResetRequest)
-        await self._do.password_changes.reset(asked.token, asked.password, call.request_id)
+        await self._do.password_changes.reset(asked.token, asked.password, call.request_id, call.client_ip)
         return Response(204)
 
     async def change(self, call: Call) -> Response:

@@ -10,6 +10,7 @@ from functions.auth.domain import client_id, people
 from functions.auth.domain.browser_cookie import BrowserCookie, BrowserCookies
 from functions.auth.domain.people import User
 from functions.auth.domain.session import Session
+from functions.auth.guessing.source import Source
 from functions.auth.keyring.keys import KeyRoom
 from functions.auth.records import Found
 from functions.auth.sessions import session_start
@@ -50,7 +51,7 @@ class BrowserSessions:
         self._clock = clock
 
     async def begin(
-        self, owner: Found[Tenant], user: Found[User], proof: Proof, request_id: str, more: Sequence[Write]
+        self, owner: Found[Tenant], user: Found[User], proof: Proof, source: Source, more: Sequence[Write]
     ) -> str:
         """Begins a session without scopes and tokens, in one commit with `more`, and returns the value of its
         cookie. Raises `Stale`.
@@ -62,8 +63,10 @@ class BrowserSessions:
             proof,
             client_id=client_id.PAGES,
             at=self._clock(),
-            request_id=request_id,
+            request_id=source.request_id,
             scopes=(),
+            user_agent=source.user_agent,
+            ip=source.ip,
         )
         await records.commit(self._store, *started.writes, *more)
         cookie = BrowserCookie(owner.value.id, user.value.id, started.session.id)

@@ -43,11 +43,12 @@ def start(
     request_id: str,
     scopes: Sequence[str] | None = None,
     user_agent: str = "",
+    ip: str = "",
     resource: str | None = None,
 ) -> Started:
     """`scopes` are those that the client was granted; None for all that the user's role can have, of which
-    each token gets those that the role includes at that time. `user_agent` is the header of the program in
-    which somebody signs in. `resource` is `Session.resource`.
+    each token gets those that the role includes at that time. `user_agent` and `ip` are those of the program
+    in which somebody signs in, empty where a client's server asks. `resource` is `Session.resource`.
     """
     tenant_id, person = owner.value.id, user.value
     session = Session(
@@ -67,7 +68,7 @@ def start(
     recorded = audit.record(
         store,
         tenant_id,
-        actor=Actor("user", person.id, tenant_id, request_id),
+        actor=Actor("user", person.id, tenant_id, request_id, ip),
         action="session.create",
         target=session.id,
         at=at,

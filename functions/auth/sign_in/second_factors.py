@@ -131,7 +131,7 @@ class SecondFactors:
         if isinstance(judged, Refused):
             await self._count(asked, account, judged, source, at)
             raise _refusal()
-        actor = Actor("user", asked.user_id, asked.tenant_id, source.request_id)
+        actor = Actor("user", asked.user_id, asked.tenant_id, source.request_id, source.ip)
         seen = (await self._keys.current()).devices.read(source.device, at)
         both = FirstFactor(
             account.owner,
@@ -187,7 +187,7 @@ class SecondFactors:
         recorded = audit.record(
             self._store,
             tenant_id,
-            actor=Actor("anonymous", source.ip, tenant_id, source.request_id),
+            actor=Actor("anonymous", source.ip, tenant_id, source.request_id, source.ip),
             action="sign_in.first_factor",
             target=first.user.value.id,
             at=first.proof.at,
@@ -213,7 +213,7 @@ class SecondFactors:
         writes = [factor_documents.answers_write(account.answers_key, account.answers_doc, answers)]
         if refused.after is not None:
             writes.append(account.factors.write(refused.after))
-        actor = Actor("anonymous", source.ip, asked.tenant_id, source.request_id)
+        actor = Actor("anonymous", source.ip, asked.tenant_id, source.request_id, source.ip)
         told = self._log.refused(asked.tenant_id, asked.user_id, refused, actor, at)
         await records.commit(self._store, *writes, *told)
 

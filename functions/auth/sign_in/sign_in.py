@@ -152,6 +152,7 @@ class SignIn:
             request_id=source.request_id,
             scopes=first.scopes,
             user_agent=source.user_agent,
+            ip=source.ip,
         )
         await records.commit(self._store, *started.writes, *first.writes)
         tokens = await self._sessions.tokens(owner.value, started.session, started.session.scopes)

@@ -5,12 +5,17 @@ from typing import Any
 import httpx
 import pytest
 
+from functions.auth.audit_log import Selection
+from functions.auth.domain.one_time_link import OneTimeLink
+from functions.auth.domain.people import login_id
 from functions.auth.domain.roles import PLATFORM_TENANT, scopes_of
 from shared import audit
 from shared.audit import Actor
 from tests import tokens
-from tests.unit.auth.http_door import Door
-from tests.unit.auth.suite import ACME, Suite
+from tests.unit.auth.http_door import LOGIN, Door
+from tests.unit.auth.people import NEW_PASSWORD, People
+from tests.unit.auth.second_factor import person
+from tests.unit.auth.suite import ACME, OWNER, Suite
 
 pytestmark = pytest.mark.anyio
 
@@ -197,3 +202,30 @@ async def test_an_actor_that_is_too_long_to_be_compared_is_recorded_all_the_same
     await write(suite, "tnt_acme", actor=Actor("system", "//" + "x" * 5000))
     assert await reader.targets(actor="//" + "x" * 254) == ["tnt_acme"]
     assert len((await reader.ask()).json()["items"][0]["actor"]["id"]) == 5002
+
+
+async def test_whoever_gets_in_is_on_record_with_where_from(suite: Suite) -> None:
+    """G9: an invitation, a sign-in with one factor and with two, a new password."""
+    people, eve = People(suite), {"X-Forwarded-For": "203.0.113.66"}
+    await suite.add_user()
+    invited, ada = await suite.invite("bob@acme.test"), await person(suite, "ada@acme.test")
+    accepted = {"token": invited, "password": NEW_PASSWORD, "name": "Bob"}
+    await people.client.post("/v1/auth/invitations/accept", json=accepted, headers=eve)
+    await people.client.post("/v1/auth/login", json=LOGIN, headers=eve)
+    await suite.deliver("mail.requested", {"template": "password_reset", "document_id": login_id(OWNER)})
+    link = suite.links.text(OneTimeLink("password_reset", ACME, login_id(OWNER), "evt_1"))
+    await people.client.post("/reset-password", data=twice(link), headers=eve)
+    await ada.enrol_totp()
+    suite.clock.move(30)
+    asked = await people.client.post("/v1/auth/login", json=LOGIN | {"email": ada.email}, headers=eve)
+    answer = {"challenge": asked.json()["second_factor"]["challenge"], "totp": ada.code()}
+    await people.client.post("/v1/auth/login/second-factor", json=answer, headers=eve)
+    records = (await suite.do.audit_log.page(ACME, Selection(limit=100))).items
+    from_there = sorted(record.action for record in records if record.actor.ip == "203.0.113.66")
+    assert from_there == [
+        "invitation.accept", "password.reset", "session.create", "session.create", "sign_in.first_factor",
+    ]  # fmt: skip
+
+
+def twice(token: str) -> dict[str, str]:
+    return {"token": token, "password": NEW_PASSWORD, "password_again": NEW_PASSWORD}
