@@ -223,7 +223,8 @@ async def test_whoever_gets_in_is_on_record_with_where_from(suite: Suite) -> Non
     records = (await suite.do.audit_log.page(ACME, Selection(limit=100))).items
     from_there = sorted(record.action for record in records if record.actor.ip == "203.0.113.66")
     assert from_there == [
-        "invitation.accept", "password.reset", "session.create", "session.create", "sign_in.first_factor",
+        "invitation.accept", "password.reset", "session.create", "session.create", "session.revoke",
+        "sign_in.first_factor",
     ]  # fmt: skip
 
 
