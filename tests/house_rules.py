@@ -7,7 +7,7 @@ from pathlib import Path
 MAX_LINES = 250
 EMPTY_NAMES = frozenset(["util", "utils", "helper", "helpers", "manager", "managers", "common", "core"])
 READ_THE_ENVIRONMENT = ("functions/*/main.py", "shared/config.py")
-WORK_WHEN_IMPORTED = ("functions/*/main.py",)
+WORK_WHEN_IMPORTED = ("functions/*/main.py", "shared/google_rpc/messages.py")
 
 # fmt: off
 CONSTANT_MAKERS = frozenset([

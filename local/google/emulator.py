@@ -12,12 +12,12 @@ from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcAsyncI
 from google.pubsub_v1.types import ReceivedMessage
 
 from shared.bus import Message
-from shared.bus.pubsub import LOCAL_OPTIONS
 from shared.errors import Misconfigured, Unavailable
+from shared.google_rpc.channel import OPTIONS
 
 CALL_SECONDS = 5.0
-ANY_SIZE = ("grpc.max_receive_message_length", -1)
-"""Messages have up to 10 MB, an answer with several of them more; gRPC takes 4."""
+LOCAL_OPTIONS = (*OPTIONS, ("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", -1))
+"""No proxy knows it. Messages have up to 10 MB, an answer with several of them more; gRPC takes 4."""
 
 
 class Emulator:
@@ -29,7 +29,7 @@ class Emulator:
     def __init__(self, host: str, project: str) -> None:
         self._host = host
         self._project = project
-        self._channel = grpc.aio.insecure_channel(host, options=(*LOCAL_OPTIONS, ANY_SIZE))
+        self._channel = grpc.aio.insecure_channel(host, options=LOCAL_OPTIONS)
         self._publisher = PublisherAsyncClient(transport=PublisherGrpcAsyncIOTransport(channel=self._channel))
         self._subscriber = SubscriberAsyncClient(
             transport=SubscriberGrpcAsyncIOTransport(channel=self._channel)

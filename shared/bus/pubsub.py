@@ -6,18 +6,18 @@ import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+from urllib.parse import quote
 
-import google.auth
 import grpc.aio
 import msgspec
-from google.api_core import exceptions
-from google.auth.exceptions import GoogleAuthError
-from google.pubsub_v1.services.publisher import PublisherAsyncClient
-from google.pubsub_v1.services.publisher.transports import PublisherGrpcAsyncIOTransport
+from grpc import StatusCode
+from grpc.aio import AioRpcError
 
 from shared import bus
 from shared.bus import Message
-from shared.errors import Misconfigured, Unavailable
+from shared.errors import Unavailable
+from shared.google_rpc.channel import misconfigured, not_whole, open_channel
+from shared.google_rpc.messages import PublishRequest, PublishResponse
 
 PUBLISH_SECONDS = 1.8
 """For one request with all its tries, so that a caller has its 503 within two seconds."""
@@ -29,23 +29,16 @@ MAX_BATCH_BYTES = 9_950_000
 MESSAGE_OVERHEAD_BYTES = 20
 ATTRIBUTE_OVERHEAD_BYTES = 12
 
-SCOPE = "https://www.googleapis.com/auth/pubsub"
-CHANNEL_OPTIONS = (
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    ("grpc.use_local_subchannel_pool", 1),
-)
-"""Left alone, gRPC waits up to two minutes before it connects again, and channels share a connection, so that
-giving one up is in vain."""
-LOCAL_OPTIONS = (*CHANNEL_OPTIONS, ("grpc.enable_http_proxy", 0))
-"""For the emulator, which no proxy knows."""
+_TARGET = "pubsub.googleapis.com:443"
+_SCOPE = "https://www.googleapis.com/auth/pubsub"
+_REFUSALS = frozenset({StatusCode.NOT_FOUND, StatusCode.PERMISSION_DENIED, StatusCode.UNAUTHENTICATED})
 
 _log = logging.getLogger(__name__)
 
 
 class _Connection(msgspec.Struct, frozen=True):
     channel: grpc.aio.Channel
-    publisher: PublisherAsyncClient
+    publish: Any
 
 
 class PubSubBus:
@@ -79,11 +72,11 @@ class PubSubBus:
 
     async def _send(self, topic: str, batch: Sequence[Message]) -> None:
         """A few tries: what is published twice is no harm, and not at all is."""
-        messages = [{"data": message.data, "attributes": message.attributes} for message in batch]
-        request = {"topic": topic, "messages": messages}
+        messages = [{"data": one.data, "attributes": one.attributes} for one in batch]
+        request = PublishRequest(topic=topic, messages=messages)
         await self._connected()
         end = time.monotonic() + PUBLISH_SECONDS
-        failure: Exception | None = None
+        failure: AioRpcError | None = None
         for pause in PAUSES_SECONDS:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             seconds = min(TRY_SECONDS, end - time.monotonic())
@@ -93,25 +86,27 @@ class PubSubBus:
             failure = await self._try(connection, request, seconds)
             if failure is None:
                 return
-        _log.warning("nothing could be published to %s: %s", topic, type(failure).__name__)
+        why = "no time" if failure is None else failure.code().name
+        _log.warning("nothing could be published to %s: %s", topic, why)
         raise _unavailable() from failure
 
-    async def _try(self, connection: _Connection, request: Any, seconds: float) -> Exception | None:
+    async def _try(self, connection: _Connection, request: Any, seconds: float) -> AioRpcError | None:
         """What another try may heal. Raises `Misconfigured`, and `Unavailable` where none does."""
+        metadata = (("x-goog-request-params", f"topic={quote(request.topic, safe='')}"),)
         try:
-            answer = await connection.publisher.publish(request=request, retry=None, timeout=seconds)
-        except (exceptions.NotFound, exceptions.PermissionDenied, exceptions.Unauthenticated) as refusal:
-            raise _misconfigured(f"topic {request['topic']}", refusal) from refusal
-        except exceptions.InvalidArgument as refusal:
-            _log.error("Pub/Sub does not take what is published to %s: %s", request["topic"], refusal.message)
-            raise _unavailable() from refusal
-        except exceptions.GoogleAPICallError as failure:
-            if isinstance(failure, exceptions.DeadlineExceeded) and self._present() is connection:
+            answer = await connection.publish(request, timeout=seconds, metadata=metadata)
+        except AioRpcError as failure:
+            if failure.code() in _REFUSALS:
+                raise misconfigured(f"topic {request.topic}", failure.code().name) from failure
+            if failure.code() is StatusCode.INVALID_ARGUMENT:
+                why = failure.details()
+                _log.error("Pub/Sub does not take what is published to %s: %s", request.topic, why)
+                raise _unavailable() from failure
+            if failure.code() is StatusCode.DEADLINE_EXCEEDED and self._present() is connection:
                 self._connecting = self._connect()
                 self._give_up(connection)
             return failure
-        # gRPC makes None of an answer that was cut off, and calls it a success.
-        return exceptions.InternalServerError("no message ids") if answer is None else None
+        return not_whole() if answer is None else None
 
     async def _connected(self) -> _Connection:
         """Shielded: a caller who gives up does not stop what others wait for. Raises `Misconfigured`."""
@@ -142,14 +137,12 @@ def batches(messages: Iterable[Message]) -> Iterator[list[Message]]:
     """In order, each within Pub/Sub's limits for one request."""
     batch: list[Message] = []
     room = MAX_BATCH_BYTES
-    for message in messages:
-        taken = (
-            bus.size(message) + MESSAGE_OVERHEAD_BYTES + len(message.attributes) * ATTRIBUTE_OVERHEAD_BYTES
-        )
+    for one in messages:
+        taken = bus.size(one) + MESSAGE_OVERHEAD_BYTES + len(one.attributes) * ATTRIBUTE_OVERHEAD_BYTES
         if batch and (taken > room or len(batch) == MAX_BATCH_MESSAGES):
             yield batch
             batch, room = [], MAX_BATCH_BYTES
-        batch.append(message)
+        batch.append(one)
         room -= taken
     if batch:
         yield batch
@@ -157,28 +150,15 @@ def batches(messages: Iterable[Message]) -> Iterator[list[Message]]:
 
 async def _connection(emulator_host: str) -> _Connection:
     """On its way. Raises `Misconfigured`."""
-    if emulator_host:
-        channel = grpc.aio.insecure_channel(emulator_host, options=LOCAL_OPTIONS)
-    else:
-        try:
-            # It asks files and the network.
-            credentials, _ = await asyncio.to_thread(google.auth.default, scopes=[SCOPE])
-        except GoogleAuthError as failure:
-            raise _misconfigured("default credentials", failure) from failure
-        channel = PublisherGrpcAsyncIOTransport.create_channel(
-            "pubsub.googleapis.com:443", credentials=credentials, options=CHANNEL_OPTIONS
-        )
+    channel = await open_channel(_TARGET, _SCOPE, emulator_host=emulator_host)
     channel.get_state(try_to_connect=True)
-    return _Connection(
-        channel, PublisherAsyncClient(transport=PublisherGrpcAsyncIOTransport(channel=channel))
+    publish = channel.unary_unary(
+        "/google.pubsub.v1.Publisher/Publish",
+        request_serializer=PublishRequest.SerializeToString,
+        response_deserializer=PublishResponse.FromString,
     )
+    return _Connection(channel, publish)
 
 
 def _unavailable() -> Unavailable:
     return Unavailable("bus_unavailable", "The bus did not answer. Try again.")
-
-
-def _misconfigured(resource: str, refusal: Exception) -> Misconfigured:
-    misconfigured = Misconfigured(resource, type(refusal).__name__)
-    _log.error("%s", misconfigured)
-    return misconfigured

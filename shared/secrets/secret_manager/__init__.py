@@ -1,22 +1,21 @@
 """Secrets in Google's Secret Manager, or in its local stand-in. The client is made on the first call."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import UTC
+from typing import Any
 
 from shared.secrets import SecretUnusable, SecretVersion, State, check_name, check_value
 from shared.secrets.secret_manager.calls import Calls, Refused, unavailable
 
-if TYPE_CHECKING:
-    from google.cloud.secretmanager_v1 import types
-
 PAGE_VERSIONS = 1000
 
 _STATES: Mapping[str, State] = {"ENABLED": "enabled", "DISABLED": "disabled", "DESTROYED": "destroyed"}
+_NUMBERED: Mapping[int, State] = {1: "enabled", 2: "disabled", 3: "destroyed"}
+"""As `SecretVersion.State` numbers them."""
 _CHANGES: Mapping[State, str] = {
-    "enabled": "enable_secret_version",
-    "disabled": "disable_secret_version",
-    "destroyed": "destroy_secret_version",
+    "enabled": "EnableSecretVersion",
+    "disabled": "DisableSecretVersion",
+    "destroyed": "DestroySecretVersion",
 }
 
 
@@ -40,7 +39,7 @@ class SecretManager:
         path = f"{self._path(name)}/versions/{version}"
         for _ in range(2):
             try:
-                payload = (await self._calls.ask(path, "access_secret_version", {"name": path})).payload
+                payload = (await self._calls.ask(path, "AccessSecretVersion", {"name": path})).payload
             except Refused as refused:
                 raise self._unusable(refused, name, version, "secretAccessor") from refused
             if payload.data_crc32c == _checksum(payload.data):
@@ -65,7 +64,7 @@ class SecretManager:
         try:
             while token is not None:
                 request = {"parent": path, "page_size": PAGE_VERSIONS, "page_token": token}
-                page = await self._calls.ask(path, "list_secret_versions", request)
+                page = await self._calls.ask(path, "ListSecretVersions", request)
                 found += [_version(version) for version in page.versions]
                 token = page.next_page_token or None
         except Refused as refused:
@@ -91,7 +90,7 @@ class SecretManager:
         path = self._path(name)
         request = {"parent": path, "payload": {"data": value, "data_crc32c": _checksum(value)}}
         try:
-            return _version(await self._calls.ask(path, "add_secret_version", request)).number
+            return _version(await self._calls.ask(path, "AddSecretVersion", request)).number
         except Refused as refused:
             if refused.status == "NOT_FOUND":
                 return None
@@ -102,7 +101,7 @@ class SecretManager:
         secret = {"replication": {"automatic": {}}, "labels": self._labels}
         request = {"parent": self._project, "secret_id": self._prefix + name, "secret": secret}
         try:
-            await self._calls.ask(self._path(name), "create_secret", request)
+            await self._calls.ask(self._path(name), "CreateSecret", request)
         except Refused as refused:
             if refused.status == "PERMISSION_DENIED":
                 why = f"missing, and not ours to make: make {self._path(name)} with deploy/bootstrap.sh"
@@ -131,12 +130,11 @@ def _state(refused: Refused) -> State | None:
     return next((state for word, state in _STATES.items() if f"in {word} state" in refused.message), None)
 
 
-def _version(found: "types.SecretVersion") -> SecretVersion:
-    created = found.create_time
+def _version(found: Any) -> SecretVersion:
     return SecretVersion(
         number=int(found.name.rpartition("/")[2]),
-        state=_STATES.get(found.state.name, "disabled"),
-        created_at=datetime.combine(created.date(), created.timetz()),
+        state=_NUMBERED.get(found.state, "disabled"),
+        created_at=found.create_time.ToDatetime(tzinfo=UTC),
     )
 
 

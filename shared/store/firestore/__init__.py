@@ -5,10 +5,10 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from google.cloud.firestore_v1.types import firestore as types
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
+from shared.google_rpc.messages import BatchGetDocumentsRequest
 from shared.store import (
     MAX_DOCUMENT_BYTES,
     Add,
@@ -36,7 +36,6 @@ from shared.store.firestore.layout import MADE_BY, path
 from shared.store.firestore.queries import run_query_request
 from shared.store.firestore.writes import commit_request, is_conditional
 
-_BATCH_GET_REQUEST = types.BatchGetDocumentsRequest.meta.pb
 _SMALL = 100
 _DOCUMENTS_A_SECOND = 1_000
 _BYTES_A_SECOND = 2_000_000
@@ -192,7 +191,7 @@ class FirestoreStore(Adapter):
         """The documents that exist, whole or with these fields only."""
         if not keys:
             return {}
-        request = _BATCH_GET_REQUEST(database=self._database)
+        request = BatchGetDocumentsRequest(database=self._database)
         request.documents.extend({f"{self._documents}/{key.path}": None for key in keys})
         if fields:
             request.mask.field_paths.extend(fields)

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from google.cloud.firestore_v1.types import document as types
 
+from shared.google_rpc.messages import Value
 from shared.store import MAX_DOCUMENT_BYTES, Body, Doc, DocumentTooLarge, Key, Stale, Version
 from shared.store.firestore.layout import (
     BODY,
@@ -17,8 +17,6 @@ from shared.store.firestore.layout import (
     shown_name,
     stored_name,
 )
-
-VALUE = types.Value.meta.pb
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
@@ -77,10 +75,10 @@ def doc_of(document: Any, key: Key) -> Doc:
 def operand(value: str | int | bool | None) -> Any:
     """What a query compares with."""
     if isinstance(value, str):
-        return VALUE(string_value=value)
+        return Value(string_value=value)
     if isinstance(value, bool):
-        return VALUE(boolean_value=value)
-    return VALUE(integer_value=value)
+        return Value(boolean_value=value)
+    return Value(integer_value=value)
 
 
 def version_of(time: Any) -> Version:

@@ -7,15 +7,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-import google.auth
 import grpc.aio
-from google.api_core import grpc_helpers_async
-from google.auth.exceptions import GoogleAuthError
-from google.cloud.firestore_v1.types import firestore as types
 from grpc import ChannelConnectivity, StatusCode
-from grpc.aio import AioRpcError, Metadata
+from grpc.aio import AioRpcError
 
-from shared.store.firestore.failures import OUTAGE, misconfigured, told, unavailable
+from shared.google_rpc import messages
+from shared.google_rpc.channel import not_whole, open_channel
+from shared.store.firestore.failures import OUTAGE, told, unavailable
 
 T = TypeVar("T")
 
@@ -24,7 +22,7 @@ CALL_SECONDS = 0.85
 
 _SERVICE = "/google.firestore.v1.Firestore/"
 _TARGET = "firestore.googleapis.com:443"
-_SCOPES = ("https://www.googleapis.com/auth/datastore",)
+_SCOPE = "https://www.googleapis.com/auth/datastore"
 _PAUSES_SECONDS = (0.0, 0.03, 0.15)
 _TO_CONNECT_SECONDS = 2.0
 _GRACE_SECONDS = 30.0
@@ -33,9 +31,6 @@ _OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
     ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1_000),
-    ("grpc.use_local_subchannel_pool", 1),  # else a new channel goes on with the connection that is dead
     ("grpc.service_config_disable_resolution", 1),  # retries are ours
 )
 
@@ -48,18 +43,18 @@ class Channel:
         self.heard_at = time.monotonic() + _TO_CONNECT_SECONDS
         self.commit: Any = channel.unary_unary(
             f"{_SERVICE}Commit",
-            request_serializer=types.CommitRequest.meta.pb.SerializeToString,
-            response_deserializer=types.CommitResponse.meta.pb.FromString,
+            request_serializer=messages.CommitRequest.SerializeToString,
+            response_deserializer=messages.CommitResponse.FromString,
         )
         self.batch_get: Any = channel.unary_stream(
             f"{_SERVICE}BatchGetDocuments",
-            request_serializer=types.BatchGetDocumentsRequest.meta.pb.SerializeToString,
-            response_deserializer=types.BatchGetDocumentsResponse.meta.pb.FromString,
+            request_serializer=messages.BatchGetDocumentsRequest.SerializeToString,
+            response_deserializer=messages.BatchGetDocumentsResponse.FromString,
         )
         self.run_query: Any = channel.unary_stream(
             f"{_SERVICE}RunQuery",
-            request_serializer=types.RunQueryRequest.meta.pb.SerializeToString,
-            response_deserializer=types.RunQueryResponse.meta.pb.FromString,
+            request_serializer=messages.RunQueryRequest.SerializeToString,
+            response_deserializer=messages.RunQueryResponse.FromString,
         )
 
 
@@ -178,20 +173,12 @@ class Connection:
 
     async def _open(self) -> Channel:
         try:
-            self._channel = Channel(await self._made())
+            emulator_host = self._emulator_host
+            channel = await open_channel(_TARGET, _SCOPE, emulator_host=emulator_host, options=_OPTIONS)
+            self._channel = Channel(channel)
             return self._channel
         finally:
             self._opening = None
-
-    async def _made(self) -> grpc.aio.Channel:
-        if self._emulator_host:
-            options = (*_OPTIONS, ("grpc.enable_http_proxy", 0))
-            return grpc.aio.insecure_channel(self._emulator_host, options=options)
-        try:
-            credentials, _ = await asyncio.to_thread(google.auth.default, scopes=_SCOPES)
-        except GoogleAuthError as failure:
-            raise misconfigured("Google's default credentials", str(failure)) from failure
-        return grpc_helpers_async.create_channel(_TARGET, credentials=credentials, options=_OPTIONS)
 
 
 def _whole(answers: list[Any], least: int = 1) -> list[Any]:
@@ -201,8 +188,7 @@ def _whole(answers: list[Any], least: int = 1) -> list[Any]:
     get: whoever took that for an answer would take a document for missing. Raises AioRpcError.
     """
     if len(answers) < least or None in answers:
-        nothing = Metadata()
-        raise AioRpcError(StatusCode.INTERNAL, nothing, nothing, "the answer is not whole")
+        raise not_whole()
     return answers
 
 

@@ -1,11 +1,10 @@
 """What each of Firestore's refusals means; the meaning is decided by its status, never by its text."""
 
-import logging
-
 from grpc import StatusCode
 from grpc.aio import AioRpcError
 
-from shared.errors import Misconfigured, Unavailable
+from shared.errors import Unavailable
+from shared.google_rpc.channel import misconfigured
 
 OUTAGE = frozenset(
     {
@@ -27,8 +26,6 @@ _REMEDIES = {
     "it is in native mode",
 }
 
-_log = logging.getLogger(__name__)
-
 
 def told(failure: AioRpcError, database: str) -> Exception:
     """The failure of a call as its caller shall see it; a bug stays what it is."""
@@ -39,13 +36,6 @@ def told(failure: AioRpcError, database: str) -> Exception:
         bug: Exception = failure
         return bug
     return misconfigured(f"Firestore database {database}", f"{remedy} ({failure.details()})")
-
-
-def misconfigured(resource: str, what_to_do: str) -> Misconfigured:
-    """Logged here, since clients learn nothing of it."""
-    refusal = Misconfigured(resource, what_to_do)
-    _log.error("%s", refusal)
-    return refusal
 
 
 def unavailable() -> Unavailable:

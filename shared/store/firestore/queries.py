@@ -9,21 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from google.cloud.firestore_v1.types import firestore as types
-from google.cloud.firestore_v1.types import query as query_types
 
+from shared.google_rpc.messages import RunQueryRequest, Value
 from shared.store import Query
 from shared.store.cursors import Operand, Position
-from shared.store.firestore.codec import VALUE, operand
+from shared.store.firestore.codec import operand
 from shared.store.firestore.layout import body_path
 
-RUN_QUERY_REQUEST = types.RunQueryRequest.meta.pb
-
 _NAME = "__name__"
-_EQUAL = query_types.StructuredQuery.FieldFilter.Operator.EQUAL
-_AND = query_types.StructuredQuery.CompositeFilter.Operator.AND
-_UP = query_types.StructuredQuery.Direction.ASCENDING
-_DOWN = query_types.StructuredQuery.Direction.DESCENDING
 
 
 class _End(msgspec.Struct, frozen=True):
@@ -53,12 +46,12 @@ def run_query_request(
     Raises ValueError for a cursor that does not fit the bounds.
     """
     parent, _, kind = collection.rpartition("/")
-    request = RUN_QUERY_REQUEST(parent=f"{documents}/{parent}" if parent else documents)
+    request = RunQueryRequest(parent=f"{documents}/{parent}" if parent else documents)
     asked = request.structured_query
     asked.from_.add(collection_id=kind)
     asked.limit.value = limit
     _put_filter(asked, equal)
-    direction = _DOWN if query.descending else _UP
+    direction = "DESCENDING" if query.descending else "ASCENDING"
     for field in (_NAME,) if query.order is None else (body_path(query.order), _NAME):
         asked.order_by.add(direction=direction).field.field_path = field
     if query.order is None:
@@ -110,19 +103,19 @@ def _is_less(one: str | int | None, other: str | int | None) -> bool:
 def _put_filter(asked: Any, equal: Mapping[str, Operand]) -> None:
     if not equal:
         return
-    asked.where.composite_filter.op = _AND
+    asked.where.composite_filter.op = "AND"
     for field, value in equal.items():
         held = asked.where.composite_filter.filters.add().field_filter
         held.field.field_path = body_path(field)
-        held.op = _EQUAL
+        held.op = "EQUAL"
         held.value.CopyFrom(operand(value))
 
 
 def _put_end(cursor: Any, end: _End, documents: str, collection: str) -> None:
-    cursor.values.append(VALUE(bytes_value=b"") if end.value is None else operand(end.value))
+    cursor.values.append(Value(bytes_value=b"") if end.value is None else operand(end.value))
     if end.id is not None:
         cursor.values.append(_reference(documents, collection, end.id))
 
 
 def _reference(documents: str, collection: str, escaped_id: str) -> Any:
-    return VALUE(reference_value=f"{documents}/{collection}/{escaped_id}")
+    return Value(reference_value=f"{documents}/{collection}/{escaped_id}")

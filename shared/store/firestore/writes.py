@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from google.cloud.firestore_v1.types import firestore as types
-
+from shared.google_rpc.messages import CommitRequest
 from shared.store import (
     MAX_COMMIT_BYTES,
     Add,
@@ -20,12 +19,10 @@ from shared.store.checks import check_amounts, check_body
 from shared.store.firestore.codec import held, put_body, put_expiry, put_time
 from shared.store.firestore.layout import BODY, EXPIRES, EXPIRING, MADE_BY, REVISION, body_path, path
 
-COMMIT_REQUEST = types.CommitRequest.meta.pb
-
 
 def commit_request(database: str, attempt: str, writes: Sequence[Write]) -> Any:
     """Raises ValueError, `DocumentTooLarge` and, for a version that never was, `Stale`."""
-    request = COMMIT_REQUEST(database=database)
+    request = CommitRequest(database=database)
     for write in writes:
         _put(request.writes.add(), f"{database}/documents/{write.key.path}", attempt, write)
     if request.ByteSize() > MAX_COMMIT_BYTES:
