@@ -1,17 +1,21 @@
 """Sign-out that a client begins (OpenID Connect RP-Initiated Logout 1.0): who is asked, what ends."""
 
+import asyncio
+
 import jwt
 import msgspec
 import pytest
 
 from functions.auth.domain import client_id as client_ids
 from functions.auth.domain.authorization_request import MAX_STATE
+from functions.auth.keyring.key_rings import SIGNING_RING
 from functions.auth.sessions.browser_sessions import BrowserSessions
 from shared import revocations
 from shared.errors import Unavailable
 from tests.unit.auth import applications
 from tests.unit.auth.browser import CALLBACK, SECRET, Browser, add_client, claims, query_of
 from tests.unit.auth.suite import ACME, Suite
+from tests.unit.auth.test_key_rotation import OPERATOR, rotate, token
 
 pytestmark = pytest.mark.anyio
 
@@ -178,6 +182,31 @@ async def test_a_hint_that_cannot_be_verified_costs_a_question(browser: Browser)
         assert (page.status_code, "Sign out here" in page.text) == (200, True), hint[:80]
         assert "app.example" not in page.headers["content-security-policy"], hint[:80]
     assert await is_signed_in(browser)
+
+
+async def test_a_hint_counts_as_long_as_its_key_is_published(browser: Browser) -> None:
+    """Retiring as well as active; a removed key may be anybody's."""
+    suite = browser.suite
+    for gone in (False, True):
+        hint = (await signed_in(browser))["id_token"]
+        signed_by = jwt.get_unverified_header(hint)["kid"]
+        await rotate(suite)
+        assert jwt.get_unverified_header(await token(suite))["kid"] != signed_by
+        if gone:
+            await suite.do.key_rotation.remove(SIGNING_RING, signed_by, OPERATOR)
+            suite.clock.move(60)
+        await browser.get(LOGOUT, id_token_hint=hint)
+        assert ("Sign out here" in browser.answer.text) is gone
+        assert await is_signed_in(browser) is gone
+
+
+async def test_two_requests_at_once_end_it_once(browser: Browser) -> None:
+    suite = browser.suite
+    query = {"id_token_hint": (await signed_in(browser))["id_token"], "post_logout_redirect_uri": BACK}
+    suite.bus.messages.clear()
+    both = await asyncio.gather(*(browser.client.get(LOGOUT, params=query) for _ in range(2)))
+    assert [answer.headers["location"] for answer in both] == [BACK, BACK]
+    assert len(suite.bus.events("session.revoked")) == 2, "the browser's and the application's"
 
 
 async def test_somebody_elses_hint_signs_nobody_out(browser: Browser) -> None:
