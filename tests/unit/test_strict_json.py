@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import re
 import time
 from typing import Any
 
@@ -54,7 +55,7 @@ from shared.strict_json import Malformed, decode, loads
         (b'{"a":' * 100_000, "too_deep"),
         (b"[" + b"1e300," * 16 + b"1e300]", "too_many_exponents"),
         (b'{"a":[' + b"-2.5E-308 ,\n" * 17 + b'"1"]}', "too_many_exponents"),
-        (b'["\\"",' + b"1e9," * 17 + b'"]', "too_many_exponents"),
+        (b'["\\"",' + b"1e009," * 17 + b'"]', "too_many_exponents"),
     ],
 )
 def test_what_two_parsers_could_read_differently_is_refused(raw: bytes, reason: str) -> None:
@@ -73,6 +74,7 @@ def test_what_two_parsers_could_read_differently_is_refused(raw: bytes, reason: 
         (b'{"a":{"a":{"a":":"}}}', {"a": {"a": {"a": ":"}}}),
         (b' {"\xc3\xa9" : "\\ud83d\\ude00"} \n', {"é": "😀"}),
         (b"123456789012345678901234567890", 123456789012345678901234567890),
+        (b"[" + b"2.5e-07," * 500 + b"1e99]", [2.5e-07] * 500 + [1e99]),
     ],
 )
 def test_plain_json_is_read(raw: bytes, value: Any) -> None:
@@ -150,7 +152,7 @@ def _reference(raw: bytes) -> Any:
     with_exponent: list[str] = []
 
     def finite(text: str) -> float:
-        with_exponent.extend([text] if "e" in text.lower() else [])
+        with_exponent.extend([text] if re.search("[eE][+-]?[0-9]{3}", text) else [])
         number = float(text)
         if not math.isfinite(number) or len(with_exponent) > 16:
             raise ValueError(text)
