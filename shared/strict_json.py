@@ -10,7 +10,7 @@ T = TypeVar("T")
 MAX_DEPTH = 32
 MAX_EXPONENTS = 16
 """Numbers like `1e300`, for each of which msgspec may take 20 µs: ten thousand have room in a request. Those
-with an exponent of one or two digits, as programs write small amounts, cost next to nothing and are not counted.
+with an exponent of one or two digits, as programs write small amounts, cost nothing and are not counted.
 """
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
