@@ -59,7 +59,7 @@ async def tenant(store: Store, tenant_id: str) -> Found[Tenant]:
 
 def tenant_not_found() -> NotFound:
     """Names no id, so that foreign and unknown ones are answered alike."""
-    return NotFound("tenant_not_found", "There is no such tenant.")
+    return NotFound("tenant_not_found", "There is no such tenant. Check its id.")
 
 
 async def tenant_and_operation(

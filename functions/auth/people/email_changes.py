@@ -105,7 +105,7 @@ class EmailChanges:
                 owner.check(),
             )
         except AlreadyExists:
-            detail = "Somebody with this e-mail address is in the tenant already."
+            detail = "Somebody with this e-mail address is in the tenant already. Use another one."
             raise Conflict("user_exists", detail) from None
         return after
 

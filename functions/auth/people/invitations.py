@@ -240,4 +240,6 @@ class Invitations:
 
 
 def _user_exists() -> Conflict:
-    return Conflict("user_exists", "Somebody with this e-mail address is in the tenant already.")
+    return Conflict(
+        "user_exists", "Somebody with this e-mail address is in the tenant already. Use another one."
+    )

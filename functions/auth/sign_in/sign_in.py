@@ -129,7 +129,7 @@ class SignIn:
         if not isinstance(first, FirstFactor):
             await self._failed.refused(began, first, source)
             raise Unauthenticated(
-                "invalid_credentials", "Tenant, e-mail and password do not belong together."
+                "invalid_credentials", "Tenant, e-mail and password do not belong together. Check all three."
             )
         standing.require_active(first.owner.value)
         self._proofs.count(first.owner.value.id, first.user.value.id)

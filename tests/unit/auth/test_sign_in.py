@@ -89,7 +89,7 @@ async def test_every_way_to_be_wrong_is_one_answer_and_one_hash(suite: Suite) ->
         (
             Unauthenticated,
             "invalid_credentials",
-            "Tenant, e-mail and password do not belong together.",
+            "Tenant, e-mail and password do not belong together. Check all three.",
             (),
             (),
         )

@@ -123,7 +123,7 @@ async def test_a_foreign_an_unknown_and_an_impossible_id_are_refused_alike(world
             with pytest.raises(NotFound) as refused:
                 await world.lifecycle.get(tenant_id, who)
             refusals.add((refused.value.code, refused.value.detail))
-    assert refusals == {("tenant_not_found", "There is no such tenant.")}
+    assert refusals == {("tenant_not_found", "There is no such tenant. Check its id.")}
 
 
 async def test_a_tenant_without_the_scope_does_not_read_itself(world: World) -> None:
