@@ -154,7 +154,7 @@ class HolderChanges(Generic[H]):
             at = self._clock()
             await self._store.commit(
                 Delete(holder.key, holder.version),
-                *self._told(tenant_id, actor, own_id, "delete", at, {}),
+                *self._told(tenant_id, actor, own_id, "delete", at, {}, {}),
                 revocations.record(self._store, tenant_id, own_id, at + STILL_ISSUING),
                 *checks,
             )
@@ -193,7 +193,8 @@ class HolderChanges(Generic[H]):
                 if over_at is not None:
                     detail["access"] = "ended"
                     ends.append(revocations.record(self._store, tenant_id, own_id, over_at))
-                told = self._told(tenant_id, actor, own_id, "update", at, detail)
+                now = {name: credentials.recorded(getattr(after, name)) for name in changed}
+                told = self._told(tenant_id, actor, own_id, "update", at, detail, now)
                 await self._store.commit(holder.replace(after), *told, *ends, *checks, *once.writes(result))
             return result
 
@@ -226,11 +227,13 @@ class HolderChanges(Generic[H]):
         verb: Literal["update", "delete"],
         at: datetime,
         detail: dict[str, str],
+        now: dict[str, str],
     ) -> list[Write]:
-        """The audit record and the event of one change."""
+        """The audit record and the event of one change. `now` is for the record alone."""
         name = self._kind.name
+        said = {**now, **detail}
         recorded = audit.record(
-            self._store, tenant_id, actor=actor, action=f"{name}.{verb}", target=own_id, at=at, detail=detail
+            self._store, tenant_id, actor=actor, action=f"{name}.{verb}", target=own_id, at=at, detail=said
         )
         event = {f"{name}_id": own_id, **detail}
         return [recorded, *self._outbox.entries(f"{name}.{verb}d", tenant_id, event)]

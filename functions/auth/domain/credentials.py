@@ -112,6 +112,13 @@ def removed(credentials: Sequence[C], credential_id: str, at: datetime) -> tuple
     return tuple(credential for credential in credentials if credential is not found)
 
 
+def recorded(value: str | Sequence[str | ClientSecret | PublicKey]) -> str:
+    """What a field has become, as the audit log has it: of secrets and keys the ids."""
+    if isinstance(value, str):
+        return value
+    return " ".join(each if isinstance(each, str) else each.id for each in value)
+
+
 def _found(credentials: Sequence[C], credential_id: str, at: datetime) -> C:
     for credential in active(credentials, at):
         if credential.id == credential_id:

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from functions.auth.audit_log import Selection
 from functions.auth.domain.oauth_client import OAuthClient, redirects_to, scopes_for
 from functions.auth.oauth.oauth_client_changes import ClientChange
 from functions.auth.oauth.oauth_clients import Wanted
@@ -168,6 +169,25 @@ async def test_a_change_is_recorded_with_its_event_and_no_change_is_not(suite: S
     await changes.update(principal("owner"), ACTOR, made.client.id, change)
     assert len(suite.bus.events()) == 1
     assert (await suite.audit()).count("client.update") == 1
+
+
+async def test_what_a_client_became_is_on_record_when_it_is_something_else_again(suite: Suite) -> None:
+    """G9: an address that codes were sent to for an hour, and a secret that worked for as long."""
+    made, changes, owner = await register(suite), suite.do.oauth_client_changes, principal("owner")
+    for uris in (("https://elsewhere.example/",), made.client.redirect_uris):
+        await changes.update(owner, ACTOR, made.client.id, ClientChange(redirect_uris=uris))
+    added = await changes.add_secret(owner, ACTOR, made.client.id, None)
+    await changes.remove(owner, ACTOR, made.client.id, "secrets", added.secret.id)
+    page = await suite.do.audit_log.page(ACME, Selection(action="client.update"))
+    details = [record.detail for record in page.items]
+    assert [each["redirect_uris"] for each in details if "redirect_uris" in each].count(
+        "https://elsewhere.example/"
+    ) == 1
+    before = made.client.secrets[0].id
+    secrets = [each["secrets"] for each in details if "secrets" in each]
+    assert sorted(secrets) == sorted([before, f"{before} {added.secret.id}"])
+    assert added.text not in str(details)
+    assert added.secret.sha256 not in str(details)
     with pytest.raises(Invalid):
         await changes.update(principal("owner"), ACTOR, made.client.id, ClientChange(redirect_uris=()))
 
