@@ -1,6 +1,6 @@
 """What an administrator changes is in one commit with what allows it: who ends meanwhile changes nothing."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 import pytest
@@ -10,16 +10,22 @@ from functions.auth.oauth.oauth_client_changes import ClientChange
 from functions.auth.oauth.oauth_clients import Wanted
 from shared.audit import Actor
 from shared.identity import Principal
-from shared.store import Create
+from shared.store import Create, Write
 from tests.unit.auth import applications
 from tests.unit.auth.second_factor import Person, person, refused
-from tests.unit.auth.suite import ACME, Suite, principal
+from tests.unit.auth.suite import ACME, PASSWORD, Suite, principal
 
 pytestmark = pytest.mark.anyio
 
 ACTOR = Actor("user", "usr_test", ACME)
 CLIENT = Wanted("backdoor", "confidential", ("client_credentials",), ("usage:read",))
 Change = Callable[[Principal], Awaitable[object]]
+
+
+def actions(commit: Sequence[Write]) -> set[str]:
+    """Of its audit records."""
+    made = [write.body for write in commit if isinstance(write, Create)]
+    return {str(body["action"]) for body in made if "action" in body}
 
 
 class World:
@@ -38,6 +44,7 @@ class World:
         await suite.do.user_changes.disable(owner, ACTOR, self.eve)
         await suite.do.roles.create(owner, ACTOR, "auditor", "", ["usage:read"])
         self.invitation = (await suite.invitations.invite(owner, ACTOR, "new@acme.test", "member")).id
+        self.token = await suite.invite("other@acme.test")
         self.account = (await suite.add_machine("usage:read"))[0].partition(".")[2]
         self.client = (await applications.register(suite)).client.id
         self.key = (await suite.do.api_keys.create(owner, ACTOR, "export", ["usage:read"])).key.id
@@ -79,6 +86,7 @@ class World:
             "revoke an invitation": lambda who: do.invitations.revoke(who, ACTOR, self.invitation),
             "revoke an API key": lambda who: do.api_keys.revoke(who, ACTOR, self.key),
             "delete an account": lambda who: do.service_account_changes.delete(who, ACTOR, self.account),
+            "accept an invitation": lambda _: do.invitations.accept(self.token, PASSWORD, "New", "req_1"),
             "change one's name": lambda who: do.profile.rename(
                 msgspec.structs.replace(who, subject=self.ada.user.id), ACTOR, "Countess"
             ),
@@ -86,9 +94,7 @@ class World:
 
     def done(self) -> set[str]:
         """The actions on record since `forget`."""
-        writes = [write for commit in self.suite.store.commits for write in commit]
-        audits = [write.body for write in writes if isinstance(write, Create) and "action" in write.body]
-        return {str(body["action"]) for body in audits}
+        return set[str]().union(*(actions(commit) for commit in self.suite.store.commits))
 
     def forget(self) -> None:
         self.suite.store.commits.clear()
