@@ -1,4 +1,4 @@
-"""What a machine proves itself with: secrets and public keys, several at once so that one can be replaced."""
+"""Client secrets and public keys of machines: several work at once, so that one can be replaced."""
 
 import hashlib
 import hmac
@@ -15,7 +15,7 @@ MAX_LIFETIME = timedelta(days=3650)
 
 
 class ClientSecret(msgspec.Struct, frozen=True):
-    """A secret of 128 random bits or more needs no slow hash: `sha256`, in hex. Works until `expires_at`."""
+    """A stored secret, as SHA-256 in hex: 128 random bits need no slow hash. It works until `expires_at`."""
 
     id: str
     sha256: str
@@ -51,7 +51,7 @@ def public_key(kid: str, jwk: dict[str, str], at: datetime, expires_at: datetime
 
 
 def is_active(credential: ClientSecret | PublicKey, at: datetime) -> bool:
-    """Until its deadline, and not at it."""
+    """Whether it works at `at`: before its deadline, and not at it."""
     return credential.expires_at is None or at < credential.expires_at
 
 
@@ -61,7 +61,7 @@ def active(credentials: Sequence[C], at: datetime) -> tuple[C, ...]:
 
 
 def holds(secrets: Sequence[ClientSecret], presented: str, at: datetime) -> bool:
-    """Whether `presented` is one of `secrets` that works at `at`; takes as long for any answer."""
+    """Whether `presented` is one of `secrets` that works at `at`. Takes the same time for any answer."""
     digest, held = _sha256(presented), False
     for known in secrets:
         held |= hmac.compare_digest(digest, known.sha256) & is_active(known, at)
@@ -69,9 +69,9 @@ def holds(secrets: Sequence[ClientSecret], presented: str, at: datetime) -> bool
 
 
 def added(credentials: Sequence[C], new: C, at: datetime) -> tuple[C, ...]:
-    """With `new`, without those that have expired.
+    """The credentials with `new` and without the expired ones.
 
-    Raises `Conflict`: `too_many_credentials` over five, `credential_exists` for an id that is taken.
+    Raises `Conflict`: `too_many_credentials` if there are five, `credential_exists` for an id that is taken.
     """
     kept = active(credentials, at)
     if any(credential.id == new.id for credential in kept):
@@ -85,10 +85,9 @@ def added(credentials: Sequence[C], new: C, at: datetime) -> tuple[C, ...]:
 def expiring(
     credentials: Sequence[C], credential_id: str, expires_at: datetime, at: datetime
 ) -> tuple[C, ...]:
-    """The same, one of them with a deadline from now on.
+    """The credentials, one of them with a new deadline.
 
-    Raises `NotFound` for an id that is not there, or that does not work any more, and `Invalid` as
-    `hashed` does.
+    Raises `NotFound` for an id that is unknown or has expired, and `Invalid` as `hashed` does.
     """
     found = _found(credentials, credential_id, at)
     deadline = _deadline(expires_at, at)
@@ -97,7 +96,7 @@ def expiring(
 
 
 def last_longer(before: Sequence[C], after: Sequence[C]) -> bool:
-    """Whether one of them works after the deadline that it had."""
+    """Whether one of them works longer after the change than before it."""
     deadlines = {credential.id: credential.expires_at for credential in before}
     return any(
         (known := deadlines[credential.id]) is not None
@@ -107,7 +106,7 @@ def last_longer(before: Sequence[C], after: Sequence[C]) -> bool:
 
 
 def removed(credentials: Sequence[C], credential_id: str, at: datetime) -> tuple[C, ...]:
-    """Without one of them. Raises `NotFound` as `expiring` does."""
+    """The credentials without one of them. Raises `NotFound` as `expiring` does."""
     found = _found(credentials, credential_id, at)
     return tuple(credential for credential in credentials if credential is not found)
 

@@ -1,6 +1,6 @@
 """Key rings: pending (published) → active → retiring (published) → removed, decided by the ring and the time.
 
-Whoever applies a rule twice, or late, comes to the same ring; so any number of processes may.
+Applying a rule twice or late leads to the same ring, so any number of processes may do so.
 """
 
 from collections.abc import Collection
@@ -16,14 +16,14 @@ Algorithm = Literal["ES256", "RS256"]
 Step = Literal["create", "publish", "activate", "retire", "remove", "destroy"]
 
 ONE_ROTATION = timedelta(hours=1)
-"""Whoever asks for a rotation within so long of the newest key's making asks for that one."""
+"""A rotation that is asked for within this time of the newest key's creation is the one that made it."""
 
 
 class Pace(msgspec.Struct, frozen=True):
     """How fast the keys of a ring follow each other.
 
-    `pending`: between publication and first use. `retiring`: between last use and removal; None: for ever.
-    `active`: after so long a rotation begins by itself.
+    `pending` is the time between publication and first use, `retiring` that between last use and removal
+    (None: never removed). After `active` a rotation begins by itself.
     """
 
     pending: timedelta
@@ -32,10 +32,11 @@ class Pace(msgspec.Struct, frozen=True):
 
 
 class RingKey(msgspec.Struct, frozen=True, kw_only=True):
-    """One key: version `secret_version` of the ring's secret. `public` is its JWK, empty where there is none.
+    """One key: version `secret_version` of the ring's secret. `public` is its JWK, empty for symmetric keys.
 
-    `activates_at`: pending, the earliest first use, None until the key is known to be published; else when it
-    became active. `removes_at`: retiring, when it goes; None for ever.
+    `activates_at` of a pending key is the earliest time of its first use, None until the key is known to be
+    published; later it is the time at which it became active. `removes_at` is when a retiring key is removed;
+    None: never.
     """
 
     kid: str
@@ -49,14 +50,14 @@ class RingKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RemovedKey(msgspec.Struct, frozen=True):
-    """A key that nobody accepts any more and whose secret is still to be destroyed."""
+    """A key that is no longer accepted and whose secret has yet to be destroyed."""
 
     kid: str
     secret_version: int
 
 
 class KeyRing(msgspec.Struct, frozen=True):
-    """`keyring/{name}`: each of `keys` is accepted, the active one signs or seals. At most one is pending."""
+    """`keyring/{name}`: all of `keys` are accepted, the active one signs or seals. At most one is pending."""
 
     keys: tuple[RingKey, ...]
     removed: tuple[RemovedKey, ...] = ()
@@ -81,12 +82,12 @@ class Change(msgspec.Struct, frozen=True):
 
 
 def first(key: RingKey) -> KeyRing:
-    """Nobody has any key yet, so nobody has to get to know this one before its use."""
+    """A ring whose first key is active at once: there is no earlier key that others may still rely on."""
     return KeyRing((_activated(key, key.created_at),))
 
 
 def ages(ring: KeyRing, now: datetime) -> dict[State, float]:
-    """For how many seconds the oldest key of each state has been in it."""
+    """For each state, the seconds that its oldest key has been in it."""
     found: dict[State, float] = {}
     for key in ring.keys:
         begun = {"pending": key.created_at, "active": key.activates_at, "retiring": key.retired_at}[key.state]
@@ -104,13 +105,13 @@ def rotates_at(ring: KeyRing, pace: Pace) -> datetime | None:
 
 
 def is_asked_again(ring: KeyRing, asked_at: datetime) -> bool:
-    """Whether the rotation that was asked for at that time has begun, or is over: messages come twice."""
+    """Whether the rotation asked for at that time has begun already, or is over: messages come twice."""
     newest = max((key.created_at for key in ring.keys), default=None)
     return ring.pending is not None or (newest is not None and asked_at < newest + ONE_ROTATION)
 
 
 def algorithm(ring: KeyRing) -> Algorithm:
-    """What the next key is made for, unless somebody says otherwise."""
+    """The default algorithm of the next key: that of the active one."""
     active = ring.active
     return "RS256" if active is not None and active.public.get("alg") == "RS256" else "ES256"
 
@@ -123,13 +124,13 @@ def check_none_pending(ring: KeyRing) -> None:
 
 
 def begin(ring: KeyRing, key: RingKey) -> KeyRing:
-    """With one more key, pending. Raises `Conflict` `rotation_under_way`."""
+    """The ring with one more key, pending. Raises `Conflict` `rotation_under_way`."""
     check_none_pending(ring)
     return msgspec.structs.replace(ring, keys=(*ring.keys, key))
 
 
 def publish(ring: KeyRing, kids: Collection[str], pace: Pace, now: datetime) -> KeyRing:
-    """`kids` are known to everybody who asks: their time until first use begins."""
+    """Records that `kids` are published: the time until their first use begins now."""
     keys = tuple(
         msgspec.structs.replace(key, activates_at=now + pace.pending)
         if key.state == "pending" and key.activates_at is None and key.kid in kids
@@ -140,7 +141,7 @@ def publish(ring: KeyRing, kids: Collection[str], pace: Pace, now: datetime) -> 
 
 
 def next_active(ring: KeyRing, now: datetime) -> RingKey | None:
-    """The pending key, once its time has come."""
+    """The pending key, if its time has come."""
     pending = ring.pending
     if pending is None or pending.activates_at is None or now < pending.activates_at:
         return None
@@ -148,7 +149,7 @@ def next_active(ring: KeyRing, now: datetime) -> RingKey | None:
 
 
 def activate(ring: KeyRing, pace: Pace, now: datetime) -> KeyRing:
-    """The pending key signs from now on, if its time has come, and the one that did retires."""
+    """Makes the pending key active, if its time has come, and the active one retiring."""
     if next_active(ring, now) is None:
         return ring
     keys = tuple(
@@ -163,19 +164,19 @@ def activate(ring: KeyRing, pace: Pace, now: datetime) -> KeyRing:
 
 
 def expire(ring: KeyRing, now: datetime) -> KeyRing:
-    """Without the keys whose last token is dead."""
+    """The ring without the keys whose last token has expired."""
     gone = [key for key in ring.keys if key.removes_at is not None and now >= key.removes_at]
     return _without(ring, gone)
 
 
 def needs_successor(ring: KeyRing, kid: str) -> bool:
-    """Whether removing that key leaves none that could become active."""
+    """Whether the ring would have no key to make active if that key were removed."""
     return _known(ring, kid).state == "active" and ring.pending is None
 
 
 def remove(ring: KeyRing, kid: str, now: datetime, successor: RingKey | None = None) -> KeyRing:
-    """That key is refused from now on. In place of an active one the pending key signs, else `successor`,
-    at once: whoever has not heard of it yet refuses it for as long as that takes.
+    """Removes a key, which is refused from now on. An active key is replaced at once by the pending key, or
+    else by `successor`; verifiers that do not know that key yet refuse its tokens until they do.
 
     Raises `NotFound` `unknown_key`.
     """
@@ -191,13 +192,13 @@ def remove(ring: KeyRing, kid: str, now: datetime, successor: RingKey | None = N
 
 
 def destroyed(ring: KeyRing, kids: Collection[str]) -> KeyRing:
-    """The secrets of these removed keys are gone."""
+    """Forgets removed keys whose secrets have been destroyed."""
     left = tuple(key for key in ring.removed if key.kid not in kids)
     return msgspec.structs.replace(ring, removed=left)
 
 
 def changes(before: KeyRing, after: KeyRing) -> list[Change]:
-    """In the order of the keys."""
+    """What happened to each key between two rings, in the order of the keys."""
     known = {key.kid: key for key in before.keys}
     left = {key.kid for key in after.keys}
     found = [Change(key.kid, step) for key in after.keys for step in _steps(known.get(key.kid), key)]

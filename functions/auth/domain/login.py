@@ -1,4 +1,4 @@
-"""What happens to a login: a failure counts for whoever made it, a success forgets it, a new password all."""
+"""Failures of a login: counted for each known device, reset by a success, cleared by a new password."""
 
 from datetime import datetime
 
@@ -10,11 +10,11 @@ from functions.auth.domain.known_device import KnownDevice
 from functions.auth.domain.people import Login
 
 MAX_DEVICES = 16
-"""So many known devices with failures of their own; one more counts as unknown until a day has passed."""
+"""The most known devices that are counted separately; a further one counts as unknown for a day."""
 
 
 def device_id(login: Login, tenant_id: str, device: KnownDevice | None, at: datetime) -> str | None:
-    """The id of `device` if it is one of this login's person and has a count of its own."""
+    """The id of `device` if it belongs to this login's user and is counted separately; else None."""
     if device is None or (device.tenant_id, device.user_id) != (tenant_id, login.user_id):
         return None
     if login.password_set_at is not None and device.seen_at <= login.password_set_at:
@@ -24,7 +24,7 @@ def device_id(login: Login, tenant_id: str, device: KnownDevice | None, at: date
 
 
 def failures(login: Login, device: str | None) -> Failures:
-    """Those that a try from `device` is measured by: its own, or for None those of all unknown ones."""
+    """The failures that count for a try from `device`: its own, or for None those of all unknown devices."""
     return login.failures if device is None else login.device_failures.get(device, NONE)
 
 
@@ -36,7 +36,7 @@ def failed(login: Login, device: str | None, at: datetime) -> Login:
 
 
 def succeeded(login: Login, device: str | None, at: datetime) -> Login:
-    """The same login where there is nothing to forget."""
+    """The login without the failures of `device`; the same object if there are none."""
     if not failures(login, device).count:
         return login
     if device is None:
@@ -46,7 +46,7 @@ def succeeded(login: Login, device: str | None, at: datetime) -> Login:
 
 
 def with_password(login: Login, password_hash: str, at: datetime, *, is_short: bool = False) -> Login:
-    """A password was set: guesses at the old one count no longer, and no device is known any more."""
+    """The login with a new password: no failures, no known devices."""
     return Login(login.user_id, password_hash, password_set_at=at, is_short=is_short)
 
 

@@ -14,14 +14,14 @@ from shared.errors import Forbidden, invalid
 MAX_SCOPES = 50
 
 STILL_ISSUING = timedelta(minutes=1)
-"""A request that read a machine before its end may be given a token by it so much later: twice what a request
-may take, so that neither a slow commit nor a slow answer outlives a revocation."""
+"""How long after a machine's end a request that had read it before may still issue a token: twice the time
+limit of a request. Revocations of machines cover this time."""
 
 Status = Literal["active", "disabled"]
 
 
 class ServiceAccount(msgspec.Struct, frozen=True):
-    """Any of `secrets` and `keys` signs in, so that one can be replaced without a pause."""
+    """A machine. Each of `secrets` and `keys` works, so that one can be replaced without a pause."""
 
     id: str
     name: str
@@ -35,8 +35,8 @@ class ServiceAccount(msgspec.Struct, frozen=True):
 
 
 def over_at(before: ServiceAccount, after: ServiceAccount, at: datetime) -> datetime | None:
-    """Who is disabled, or may less than before, loses the access tokens that say otherwise: those of this
-    time and before. None where they go on.
+    """Up to which `iat` a change ends the account's access tokens, because it was disabled or has fewer
+    scopes; None: it ends none.
     """
     if before.status == "active" and after.status == "disabled":
         return at + STILL_ISSUING
@@ -56,9 +56,8 @@ def grantable(asked: Sequence[str], own: Collection[str], tenant_id: str) -> tup
 
 
 def require_equal(account: ServiceAccount, scopes: Collection[str], caller_roles: Collection[str]) -> None:
-    """Who gives a machine a new secret could be that machine from then on, so he has all it may.
-
-    Raises `Forbidden` `scope_not_grantable`.
+    """Raises `Forbidden` `scope_not_grantable` unless the caller has all scopes and roles of the account: who
+    gives it a secret can act as it.
     """
     if not set(scopes).issuperset(account.scopes) or not set(caller_roles).issuperset(account.roles):
         detail = "This account may more than you. Ask somebody who has all of its scopes."

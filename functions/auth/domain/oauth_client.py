@@ -91,17 +91,17 @@ def scopes_for(client: OAuthClient, held: Collection[str], asked: str | None) ->
 
 
 def still_granted(client: OAuthClient | None, scopes: Sequence[str]) -> tuple[str, ...]:
-    """Those of a session's scopes that its client may have today; all where it is none of a tenant's."""
+    """Those of a session's scopes that its client is registered for now; all of them for the app (None)."""
     return tuple(scope for scope in scopes if client is None or scope in client.scopes)
 
 
 def of_machines(scopes: Sequence[str]) -> tuple[str, ...]:
-    """Those that make sense without a person."""
+    """The scopes that make sense without a person."""
     return tuple(scope for scope in scopes if scope not in OIDC_SCOPES)
 
 
 def check(client: OAuthClient) -> None:
-    """That its parts fit together. Raises `Invalid`, which names the field."""
+    """Checks that the client's fields fit together. Raises `Invalid`, which names the field."""
     _check_redirects("/redirect_uris", client.redirect_uris, client.kind)
     _check_redirects("/post_logout_redirect_uris", client.post_logout_redirect_uris, client.kind)
     if len(client.resources) > MAX_RESOURCES:
@@ -124,7 +124,7 @@ def require_credentials(client: OAuthClient, scopes: Collection[str]) -> None:
 
 
 def require_equal(client: OAuthClient, scopes: Collection[str]) -> None:
-    """Raises `Forbidden` `scope_not_grantable` for who has less than the client."""
+    """Raises `Forbidden` `scope_not_grantable` for a caller who lacks a scope of the client."""
     if not set(scopes).issuperset(of_machines(client.scopes)):
         detail = "This client may more than you. Ask somebody who has all of its scopes."
         raise Forbidden("scope_not_grantable", detail)
@@ -142,8 +142,8 @@ def is_led_elsewhere(before: OAuthClient, after: OAuthClient) -> bool:
 
 
 def over_at(before: OAuthClient, after: OAuthClient, at: datetime) -> datetime | None:
-    """A client that is disabled, or may less than before, loses its access tokens, also those of people, of
-    this time and before. None where they go on.
+    """Up to which `iat` a change ends the client's access tokens, those for people included, because it was
+    disabled or has fewer scopes; None: it ends none.
     """
     disabled = before.status == "active" and after.status == "disabled"
     return at + STILL_ISSUING if disabled or not set(before.scopes) <= set(after.scopes) else None

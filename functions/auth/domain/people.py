@@ -16,18 +16,19 @@ from shared.errors import Conflict, TooManyRequests, invalid
 
 INVITATION_LIFETIME = timedelta(days=7)
 MAX_MAILS = 10
-"""So many go to one address by invitations that have not expired, whatever became of them."""
+"""The most mails to one address by invitations that have not expired, whether accepted, revoked or open."""
 NAME_MAX_CHARACTERS = 200
 
 Name = Annotated[str, Meta(min_length=1, max_length=NAME_MAX_CHARACTERS)]
-"""As it comes in; `display_name` looks at the rest."""
+"""A name in a request; `display_name` checks the rest."""
 InvitationStatus = Literal["pending", "accepted", "revoked", "expired"]
 
 
 class User(msgspec.Struct, frozen=True):
-    """A person in one tenant. The address is verified: it is one that a link was opened from.
+    """A person in one tenant. The address is verified: a link in a mail to it has been opened.
 
-    `epoch` counts what ended all sessions: those of an earlier one are over, but for `kept_session`.
+    `epoch` is raised by whatever ends all sessions: sessions of an earlier epoch are over, except for
+    `kept_session`.
     """
 
     id: str
@@ -41,11 +42,12 @@ class User(msgspec.Struct, frozen=True):
 
 
 class Login(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a sign-in by e-mail finds; its document's id makes the address unique within the tenant.
+    """The password of an e-mail address. The document's id is derived from the address, which makes it unique
+    within the tenant.
 
-    `failures` are of passwords from devices that nobody knows; `device_failures` of each known one, by its
-    id. Devices that were known when the password was set, at `password_set_at`, are known no longer.
-    `is_short`: the password was taken beside a second factor, and does not stand alone.
+    `failures` counts wrong passwords from unknown devices, `device_failures` those from each known device, by
+    its id. A new password, set at `password_set_at`, makes all devices unknown. `is_short`: the password is
+    so short that it was only accepted because there was a second factor.
     """
 
     user_id: str
@@ -57,7 +59,9 @@ class Login(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Invitation(msgspec.Struct, frozen=True):
-    """`user_id` is who it became, once `status` is `accepted`. Of the mails `sent`, the last works."""
+    """`user_id` is the new user's, once `status` is `accepted`. `sent` counts the mails: only the link of the
+    last one works.
+    """
 
     id: str
     email: str
@@ -70,12 +74,12 @@ class Invitation(msgspec.Struct, frozen=True):
 
 
 def login_id(email: str) -> str:
-    """The login document's id for a canonical address: no address stands in a path or a log line."""
+    """The login document's id for a canonical address: a digest, so no path or log line shows addresses."""
     return _digest_id("lgn", email)
 
 
 def owner_invitation_id(tenant_id: str) -> str:
-    """The same for every delivery of a tenant's activation, so that its owner is invited once."""
+    """The id of a tenant's first invitation: fixed, so that redeliveries of its activation invite once."""
     return _digest_id("inv", f"owner:{tenant_id}")
 
 
@@ -92,7 +96,7 @@ def invite(invitation_id: str, email: str, role: Role, at: datetime) -> Invitati
 
 
 def require_room(sent: Iterable[Invitation], at: datetime) -> None:
-    """For one more mail beside those that were `sent` to an address. Raises `TooManyRequests`."""
+    """Raises `TooManyRequests` if the invitations `sent` to an address allow no further mail."""
     if sum(invitation.sent for invitation in sent if at < invitation.expires_at) >= MAX_MAILS:
         detail = f"This address had {MAX_MAILS} mails, the last within a week. Wait, or let it accept."
         hour = {"Retry-After": "3600"}
@@ -100,14 +104,16 @@ def require_room(sent: Iterable[Invitation], at: datetime) -> None:
 
 
 def status(invitation: Invitation, at: datetime) -> InvitationStatus:
-    """What it is now."""
+    """The status at a time, which may be `expired`."""
     if invitation.status == "pending" and at >= invitation.expires_at:
         return "expired"
     return invitation.status
 
 
 def resend(invitation: Invitation, at: datetime) -> Invitation:
-    """Open for its full time again; only the newest link works. Raises `Conflict` where it is over."""
+    """Restarts the invitation's lifetime with a new link; older links stop working. Raises `Conflict` if it
+    was accepted or revoked.
+    """
     _require_open(invitation)
     return msgspec.structs.replace(invitation, sent=invitation.sent + 1, expires_at=at + INVITATION_LIFETIME)
 
@@ -156,18 +162,20 @@ def with_email(user: User, email: str) -> User:
 
 
 def signed_out(user: User, but: str = "") -> User:
-    """All sessions of the user are over, but for the one that is named."""
+    """The user with all sessions ended, except for the one named `but`."""
     return msgspec.structs.replace(user, epoch=user.epoch + 1, kept_session=but)
 
 
 def is_in_force(user: User, session: Session) -> bool:
-    """Whether the session goes on, as far as its user is concerned."""
+    """Whether neither the user's status nor epoch has ended the session."""
     in_epoch = session.user_epoch == user.epoch or session.id == user.kept_session
     return user.status == "active" and in_epoch
 
 
 def goes_on(user: User, session: Session) -> bool:
-    """Whether it is this user's session, and nothing has ended it but its age, perhaps, or its tenant."""
+    """Whether it is this user's session, and neither revoked nor ended by the user. Its age and its tenant
+    are not looked at.
+    """
     return session.user_id == user.id and session.revoked_at is None and is_in_force(user, session)
 
 

@@ -7,7 +7,7 @@ from shared.errors import OAuthError, invalid
 Role = str
 """The name of a role: one of `ROLES`, or one that the tenant has made."""
 ROLES = ("owner", "admin", "member", "billing", "read_only", "operator")
-"""Those that every tenant has."""
+"""The roles that every tenant has."""
 
 PLATFORM_TENANT = "platform"
 """The tenant whose people and machines operate the platform; platform scopes exist only in it."""
@@ -62,16 +62,16 @@ _GRANTERS: dict[str, frozenset[str]] = {
     "admin": frozenset({"owner", "admin"}),
     "operator": frozenset({"owner", "operator"}),
 }
-"""Roles that take more than their scopes to be handed on."""
+"""Roles that can only be given by somebody with one of these roles; having their scopes is not enough."""
 
 
 def scopes_of(roles: Iterable[Role]) -> frozenset[str]:
-    """What built-in roles stand for; those of the tenant's own are in its documents, and nothing here."""
+    """The scopes of built-in roles. Custom roles give nothing here: their scopes are in their documents."""
     return frozenset().union(*(SCOPES_OF.get(role, frozenset()) for role in roles))
 
 
 def most_of(role: Role) -> frozenset[str]:
-    """All that somebody with `role` can ever be given; for a role of the tenant's own, any tenant scope."""
+    """All scopes that somebody with `role` can ever have: for a custom role, all tenant scopes."""
     return SCOPES_OF.get(role, TENANT_SCOPES)
 
 
@@ -98,19 +98,19 @@ def require_known(asked: Sequence[str], known: Collection[str]) -> None:
 
 
 def held(scopes: Iterable[str], stands_for: Collection[str]) -> tuple[str, ...]:
-    """Of `scopes` that were granted once, those that a role stands for now, and those that are no role's."""
+    """Those of once granted `scopes` that the role `stands_for` now, or that no role gives (`openid`)."""
     return tuple(scope for scope in scopes if scope in stands_for or scope not in SCOPES)
 
 
 def exist_in(tenant_id: str, scopes: Collection[str]) -> bool:
-    """Whether a machine of this tenant can have these scopes at all."""
+    """Whether these scopes exist in this tenant: platform scopes exist only in the platform's own."""
     return tenant_id == PLATFORM_TENANT or _PLATFORM_SCOPES.isdisjoint(scopes)
 
 
 def narrowed(granted: Sequence[str], asked: str | None) -> tuple[str, ...]:
-    """The scopes of a token: those asked for, or all where none are (RFC 6749 §3.3).
+    """The scopes of a token: those asked for, or all `granted` ones if none are named (RFC 6749 §3.3).
 
-    Raises `OAuthError` `invalid_scope` for one that is not granted.
+    Raises `OAuthError` `invalid_scope` for a scope that is not granted.
     """
     if asked is None:
         return tuple(granted)

@@ -1,4 +1,4 @@
-"""The copy of the public keys that the gateway reads: an object in the public bucket."""
+"""The copy of the JWKS that the gateway reads: an object in the public bucket."""
 
 import logging
 
@@ -22,8 +22,8 @@ _log = logging.getLogger(__name__)
 
 
 class JwksCopy:
-    """Brought up to date at each start, each change of the ring and each sweep, so that a crash or an outage
-    costs a minute, and what somebody else writes over it does not stay.
+    """Refreshed at each start, each change of the ring and each sweep: after a crash, an outage or a foreign
+    write it is right again within a minute.
     """
 
     def __init__(self, store: Store, objects: Objects) -> None:
@@ -31,8 +31,8 @@ class JwksCopy:
         self._objects = objects
 
     async def refresh(self) -> frozenset[str]:
-        """Writes where the copy differs. Returns the `kid`s that are known to be in it: none in an outage,
-        which raises nothing, since the next sweep comes.
+        """Writes the copy if it differs. Returns the `kid`s that are known to be in it: none in an outage,
+        which is only logged, since the next sweep tries again.
         """
         try:
             for _ in range(_TRIES):

@@ -37,17 +37,17 @@ SECRETS: Mapping[str, str] = {
     API_KEY_RING: API_KEY_SECRET,
     FACTOR_RING: FACTOR_SECRET,
 }
-"""Ring to the secret whose versions it names."""
+"""By ring, the secret that holds its keys."""
 
 FOLLOWED = CacheLimits(ttl=timedelta(seconds=30), stale=timedelta(minutes=5), size=1)
-"""How long a process goes on with the rings that it read last; the second while the store is out."""
+"""For how long a process uses the rings that it read last; `stale` during an outage of the store."""
 
 GATEWAY_CACHE = timedelta(minutes=5)
-"""So long the gateway keeps the JWKS, and so long whatever is between it and the copy does (`max-age`)."""
+"""The gateway caches the JWKS for this long, and so does whatever is between it and the copy (`max-age`)."""
 
 _SKEW = timedelta(minutes=1)
 _PENDING = 3 * GATEWAY_CACHE
-"""A gateway whose first fetch fails knows the key by then, and so does every process."""
+"""By then even a gateway whose first fetch has failed knows the key, and so does every process."""
 _LAST_USE = FOLLOWED.stale + _SKEW
 _LAST_TOKEN = timedelta(seconds=MAX_LIFETIME_SECONDS) + 2 * GATEWAY_CACHE
 _LONGEST_LINK = timedelta(days=30)
@@ -60,15 +60,15 @@ PACES: Mapping[str, Pace] = {
     API_KEY_RING: Pace(_PENDING, None, 4 * _QUARTER),
     FACTOR_RING: Pace(_PENDING, None, 4 * _QUARTER),
 }
-"""By ring. What is at rest under a pepper or a factor key may be years old: those are never removed by
-themselves.
+"""By ring. Data at rest under a pepper or a factor key may be years old, so these keys are never removed
+automatically.
 """
 
 MAC_KEY_BYTES = 32
 
 
 class Material(msgspec.Struct, frozen=True):
-    """A new key that no ring names yet: what its secret holds, and its public half where it has one."""
+    """A new key that is in no ring yet: the value of its secret, and its public JWK if it has one."""
 
     value: bytes
     public: dict[str, str]

@@ -1,4 +1,4 @@
-"""Use-cases on the key rings: keys follow each other by the clock, by notification, or as operators say."""
+"""Key rotation: by schedule, by Secret Manager's notification, or as operators ask."""
 
 import logging
 from collections.abc import Collection
@@ -54,7 +54,7 @@ class KeyRotation:
     async def begin(
         self, name: str, actor: Actor, algorithm: Algorithm | None = None, once: Once[RingKey] = EACH_TIME
     ) -> RingKey:
-        """A new key, pending; by default of the algorithm that the active one has.
+        """Makes a new pending key, by default for the algorithm of the active one.
 
         Raises `NotFound` `unknown_ring`, `Conflict` `rotation_under_way`, `Invalid` for an algorithm where
         nothing is signed, `SecretUnusable`, `Unavailable`.
@@ -70,7 +70,7 @@ class KeyRotation:
         return made
 
     async def asked_for(self, name: str, asked_at: datetime | None, actor: Actor) -> None:
-        """Begins a rotation that was asked for then, or now, however often that is said."""
+        """Begins a rotation that was asked for at `asked_at` (None: now), once, however often it is said."""
         if key_ring.is_asked_again((await self._found(name)).value, asked_at or self._clock()):
             return
         try:
@@ -79,8 +79,10 @@ class KeyRotation:
             _log.info("a rotation of %s was asked for twice at once", name)
 
     async def remove(self, name: str, kid: str, actor: Actor) -> KeyRing:
-        """Nothing that this key signed or sealed is accepted any more. Again is the same as once, until its
-        secret is destroyed. Raises `NotFound` `unknown_ring`, `unknown_key`, `SecretUnusable`, `Unavailable`.
+        """Removes a key: nothing that it signed or sealed is accepted any more. A second call does nothing
+        until the secret is destroyed, and then raises `NotFound`.
+
+        Raises `NotFound` `unknown_ring`, `unknown_key`; `SecretUnusable`; `Unavailable`.
         """
         _check(name)
         ring = await until_not_stale(lambda: self._removed(name, kid, actor))
@@ -89,7 +91,7 @@ class KeyRotation:
         return ring
 
     async def sweep(self) -> None:
-        """What is due by now, in every ring. What fails is logged and left to the next sweep."""
+        """Does what is due in every ring. A ring that fails is logged and left to the next sweep."""
         copied = await self._copy.refresh()
         for name in SECRETS:
             try:
@@ -120,7 +122,7 @@ class KeyRotation:
         return after
 
     async def _may_activate(self, name: str, key: RingKey | None) -> bool:
-        """A key that cannot be had would stop everybody, so it is not taken up."""
+        """Whether the key can be fetched: an active key that cannot be would stop everybody."""
         if key is None:
             return False
         try:
@@ -131,7 +133,7 @@ class KeyRotation:
         return True
 
     async def _destroyed(self, name: str) -> None:
-        """The secrets of removed keys, which nobody needs any more."""
+        """Destroys the secrets of removed keys."""
         found = await self._found(name)
         gone = []
         for key in found.value.removed:
@@ -173,7 +175,7 @@ class KeyRotation:
     async def _commit_new(
         self, name: str, found: Found[KeyRing], after: KeyRing, actor: Actor, key: RingKey, *more: Write
     ) -> None:
-        """Whoever is too late destroys the secret that they made for it."""
+        """Commits a ring with a new key. If another process was faster, the new key's secret is destroyed."""
         try:
             await self._commit(name, found, after, actor, *more)
         except (Stale, AlreadyExists):
@@ -201,7 +203,7 @@ class KeyRotation:
         await self._store.commit(*writes)
 
     async def _found(self, name: str) -> Found[KeyRing]:
-        """The room has made the first of each ring before anything is served."""
+        """The ring, which `KeyRoom` has made before anything is served."""
         doc = (await self._store.read(records.ring_key(self._store, name)))[0]
         found = records.found(doc, KeyRing)
         if found is None:

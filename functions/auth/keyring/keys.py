@@ -1,4 +1,4 @@
-"""Keys as a running process has them: what the rings name, fetched from the secret store and kept a while."""
+"""The keys of a running process: those that the rings name, fetched from the secret store and cached."""
 
 import asyncio
 import logging
@@ -38,10 +38,10 @@ _log = logging.getLogger(__name__)
 
 
 class Keys(msgspec.Struct, frozen=True):
-    """Everything auth seals and signs with, and the public half as it is published (RFC 7517).
+    """Everything auth seals and signs with, and the published public keys (RFC 7517).
 
-    `peppers`: what is kept of an API key is `peppers.mac(version, secret)` with `peppers.current` as version.
-    `front_channel` seals what a browser carries while somebody signs in; `factors`, what is kept of factors.
+    `peppers` make the stored digests of API keys. `front_channel` seals what a browser carries during a
+    sign-in, `factors` what is stored of second factors.
     """
 
     signer: Signer
@@ -55,7 +55,7 @@ class Keys(msgspec.Struct, frozen=True):
 
 
 class KeyRoom:
-    """Fetches the keys, and makes the first of each kind where there are none yet."""
+    """Fetches the keys of all rings, and makes the first key of a ring that has none."""
 
     def __init__(self, store: Store, secrets: Secrets, clock: Clock) -> None:
         self._store = store
@@ -84,7 +84,7 @@ class KeyRoom:
         return await self._kept.get("")
 
     async def jwks(self) -> bytes:
-        """The public keys; in any outage, as they were known last."""
+        """The public keys as a JWKS; in an outage, as they were read last."""
         try:
             return (await self.current()).jwks
         except (Unavailable, SecretUnusable):
@@ -93,7 +93,7 @@ class KeyRoom:
             return self._jwks
 
     async def try_out(self, name: str, key: RingKey) -> None:
-        """Whether the ring's key can be had, before it is needed. Raises `SecretUnusable`, `Unavailable`."""
+        """Fetches a key before it is needed. Raises `SecretUnusable` or `Unavailable` if that fails."""
         if name == SIGNING_RING:
             await self._signer(key)
         else:
@@ -123,7 +123,7 @@ class KeyRoom:
         )
 
     async def _active_signer(self, ring: KeyRing) -> Signer:
-        """The next one is fetched too, so that taking it up needs nothing that could fail."""
+        """The active key's signer. The pending key is fetched too, so that its activation cannot fail."""
         if ring.active is None:
             raise Unavailable("no_signing_key", "No key of the ring is active.")
         active = await self._signer(ring.active)
@@ -150,8 +150,8 @@ class KeyRoom:
         return made
 
     async def _sealing(self, name: str, ring: KeyRing, is_start: bool) -> SealingKeys:
-        """A version that is disabled or destroyed is accepted no more. One that cannot be had for now is
-        refused to nobody: whoever needs it is told to come again.
+        """The keys of a sealing ring. What a disabled or destroyed version has sealed is refused; for a
+        version that cannot be fetched at present, whoever needs it gets a 503.
         """
         if ring.active is None:
             raise Unavailable("no_key", f"No key of the ring {name} is active.")
@@ -185,7 +185,9 @@ class KeyRoom:
         }
 
     async def _first(self, name: str) -> KeyRing:
-        """The ring's first key, or the ring that somebody else made meanwhile; the loser's is destroyed."""
+        """Makes the ring with its first key, or returns the ring that another process has made meanwhile and
+        destroys the own key.
+        """
         made = await key_rings.material(name)
         key = await key_rings.stored(self._secrets, name, made, self._clock)
         ring = key_ring.first(key)
@@ -202,5 +204,5 @@ class KeyRoom:
 
 
 def published(ring: KeyRing) -> bytes:
-    """The public half of a ring, which is the same bytes for the same ring (RFC 7517 §5)."""
+    """The JWKS of a ring (RFC 7517 §5), always the same bytes for the same ring."""
     return msgspec.json.encode({"keys": [key.public for key in ring.keys]})
