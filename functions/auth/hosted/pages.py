@@ -109,12 +109,13 @@ def device_decision(token: str, *, person: str, client: str, code: str, scopes: 
     return markup.document("Allow this device?", body + markup.form("/device/decision", buttons, token))
 
 
-def sign_out(token: str, *, person: str, client: str) -> str:
+def sign_out(token: str, *, person: str, client: str = "", note: str = "") -> str:
     """`client`: the application that asks; empty where nobody knows, or it is the person's own wish."""
     asks = f" <strong>{escape(client)}</strong> has asked to sign you out here, too." if client else ""
     lead = f'<p class="lead">You are signed in as <strong>{escape(person)}</strong>.{asks}</p>'
     form = markup.form("/oauth2/logout", markup.button("Sign out here"), token)
-    return markup.document("Sign out", "<h1>Sign out</h1>" + lead + form)
+    below = f'<p class="hint">{escape(note)}</p>' if note else ""
+    return markup.document("Sign out", "<h1>Sign out</h1>" + lead + form + below)
 
 
 def notice(title: str, text: str, link: Link | None = None) -> str:

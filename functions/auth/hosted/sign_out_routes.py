@@ -13,6 +13,7 @@ from shared.http import PUBLIC, Call, Response, Route
 
 _PATH = "/oauth2/logout"
 _SIGNED_OUT = "You are signed out here. Applications that you opened may still have sessions of their own."
+_NOWHERE = "The application has not registered the address that you were to go on to, so you stay here."
 
 
 def table(use_cases: UseCases) -> tuple[Route, ...]:
@@ -37,7 +38,8 @@ class _Handlers:
         cookies = (self.forms.cookies.no_session(),) if outcome.was_signed_in else ()
         onward = outcome.onward
         if onward is None:
-            return self.forms.notice("Signed out", _SIGNED_OUT, *cookies)
+            text = f"{_SIGNED_OUT} {_NOWHERE}" if outcome.leads_nowhere else _SIGNED_OUT
+            return self.forms.notice("Signed out", text, *cookies)
         if onward.is_proven:
             return self.forms.to(onward.uri, *cookies)
         back = Link(f"Back to {onward.client_name}", onward.uri)
@@ -63,8 +65,9 @@ class _Handlers:
     async def _question(self, call: Call, question: Question) -> Response:
         onward = question.onward
         client, uri = ("", "") if onward is None else (onward.client_name, onward.uri)
+        note = _NOWHERE if question.leads_nowhere else ""
 
         def filled(token: str) -> str:
-            return pages.sign_out(token, person=question.person, client=client)
+            return pages.sign_out(token, person=question.person, client=client, note=note)
 
         return await self.forms.shown(call, Pending("sign_out", onward=uri), filled)

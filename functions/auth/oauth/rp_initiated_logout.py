@@ -30,9 +30,12 @@ class Onward(msgspec.Struct, frozen=True):
 
 
 class SignedOut(msgspec.Struct, frozen=True):
-    """Nobody is signed in here. `was_signed_in`: until now."""
+    """Nobody is signed in here. `was_signed_in`: until now. `leads_nowhere`: an address was asked for that is
+    not the client's.
+    """
 
     onward: Onward | None
+    leads_nowhere: bool
     was_signed_in: bool
 
 
@@ -41,6 +44,7 @@ class Question(msgspec.Struct, frozen=True):
 
     person: str
     onward: Onward | None
+    leads_nowhere: bool
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -72,17 +76,19 @@ class RpInitiatedLogout:
 
         With it ends the session that the hint was given for. Raises `BadRequest`.
         """
-        asked = await self._asked(rules.read(pairs))
+        request = rules.read(pairs)
+        asked = await self._asked(request)
         signed_in = await self._browser_sessions.find(cookie)
+        leads_nowhere = asked.onward is None and request.post_logout_redirect_uri != ""
         if signed_in is None:
-            return SignedOut(asked.onward, was_signed_in=False)
+            return SignedOut(asked.onward, leads_nowhere, was_signed_in=False)
         if asked.hint is None or not await self._is_about(asked.hint, signed_in):
-            return Question(signed_in.user.value.email, asked.onward)
+            return Question(signed_in.user.value.email, asked.onward, leads_nowhere)
         actor = Actor("user", asked.hint.sub, asked.hint.tid, request_id)
         # The browser's is the last: whoever comes again after a crash is still known by it.
         await self._session_end.end(asked.hint.tid, asked.hint.sid, SIGN_OUT, actor)
         await self._browser_sessions.end(cookie, request_id)
-        return SignedOut(asked.onward, was_signed_in=True)
+        return SignedOut(asked.onward, leads_nowhere, was_signed_in=True)
 
     async def _asked(self, request: LogoutRequest) -> _Asked:
         hint = await self._id_tokens.read(request.id_token_hint) if request.id_token_hint else None

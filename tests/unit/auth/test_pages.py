@@ -329,7 +329,7 @@ def test_whatever_is_shown_is_text() -> None:
         second_factor_page.second_factor(bad, Challenge(bad, ("totp", "passkey"), 1, Raw(b"\"<b>&'")), bad),
         pages.device(bad, person=bad, code=bad, error=bad),
         pages.device_decision(bad, person=bad, client=bad, code=bad, scopes=(bad, f"{bad}:read")),
-        pages.sign_out(bad, person=bad, client=bad),
+        pages.sign_out(bad, person=bad, client=bad, note=bad),
         pages.notice(bad, bad, Link(bad, bad)),
     )
     for page in shown:

@@ -261,10 +261,12 @@ async def test_a_client_id_that_is_not_the_hints_is_believed_as_little_as_the_hi
 async def test_the_browser_goes_to_registered_addresses_only(browser: Browser, uri: str) -> None:
     hint = (await signed_in(browser))["id_token"]
     page = await browser.get(LOGOUT, client_id=CLIENT, post_logout_redirect_uri=uri)
+    assert ("has not registered the address" in page.text) is bool(uri)
     assert "Signed out" in (await browser.send()).text
     for _ in range(2):
         page = await browser.get(LOGOUT, id_token_hint=hint, post_logout_redirect_uri=uri, state="s")
         assert (page.status_code, "Signed out" in page.text) == (200, True)
+        assert ("has not registered the address" in page.text) is bool(uri)
         assert "<a" not in page.text
         await browser.code(CLIENT)
 
