@@ -141,13 +141,13 @@ def _prepared(options: argparse.Namespace) -> tuple[uvicorn.Server, socket.socke
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         serving, listening = _prepared(options)
     except Unusable as refusal:
         print(f"stripe: {refusal}", file=sys.stderr)
         return 1
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     address = f"http://{server.HOST}:{listening.getsockname()[1]}"
     print(f"the stand-in for Stripe listens on {address}", flush=True)
     with contextlib.suppress(KeyboardInterrupt):

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import pytest
 
+from functions.auth.sign_in import password_policy
 from functions.auth.sign_in.password_policy import RANGE_SECONDS, PasswordRanges
 
 pytestmark = pytest.mark.anyio
@@ -104,6 +105,10 @@ async def test_nobody_waits_longer_than_a_second(stand_in: Both) -> None:
     assert time.monotonic() - started < RANGE_SECONDS + 1
 
 
-async def test_where_nobody_listens_nobody_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+async def test_where_nobody_listens_nobody_is_refused(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long a busy machine takes to say so."""
+    monkeypatch.setattr(password_policy, "RANGE_SECONDS", 60.0)
     assert not await PasswordRanges("http://127.0.0.1:1").holds(BREACHED)
     assert "ConnectError" in caplog.text

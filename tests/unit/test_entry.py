@@ -1,6 +1,7 @@
 """The entry point: one app, built on the first request."""
 
 import asyncio
+import gc
 from pathlib import Path
 
 import httpx
@@ -19,6 +20,15 @@ from shared.metrics import Metrics
 from tests.documents import Documents
 from tests.tokens import Time
 from tests.unit.test_config import GOOD
+
+
+@pytest.fixture(autouse=True)
+def collector(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was asked of the garbage collector, which stays as it is for other tests."""
+    asked: list[str] = []
+    monkeypatch.setattr(gc, "freeze", lambda: asked.append("freeze"))
+    monkeypatch.setattr(gc, "set_threshold", lambda *given: asked.append("set_threshold"))
+    return asked
 
 
 async def _fine(call: Call) -> Response:
@@ -81,6 +91,21 @@ def test_once_it_is_built_the_app_is_asked_without_a_detour() -> None:
         assert (await _ask(framework)).status_code == 200
         framework.routes.clear()
         assert (await _ask(framework)).status_code == 200
+
+    asyncio.run(story())
+
+
+def test_what_is_built_is_no_work_for_the_collector(collector: list[str]) -> None:
+    async def story() -> None:
+        builder = Builder()
+        builder.failure = OSError("no disk")
+        framework = _framework(Entry(builder))
+        await _ask(framework)
+        assert collector == []
+        builder.failure = None
+        await _ask(framework)
+        await _ask(framework)
+        assert collector == ["freeze", "set_threshold"]
 
     asyncio.run(story())
 

@@ -1,11 +1,13 @@
 """The entry point, put together from its environment."""
 
+import gc
 import importlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import httpx
 import pytest
@@ -13,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from functions.auth.machines.operators import Operators
+from shared import entry
 from shared.ids import utc_now
 from shared.objects.files import FileObjects
 from shared.store.sqlite import SqliteStore
@@ -23,7 +26,10 @@ MAIN = "functions.auth.main"
 
 
 @pytest.fixture
-def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+async def main(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, anyio_backend: str
+) -> AsyncIterator[ModuleType]:
+    """What it opens is closed in the end, and the garbage collector stays as it is for other tests."""
     settings = {
         "BACKEND": "embedded",
         "DOORS": "both",
@@ -38,9 +44,24 @@ def main(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("shared.logs.configure", lambda *settings: None)
+    for name in ("freeze", "set_threshold"):
+        monkeypatch.setattr(gc, name, lambda *given: None)
+    opened: list[Any] = []
+    for name in ("open_store", "open_bus"):
+        monkeypatch.setattr(entry, name, kept(getattr(entry, name), opened))
     sys.modules.pop(MAIN, None)
     yield importlib.import_module(MAIN)
     sys.modules.pop(MAIN, None)
+    for each in opened:
+        await each.close()
+
+
+def kept(opening: Callable[..., Any], opened: list[Any]) -> Callable[..., Any]:
+    def keep(*given: Any) -> Any:
+        opened.append(opening(*given))
+        return opened[-1]
+
+    return keep
 
 
 def client(main: ModuleType) -> httpx.AsyncClient:
