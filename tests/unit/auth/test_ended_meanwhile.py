@@ -7,11 +7,13 @@ import pytest
 
 from functions.auth.oauth.introspection import INACTIVE
 from shared.audit import Actor
+from shared.errors import OAuthError, Unauthenticated, Unavailable
+from shared.identity import TENANT_LIMITS
 from tests.unit.auth import applications
 from tests.unit.auth.browser import SECRET, Browser, add_client
 from tests.unit.auth.people import People
 from tests.unit.auth.second_factor import person, refused
-from tests.unit.auth.suite import ACME, OWNER, PASSWORD, Suite, principal
+from tests.unit.auth.suite import ACME, OWNER, PASSWORD, SOURCE, Suite, principal
 from tests.unit.auth.test_authorize import change_user
 from tests.unit.auth.test_email_change import tokens as links
 
@@ -124,3 +126,57 @@ async def test_nobody_connects_a_device_to_a_client_that_is_gone(suite: Suite) -
     await browser.get("/device")
     await suite.do.oauth_client_changes.delete(principal("owner"), ACTOR, "cli_web")
     assert (await browser.send(user_code=asked.json()["user_code"])).status_code == 404
+
+
+@ENDS
+async def test_access_ends_with_the_commit_whatever_comes_after_it(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, end: End
+) -> None:
+    """R8: the process dies before a single session says that it is over."""
+    ada = await person(suite)
+    token = (await ada.tokens()).access_token
+
+    async def dies(*_: object) -> None:
+        raise Unavailable("store_unavailable", "The store did not answer. Try again.")
+
+    monkeypatch.setattr(suite.do.session_end, "end_all", dies)
+    with pytest.raises(Unavailable):
+        await end_user(suite, ada.user.id, end)
+    assert (await suite.only_session()).revoked_at is None
+    suite.clock.move(TENANT_LIMITS.ttl.total_seconds())
+    with pytest.raises(Unauthenticated):
+        await suite.verifier.verify(token)
+
+
+async def test_a_refresh_that_a_new_password_overtakes_gives_nothing(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R8: also before anything but the user's own document says so."""
+    ada = await person(suite)
+    stolen, own = await ada.tokens(), await ada.principal()
+
+    async def nothing(*_: object) -> None:
+        pass
+
+    async def change() -> None:
+        await suite.do.password_changes.change(
+            own, ada.actor, PASSWORD, "staple battery horse incorrect", SOURCE, keep_other_sessions=False
+        )
+
+    monkeypatch.setattr(suite.do.session_end, "end_all", nothing)
+    suite.store.before_commit = change
+    with pytest.raises(OAuthError) as refusal:
+        await suite.refresh(stolen.refresh_token)
+    assert refusal.value.code == "invalid_grant"
+
+
+async def test_a_wrong_password_of_whoever_is_deleted_meanwhile_is_just_wrong(suite: Suite) -> None:
+    ada = await person(suite)
+
+    async def delete() -> None:
+        await end_user(suite, ada.user.id, "delete")
+
+    suite.store.before_commit = delete
+    refusal = await refused(suite.sign_in.login("acme", OWNER, "wrong horse battery staple", SOURCE))
+    assert (refusal.status, refusal.code) == (401, "invalid_credentials")
+    assert "sign_in.refuse" not in await suite.audit()
