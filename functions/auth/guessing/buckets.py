@@ -1,4 +1,4 @@
-"""Token buckets: so many at once, then one more every so often; for a bounded number of keys."""
+"""Token buckets for a bounded number of keys: a burst at once, then one more in each interval."""
 
 import math
 from collections import OrderedDict
@@ -10,7 +10,7 @@ from shared.ids import Clock
 
 
 class Rate(msgspec.Struct, frozen=True):
-    """`burst` at once, then one every `seconds`; of `keys` that many, the one unused longest goes first."""
+    """`burst` at once, then one every `seconds`; at most `keys` buckets, of which the least recent goes."""
 
     burst: int
     seconds: float
@@ -23,7 +23,7 @@ class _Bucket(msgspec.Struct):
 
 
 class Buckets:
-    """One instance's: all of them together let through as often as many times as there are instances."""
+    """The buckets of one instance. The effective limit is this one times the number of instances."""
 
     def __init__(self, rate: Rate, clock: Clock) -> None:
         self._rate = rate
@@ -31,7 +31,7 @@ class Buckets:
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
     def take(self, key: str) -> int:
-        """0, or after how many seconds it is worth trying again: nothing was taken then."""
+        """Takes one and returns 0. If there is none, returns the seconds until it is worth trying again."""
         bucket = self._filled(key)
         if bucket.left < 1:
             return math.ceil((1 - bucket.left) * self._rate.seconds)
@@ -39,7 +39,7 @@ class Buckets:
         return 0
 
     def give_back(self, key: str) -> None:
-        """For one that was taken and is not to count."""
+        """Returns one that was taken and shall not count."""
         bucket = self._filled(key)
         bucket.left = min(bucket.left + 1, self._rate.burst)
 

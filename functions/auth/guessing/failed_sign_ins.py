@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """A try that counts: at whose login, as it was then, and from which known device."""
+    """A failed sign-in that counts: the login as it was read, and the known device it came from, if any."""
 
     tenant_id: str
     login: Found[Login]
@@ -43,15 +43,16 @@ class FailedSignIns:
         self._pause = pause
 
     async def refused(self, began: float, failure: Failure | None, source: Source) -> None:
-        """Pauses for a try that began then, a `monotonic()`. Meanwhile `failure` is counted, with its audit
-        record; the one with which delays begin is an event, too. None where there is no such account, or no
-        try at it counts now: nothing is written, however often it is.
+        """Pauses for a try that began at `began`, a `monotonic()`, and counts `failure` meanwhile.
+
+        A counted failure is an audit record; the one with which delays begin is an event as well. `failure`
+        is None if there is no such account or tries do not count at present: then nothing is written.
         """
         await self._pause(began, None if failure is None else self._count(failure, source))
 
     async def flooded(self, slug: str, source: Source) -> None:
-        """So much fails in a tenant that sign-ins are turned away unseen: one record, one event. Pauses as
-        long where there is no such tenant.
+        """Records, with one event, that a tenant's sign-ins are being refused unseen because so many fail.
+        Takes the same time for a slug of no tenant.
         """
         await self._pause(monotonic(), self._flooded(slug, source))
 

@@ -1,4 +1,4 @@
-"""When a refusal leaves: at a time that tells neither what it was refused for nor what is written of it."""
+"""The time at which a refusal is sent: it tells neither why a try was refused nor what was written of it."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any
 
 SECONDS = 0.25
-"""A refusal leaves so long after its try began, or a multiple of that. Reads and a hash are done by then."""
+"""A refusal is sent this long after its try began, or a multiple of it. Reads and a hash take less."""
 _EARLY_SECONDS = 0.002
 
 Work = Coroutine[Any, Any, None]
@@ -24,10 +24,10 @@ class Pause:
         self._working: set[asyncio.Task[None]] = set()
 
     async def __call__(self, began: float, work: Work | None = None) -> None:
-        """Until the next multiple of `SECONDS` after `began`, a `monotonic()`.
+        """Waits until the next multiple of `SECONDS` after `began`, a `monotonic()`.
 
-        `work` begins now. It is done to its end whether the caller is still there or not, and nobody waits
-        for it: what fails in it is logged.
+        `work` starts now and runs to its end in the background, even if the caller gives up. Its failures are
+        logged.
         """
         if work is not None:
             task = asyncio.create_task(work)
@@ -43,8 +43,8 @@ class Pause:
 
 
 async def _until(ends: float) -> None:
-    """To the microsecond. The loop's timers end a whole number of milliseconds after whatever last woke it,
-    so by them alone a write in between would show, by half a millisecond.
+    """Waits exactly. The loop's timers fire a whole number of milliseconds after whatever woke the loop last,
+    so a write in between would show as a difference of half a millisecond.
     """
     await asyncio.sleep(ends - _EARLY_SECONDS - monotonic())
     while monotonic() < ends:  # noqa: ASYNC110 - a time is awaited, for two milliseconds

@@ -1,4 +1,4 @@
-"""API keys and clients that are refused: on record in aggregate, so that nobody buys writes with them."""
+"""Records refused API keys and clients in aggregate, so that refusals cannot be used to cause many writes."""
 
 import logging
 from collections import OrderedDict
@@ -20,18 +20,18 @@ from shared.store import Store
 Kind = Literal["api_key", "client", "service_account"]
 
 RECORDS = Rate(burst=20, seconds=60, keys=10_000)
-"""Of one key or client, for the places that it is refused from, however many they are."""
+"""Records for one key or client about single places, however many places it is refused from."""
 WINDOW = timedelta(minutes=10)
-"""So long refusals are counted together; then from one again."""
+"""Refusals are counted together for this long; then the count starts again."""
 MANY = 10
-"""So many of one key or client are an event, too."""
+"""From this many refusals of one key or client on, records come with an event."""
 _MAX_COUNTED = 10_000
 
 _log = logging.getLogger(__name__)
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """Which key or client of a tenant it was, and why, in one word for the audit log."""
+    """Which key or client of a tenant was refused, and why, in one word for the audit log."""
 
     kind: Kind
     tenant_id: str
@@ -45,7 +45,7 @@ class _Count(msgspec.Struct):
 
 
 class RefusedCredentials:
-    """Counts in the instance: all of them together write as many times as often as there are instances."""
+    """Counts in one instance. The number of records is at most this times the number of instances."""
 
     def __init__(self, store: Store, outbox: Outbox, clock: Clock) -> None:
         self._store = store
@@ -55,11 +55,10 @@ class RefusedCredentials:
         self._counts: OrderedDict[str, _Count] = OrderedDict()
 
     async def note(self, refused: Refused, source: Source) -> None:
-        """One more. Only for a key or client that there is, of a tenant that there is.
+        """Counts a refusal. Call it only for a key or client that exists.
 
-        The 1st, 10th, 100th … of it within `WINDOW` is a record, which says how many it were by then, and so
-        is, as far as `RECORDS` goes, the 1st, 10th, 100th … from one place. What cannot be written is logged,
-        and refused all the same.
+        The 1st, 10th, 100th … refusal of a key or client within `WINDOW` is recorded with the number so far;
+        likewise, as far as `RECORDS` allows, the 1st, 10th, 100th … from one place. An outage is only logged.
         """
         place, whose = prefix(source.ip), f"{refused.tenant_id}/{refused.id}"
         refusals, from_place = self._counted(whose), self._counted(f"{whose} {place}")

@@ -1,4 +1,4 @@
-"""Where a try comes from."""
+"""Where a sign-in comes from."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ from shared.http import Call
 
 
 class Source(msgspec.Struct, frozen=True):
-    """Where a sign-in comes from. `device`: the token that an earlier one was given there, if any."""
+    """Where a sign-in comes from. `device` is the device token that an earlier sign-in was given, if any."""
 
     ip: str
     device: str | None = None
@@ -15,5 +15,5 @@ class Source(msgspec.Struct, frozen=True):
 
 
 def source_of(call: Call, device: str | None = None) -> Source:
-    """Of a request; `device` is in its body, or in a cookie."""
+    """The source of a request. The caller takes `device` from the body or a cookie."""
     return Source(call.client_ip, device, call.headers.get("user-agent", ""), call.request_id)

@@ -1,4 +1,4 @@
-"""How often anonymous requests may fail, or cost: from one address, in one tenant. Asked before all else."""
+"""Limits on anonymous requests that fail or are costly, per address and per tenant, checked first."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -16,8 +16,8 @@ PER_KNOWN_PERSON = Rate(burst=30, seconds=6, keys=10_000)
 ALARMS = Rate(burst=1, seconds=600, keys=10_000)
 
 IPV6_PREFIX_BITS = 56
-"""What a household is commonly given; of it there are as many addresses as anybody wants. An IPv4 address
-counts alone: those beside it belong to others.
+"""The prefix that a household is commonly given, with as many addresses as anybody wants. An IPv4 address
+counts by itself, since its neighbours belong to others.
 """
 
 _Taken = tuple[Buckets, str]
@@ -26,7 +26,7 @@ Alarm = Callable[[str, Source], Awaitable[None]]
 
 
 class Throttle:
-    """What does not fail costs nothing. `alarm` hears of a tenant in which too much fails, now and then."""
+    """Only failures count. `alarm` is called, at most every ten minutes, for a tenant where too many fail."""
 
     def __init__(self, clock: Clock, alarm: Alarm) -> None:
         self._addresses = Buckets(PER_ADDRESS, clock)
@@ -37,11 +37,11 @@ class Throttle:
 
     @asynccontextmanager
     async def trying(self, slug: str, source: Source, seen: KnownDevice | None) -> AsyncIterator[None]:
-        """Round a try that fails with `Unauthenticated`, or with `TooManyRequests` since it was right too
-        often. Raises `TooManyRequests` `too_many_tries`.
+        """A context for a try. It counts if it fails with `Unauthenticated`, or with `TooManyRequests`
+        because it was right too often. Raises `TooManyRequests` `too_many_tries`.
 
-        From a known device it counts for the person whose device it is, and for nobody else: whoever fails
-        elsewhere keeps nobody out.
+        A try from a known device counts for its owner only, so failures from elsewhere do not lock the owner
+        out.
         """
         if seen is not None:
             taken = [(self._people, f"{seen.tenant_id}/{seen.user_id}")]
@@ -58,7 +58,7 @@ class Throttle:
         _give_back(taken)
 
     async def spend(self, slug: str, source: Source) -> None:
-        """For a request that costs in any case, as one for a mail does. Raises what `trying` does."""
+        """Counts a request that is costly in any case, like one for a mail. Raises what `trying` does."""
         await self._take(self._anonymous(slug, source), slug, source)
 
     def _anonymous(self, slug: str, source: Source) -> list[_Taken]:
@@ -75,7 +75,7 @@ class Throttle:
 
 
 def prefix(ip: str) -> str:
-    """Whom an address belongs to: an IPv4 address, or the first 56 bits of one of IPv6."""
+    """What an address is counted by: itself for IPv4, its first 56 bits for IPv6."""
     try:
         address: IPv4Address | IPv6Address = ip_address(ip)
     except ValueError:

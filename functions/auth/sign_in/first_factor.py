@@ -11,9 +11,9 @@ from shared.tenant import Tenant
 
 
 class FirstFactor(msgspec.Struct, frozen=True):
-    """Somebody has proven who they are, by `proof`. `writes` belong into the commit that makes something of
-    it: they use up what was proven, and fail if the login has changed since. `device` is the known one.
-    `scopes`: all that the session may have, where that is less than the user's roles stand for.
+    """A person who has proven who they are, before a session begins. Put `writes` into the commit that begins
+    it: they use up the proof, and fail with `Stale` if the login has changed. `device` is the id of the known
+    device, if any. `scopes` limits the session; None: it may have all that the user's role can have.
     """
 
     owner: Found[Tenant]
@@ -26,5 +26,5 @@ class FirstFactor(msgspec.Struct, frozen=True):
 
 
 def counts() -> Counts:
-    """What came of each try at a factor: at the password, a second factor, or a passkey alone."""
+    """Counts tries by factor (a password, a second factor, a passkey alone) and result."""
     return Counts("energent_sign_ins", "Tries at a factor of a sign-in, by result.", "factor", "result")

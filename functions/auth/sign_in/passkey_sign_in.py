@@ -1,4 +1,4 @@
-"""Signing in with nothing but a passkey, which says by itself whose it is."""
+"""Signing in with a passkey alone, which also says whose it is."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -61,7 +61,7 @@ class PasskeySignIn:
         self._told = Buckets(_COPIES_TOLD, clock)
 
     async def options(self, slug: str) -> msgspec.Raw:
-        """For `navigator.credentials.get()`: the same for every tenant, and for a slug of none."""
+        """Options for `navigator.credentials.get()`, of the same form for known and unknown slugs."""
         return self._ceremonies.request_options(await self._challenges.new(_slug(slug), "sign_in"), ())
 
     async def login(self, slug: str, given: Assertion, source: Source, *, remember: bool = False) -> SignedIn:
@@ -75,11 +75,11 @@ class PasskeySignIn:
     async def proven(
         self, slug: str, given: Assertion, source: Source, begun: Callable[[FirstFactor], Awaitable[T]]
     ) -> T:
-        """What `begun` makes of it, tried again where something changed meanwhile.
+        """Verifies a passkey and returns what `begun` makes of the proof; both are repeated on `Stale`.
 
-        Raises `Unauthenticated` `invalid_credentials`, the same for whatever is not a passkey of an active
-        user of the tenant, signing a challenge of ours for the first time within five minutes; `Forbidden`
-        `tenant_suspended` or `tenant_not_active` with the right passkey only.
+        Raises `Unauthenticated` `invalid_credentials` unless it is a passkey of an active user of the tenant
+        that signs a challenge of the last five minutes for the first time; with the right passkey only,
+        `Forbidden` `tenant_suspended` or `tenant_not_active`.
         """
         tenant_id = await records.tenant_of_slug(self._store, slug)
         asked = await self._challenges.answered(given, _slug(slug), "sign_in")
@@ -141,8 +141,8 @@ class PasskeySignIn:
     async def _tell(
         self, tenant_id: str, user_id: str, refused: Refused, answered: Write, source: Source
     ) -> None:
-        """Once for a challenge, and of one user's passkeys only so often: whoever has a copy of the key signs
-        as many challenges as he likes. Raises `Stale` for the same answer twice at once.
+        """Records a copied passkey: once for each challenge, and with a limit per user, since whoever has a
+        copy can sign any number of challenges. Raises `Stale` if the same answer comes twice at once.
         """
         if self._told.take(f"{tenant_id}/{user_id}"):
             return

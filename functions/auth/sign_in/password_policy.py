@@ -22,21 +22,22 @@ _log = logging.getLogger(__name__)
 
 
 class Ranges(Protocol):
-    """Passwords that were breached, asked for without saying which one."""
+    """A list of breached passwords that is asked without revealing the password."""
 
     async def holds(self, text: str) -> bool:
-        """Whether `text` is known to be breached; False where nobody can say."""
+        """Whether `text` is known to be breached; False if the list does not answer."""
 
 
 class PasswordPolicy:
-    """NIST SP 800-63B-4 §3.1.1.2; docs/decisions/0015. The list is read when it is needed first."""
+    """NIST SP 800-63B-4 §3.1.1.2; docs/decisions/0015. The common passwords are loaded on first use."""
 
     def __init__(self, ranges: Ranges | None = None) -> None:
         self._ranges = ranges
         self._common: frozenset[str] | None = None
 
     async def new(self, text: str, *, path: str, words: Sequence[str], second_factor: bool) -> str:
-        """The normal form, which is what is hashed. `words` belong to the account (`words_of`).
+        """Checks a new password and returns its normal form, which is what is hashed. `words` are those of
+        the account (`words_of`).
 
         Raises `Invalid` with one of the codes of `domain.password`, or `password_breached`.
         """
@@ -53,18 +54,18 @@ class PasswordPolicy:
 
 
 def words_of(owner: Tenant, email: str, name: str) -> list[str]:
-    """What everybody can know of an account: no password is made of that alone."""
+    """What everybody can know of an account; a password must not be made of that alone."""
     return [owner.slug, owner.name, email.rpartition("@")[0], name]
 
 
 class PasswordRanges:
-    """The range API of Pwned Passwords at `origin`: it learns 5 of 40 hexadecimal digits of a SHA-1."""
+    """The range API of Pwned Passwords at `origin`, which learns 5 of 40 hexadecimal digits of a SHA-1."""
 
     def __init__(self, origin: str) -> None:
         self._origin = origin
 
     async def holds(self, text: str) -> bool:
-        """Within a second. An outage refuses nobody: the list that is shipped was asked before."""
+        """Answers within a second. False in an outage: the list that is shipped has been checked before."""
         digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest().upper()
         prefix, suffix = digest[:_PREFIX_CHARACTERS], digest[_PREFIX_CHARACTERS:]
         try:

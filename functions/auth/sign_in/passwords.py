@@ -1,4 +1,4 @@
-"""Argon2id in a bounded pool: a hash takes 19 MiB and a core, so few run at once and few wait."""
+"""Argon2id in a bounded pool: a hash takes 19 MiB and a core, so only a few run or wait at a time."""
 
 import asyncio
 import base64
@@ -22,13 +22,13 @@ PASSES = 2
 _DIGEST_BYTES = 32
 _SALT_BYTES = 16
 _TOGETHER = 8
-"""So many results reach the loop in one turn while more hashes wait: a hash empties the core's caches, and
-for a single result the loop spends more time on filling them than on its work.
+"""While more hashes wait, results are handed to the event loop in groups of this size: a hash empties the
+core's caches, and for a single result the loop would spend more time on refilling them than on its work.
 """
 
 
 class _Job(Generic[T]):
-    """A hash that somebody waits for."""
+    """A hash that a caller waits for."""
 
     _tell: Callable[[], object]
 
@@ -38,7 +38,7 @@ class _Job(Generic[T]):
         self.future: asyncio.Future[T] = self.loop.create_future()
 
     def run(self) -> None:
-        """In a thread of the pool; nothing is done for who has gone."""
+        """Runs in a thread of the pool. Does nothing if the caller has given up."""
         if self.future.done():
             return
         try:
@@ -53,7 +53,7 @@ class _Job(Generic[T]):
 
 
 class Passwords:
-    """Hashes and verifies. `workers` run, `waiting` more queue; the next is told to come back (503)."""
+    """Hashes and verifies. `workers` hashes run and `waiting` more queue; further ones are refused (503)."""
 
     def __init__(self, workers: int, waiting: int) -> None:
         self._hasher = argon2.PasswordHasher(
@@ -77,7 +77,7 @@ class Passwords:
         return await self._run(lambda: self._hasher.hash(password))
 
     async def verify(self, known: str | None, password: str) -> bool:
-        """Whether `known` is a hash of `password`; with None the same work is done, for nothing."""
+        """Whether `known` is a hash of `password`. None takes as much work as any hash."""
         return await self._run(lambda: self._matches(known or self._decoy, password))
 
     def is_outdated(self, known: str) -> bool:
@@ -112,7 +112,7 @@ class Passwords:
             self._taken -= 1
 
     def _run_next(self) -> None:
-        """In a thread of the pool. Who finds nothing waiting hands over what is done: none is left."""
+        """Runs one job in a thread of the pool, and hands over results if no job waits or enough are done."""
         job = self._waiting.popleft()
         job.run()
         self._done.append(job)

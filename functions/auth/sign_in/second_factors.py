@@ -1,4 +1,4 @@
-"""After the first factor: whether a second one has to follow, and what an answer to that is worth."""
+"""The second factor of a sign-in: whether one is required, and whether an answer proves it."""
 
 import os
 from datetime import datetime
@@ -36,8 +36,8 @@ _ID_BYTES = 16
 
 
 class Challenge(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What has to be answered, once, within `expires_in` seconds, by one of `methods`. `passkey`: options for
-    `navigator.credentials.get()` where the user has passkeys.
+    """To be answered once, within `expires_in` seconds, by one of `methods`. `passkey` holds options for
+    `navigator.credentials.get()` if the user has passkeys.
     """
 
     challenge: str
@@ -47,7 +47,7 @@ class Challenge(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class _Account(msgspec.Struct, frozen=True):
-    """Whose challenge it is, as everything was read at once."""
+    """All documents about the person of a challenge, from one read."""
 
     owner: Found[Tenant]
     login: Found[Login]
@@ -77,11 +77,11 @@ class SecondFactors:
         self.tried = first_factor.counts()
 
     async def required(self, first: FirstFactor, source: Source) -> Challenge | FirstFactor:
-        """A challenge for whoever has a second factor; nobody else is asked for one. That the first one was
-        right is on record then, whoever goes no further. Raises `Stale` where something changed meanwhile.
+        """A challenge for a person who has a second factor; for anybody else the first factor, to begin with.
 
-        Without one where the tenant requires it, or the password is too short to stand alone, the session may
-        do nothing but enrol one: `scopes`.
+        A challenge is preceded by an audit record of the correct first factor. A person without a second
+        factor whose tenant requires one, or whose password is too short to stand alone, gets a session that
+        can only enrol one (`scopes`). Raises `Stale`.
         """
         owner, user = first.owner.value, first.user.value
         factors, must_enrol = await self._standing(owner.id, user.id)
@@ -104,7 +104,7 @@ class SecondFactors:
         return self._shown(text, asked, factors.value, at)
 
     async def asked_again(self, text: str) -> Challenge:
-        """The same challenge after a wrong answer. Raises what `answer` does where no answer counts."""
+        """The same challenge after a wrong answer. Raises what `answer` does once it takes no more."""
         at = self._clock()
         asked = Challenges((await self._keys.current()).factors).second_factor(text, at)
         if asked is None:
@@ -112,10 +112,10 @@ class SecondFactors:
         return self._shown(text, asked, (await self._account(asked)).factors.value, at)
 
     async def answer(self, text: str, answer: Answer, source: Source) -> FirstFactor:
-        """The same proof with two methods. Its `writes` use up the challenge and what it was answered with.
+        """The proof by both factors. Its `writes` use up the challenge and the answer.
 
-        Raises `Unauthenticated` `second_factor_refused`, the same for a wrong, early or used answer and for a
-        challenge that is over, answered, or none of ours; `Forbidden` `tenant_suspended`.
+        Raises `Unauthenticated` `second_factor_refused`, alike for a wrong, early or used answer and for a
+        challenge that is over, answered or forged; `Forbidden` `tenant_suspended`.
         """
         asked = Challenges((await self._keys.current()).factors).second_factor(text, self._clock())
         with self.tried.result("second_factor"):
@@ -149,7 +149,7 @@ class SecondFactors:
         return limited(both, account.must_enrol)
 
     async def _account(self, asked: SecondFactorChallenge) -> _Account:
-        """Raises the refusal wherever it is not, or no longer, as it was when the challenge was made."""
+        """Raises the refusal if the account has changed since the challenge was made, or it is used up."""
         tenant_id, store = asked.tenant_id, self._store
         factors_key = factor_documents.factors_key(store, tenant_id, asked.user_id)
         answers_key = factor_documents.challenge_key(store, tenant_id, asked.id)
@@ -234,7 +234,7 @@ class SecondFactors:
 
 
 def limited(first: FirstFactor, must_enrol: bool) -> FirstFactor:
-    """What may begin: a session that can do nothing but enrol, for whoever lacks what the tenant requires."""
+    """The proof, limited to enrolling a second factor if the person `must_enrol` one."""
     if not must_enrol:
         return first
     return msgspec.structs.replace(first, scopes=(security_policy.ENROL_SCOPE,))

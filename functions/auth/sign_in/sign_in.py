@@ -40,7 +40,7 @@ class SignedIn(msgspec.Struct, frozen=True):
 
 
 class _Account(msgspec.Struct, frozen=True):
-    """What a sign-in found: all three, or less."""
+    """What a sign-in has found; None for what does not exist."""
 
     tenant: Found[Tenant] | None
     login: Found[Login] | None
@@ -48,8 +48,8 @@ class _Account(msgspec.Struct, frozen=True):
 
 
 class SignIn:
-    """Unknown tenant or e-mail, wrong password, disabled user, too early a try cost and look the same; each
-    asks the store as often.
+    """An unknown tenant or e-mail, a wrong password, a disabled user and a try that came too early all look
+    the same, take the same time, and cost the same reads.
     """
 
     def __init__(
@@ -80,8 +80,8 @@ class SignIn:
     async def login(
         self, slug: str, email: str, secret: str, source: Source, *, remember: bool = False
     ) -> SignedIn | Challenge:
-        """A challenge for whoever has a second factor: nothing has begun yet. With `remember`, the device is
-        known from now on. Raises what `first_factor` does.
+        """Signs in, or returns a challenge for the second factor. With `remember`, the answer has a token
+        that makes the device known. Raises what `first_factor` does.
         """
 
         async def attempt() -> SignedIn | Challenge:
@@ -96,7 +96,7 @@ class SignIn:
     async def finish(
         self, challenge: str, answer: Answer, source: Source, *, remember: bool = False
     ) -> SignedIn:
-        """What a challenge of `login` leads to. Raises what `SecondFactors.answer` does."""
+        """Signs in with the answer to a challenge of `login`. Raises what `SecondFactors.answer` does."""
 
         async def attempt() -> SignedIn:
             first = await self._second_factors.answer(challenge, answer, source)
@@ -136,9 +136,8 @@ class SignIn:
         return first
 
     async def begin(self, first: FirstFactor, source: Source, *, remember: bool) -> SignedIn:
-        """The session stands only if tenant, login and user are what they were when they were looked at.
-
-        Raises `Stale` otherwise: the factor has to be looked at again; and `TooManyRequests`.
+        """Begins the session and returns its tokens. Raises `Stale` if tenant, login or user have changed
+        since the proof, which then has to be repeated; and `TooManyRequests`.
         """
         at, owner, user = self._clock(), first.owner, first.user
         self._rate.count(owner.value.id, user.value.id)
@@ -176,7 +175,9 @@ class SignIn:
     async def _judged(
         self, account: _Account, seen: KnownDevice | None, secret: str | None
     ) -> FirstFactor | Failure | None:
-        """`secret` is None for the wrong one. None for what is refused whatever the password is."""
+        """`secret` is the password if it was right, else None. Returns None for a try that is refused
+        whatever the password is, and a `Failure` for one that counts.
+        """
         owner, login, user, at = account.tenant, account.login, account.user, self._clock()
         if owner is None or login is None or user is None or user.value.status != "active":
             return None

@@ -1,4 +1,4 @@
-"""Step-up: somebody who is signed in proves once more who they are, and the session knows of it."""
+"""Step-up: a signed-in person proves again who they are, and the session records it."""
 
 from datetime import datetime
 from typing import Literal
@@ -28,14 +28,14 @@ from shared.store import Store, Write, until_not_stale
 
 
 class Options(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the caller may prove it with; `passkey`: for `navigator.credentials.get()`, for five minutes."""
+    """How the caller can step up. `passkey`: options for `navigator.credentials.get()`, for five minutes."""
 
     methods: tuple[Literal["password", "passkey", "totp"], ...]
     passkey: msgspec.Raw | None = None
 
 
 class StepUp:
-    """Whoever has a second factor proves that: a password alone would let in whoever stole it and a token."""
+    """A person with a second factor must prove that one: a stolen token and password must not be enough."""
 
     def __init__(
         self,
@@ -129,8 +129,8 @@ class StepUp:
         used: tuple[Write, ...],
         at: datetime,
     ) -> None:
-        """Nothing is written for a try that came too early, nor for a signature that nobody could guess; for
-        a copied passkey once a challenge, which is `used` up.
+        """Records a refusal that counts. Nothing is written for a try that came too early, nor for a wrong
+        signature; a copied passkey is recorded once for each challenge, which `used` uses up.
         """
         told = self._log.refused(principal.tenant_id, principal.subject, refused, actor, at)
         if refused.after is not None:
