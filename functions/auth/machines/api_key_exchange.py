@@ -50,11 +50,12 @@ class ApiKeyExchange:
         self.answered = Counts("energent_api_key_exchanges", "API keys that were tried, by result.", "result")
 
     async def token(self, text: str, address: str, scope: str | None, request_id: str) -> Tokens:
-        """One read of two documents; once an hour a write, of which nothing depends, and a few for refusals.
+        """Exchanges a key for an access token. Costs one read of two documents; the last use is written at
+        most once an hour, and refusals in aggregate.
 
-        Raises `Unauthenticated` `invalid_api_key`, the same for whatever is wrong with the key, with its time
-        or the caller's address; `TooManyRequests` where too many were wrong from there; `Forbidden`
-        `tenant_suspended`, `tenant_not_active` where the key is good; `OAuthError` `invalid_scope`.
+        Raises `Unauthenticated` `invalid_api_key`, alike for a wrong key, a wrong time and a wrong address;
+        `TooManyRequests` after too many wrong keys from an address; with the right key `Forbidden`
+        `tenant_suspended`, `tenant_not_active`; `OAuthError` `invalid_scope`.
         """
         with self.answered.result():
             return await self._token(text, Source(address, request_id=request_id), scope)
@@ -83,8 +84,8 @@ class ApiKeyExchange:
     async def _counted(
         self, presented: Presented, peppers: SealingKeys, source: Source
     ) -> tuple[Found[ApiKey], Found[Tenant]]:
-        """A secret that is wrong counts against the place it comes from; a right one that has expired, which
-        many machines behind one address may have, does not.
+        """The key and its tenant. A wrong secret counts against its address; an expired key does not, since
+        many machines behind one address may use it.
         """
         place = prefix(source.ip)
         wait = self._wrong.take(place)
@@ -113,7 +114,7 @@ class ApiKeyExchange:
     async def _require_in_force(
         self, presented: Presented, key: ApiKey, source: Source, at: datetime
     ) -> None:
-        """Whoever holds the secret is told no more than others."""
+        """Refuses a key by its time and address, with the same answer as for a wrong secret."""
         status = api_key.status(key, at)
         if status != "active":
             raise await self._known_refused(presented, status, source)
@@ -121,7 +122,7 @@ class ApiKeyExchange:
             raise await self._known_refused(presented, "address_not_allowed", source)
 
     async def _known_refused(self, presented: Presented, why: str, source: Source) -> Unauthenticated:
-        """The refusal of a key that there is; why is in the log, and in aggregate on record."""
+        """The refusal of an existing key. The reason is logged, and recorded in aggregate."""
         _log.info("API key %s was refused: %s", presented.key_id, why)
         await self._refused.note(Refused("api_key", presented.tenant_id, presented.key_id, why), source)
         return _refused()
@@ -129,7 +130,9 @@ class ApiKeyExchange:
     async def _note_use(
         self, presented: Presented, key: Found[ApiKey], peppers: SealingKeys, at: datetime, request_id: str
     ) -> None:
-        """When it was used, under the newest pepper. Somebody else who was faster has done as much."""
+        """Stores the time of the use, and the digest under the newest pepper. A lost race is fine: the winner
+        has stored the same.
+        """
         tenant_id = presented.tenant_id
         digest = api_key.digest(presented, peppers)
         used = msgspec.structs.replace(key.value, used_at=at, digest=digest)

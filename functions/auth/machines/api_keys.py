@@ -25,14 +25,14 @@ from shared.tenant import Tenant
 
 
 class MadeKey(msgspec.Struct, frozen=True):
-    """A new key; `text` exists nowhere else from now on."""
+    """A new key. `text` is its only copy: what is stored is a digest."""
 
     key: ApiKey
     text: str
 
 
 class ApiKeys:
-    """Whatever changes something raises what `standing.of_caller` raises. Keys name their `environment`."""
+    """Every change raises what `standing.of_caller` raises. The text of a key names its `environment`."""
 
     def __init__(self, store: Store, outbox: Outbox, keys: KeyRoom, environment: str, clock: Clock) -> None:
         self._store = store
@@ -104,10 +104,10 @@ class ApiKeys:
         ip_ranges: Sequence[str] | None = None,
         expires_at: datetime | None = None,
     ) -> ApiKey:
-        """None leaves a field as it is; other scopes are another key.
+        """Changes a key; None leaves a field as it is. Scopes cannot be changed.
 
         Raises `Invalid`, `NotFound`, `Conflict` `api_key_expired`, and `Forbidden` `scope_not_grantable` for
-        who may less than the key.
+        a caller who lacks a scope of the key.
         """
         fields: dict[str, object] = {}
         if name is not None:
@@ -138,8 +138,8 @@ class ApiKeys:
         return await until_not_stale(attempt)
 
     async def revoke(self, principal: Principal, actor: Actor, key_id: str) -> None:
-        """For good: it is gone, and its access tokens are refused within 30 s. Raises `NotFound`, also the
-        second time.
+        """Deletes a key; its access tokens are refused within 30 s. Raises `NotFound`, also for a second
+        call.
         """
 
         async def attempt() -> None:

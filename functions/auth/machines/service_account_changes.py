@@ -1,4 +1,4 @@
-"""Service accounts after they were made: renamed, narrowed, disabled, enabled; the rest is every holder's."""
+"""Changes to service accounts: name, scopes, status. Secrets, keys and deletion are in `HolderChanges`."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -20,8 +20,8 @@ from shared.store import Store
 
 
 class ServiceAccountChanges(HolderChanges[ServiceAccount]):
-    """Disabled, an account gets no token, and its access tokens end; enabled again, it may be refused for the
-    rest of the minute. Fewer scopes end the access tokens that have more, and so does their event.
+    """A disabled account gets no tokens, and its access tokens end. If it is enabled within a minute, it may
+    be refused for the rest of that minute. Fewer scopes end the access tokens that were issued with more.
     """
 
     def __init__(self, store: Store, outbox: Outbox, clock: Clock, forget: Callable[[str], None]) -> None:
@@ -61,8 +61,8 @@ class ServiceAccountChanges(HolderChanges[ServiceAccount]):
         return await self._change(principal, actor, account_id, decide, lambda account: account)
 
     async def end_access_of(self, tenant_id: str, account_id: str) -> None:
-        """Its access tokens end once more, after the commit that ended them: for those of before that were
-        given while it was under way. Raises `Rejected` for what can be no account's id.
+        """Ends an account's access tokens again, some time after the commit that ended them: for tokens that
+        were issued by the old state during that commit. Raises `Rejected` for what can be no id.
         """
         if not (is_id(tenant_id) and is_id(account_id)):
             raise Rejected("unknown_service_account", "There is no such service account.")

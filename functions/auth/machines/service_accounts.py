@@ -1,4 +1,4 @@
-"""Service accounts: machines of a tenant, made by people and machines of it, which outlive who made them."""
+"""Service accounts: machines of a tenant, which do not depend on whoever created them."""
 
 import msgspec
 
@@ -18,7 +18,7 @@ from shared.store import Store, Write
 
 
 class Made(msgspec.Struct, frozen=True):
-    """A new account; `secret` exists nowhere else from now on."""
+    """A new account, its only copy of the secret, and the writes that create it."""
 
     account: ServiceAccount
     secret: str
@@ -84,7 +84,7 @@ def make(
     actor: Actor,
     clock: Clock,
 ) -> Made:
-    """The account, its secret, and the writes that make it."""
+    """A new account with one secret."""
     secret, at = new_secret(), clock()
     account = ServiceAccount(
         id=new_id("sa"),

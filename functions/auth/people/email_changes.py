@@ -1,4 +1,4 @@
-"""People change the address that they sign in with: the new one counts once a link was opened from it."""
+"""People change the address that they sign in with: it takes effect when a link in a mail to it is opened."""
 
 from functions.auth import records, standing
 from functions.auth.domain import email as email_rules
@@ -60,8 +60,8 @@ class EmailChanges:
         await until_not_stale(attempt)
 
     async def confirm(self, token: str, request_id: str, address: str = "") -> User:
-        """Sessions go on. Invitations and password resets of the old address are gone. `address` is where the
-        request comes from.
+        """Makes the change. Sessions go on; invitations and password resets of the old address are deleted.
+        `address` is where the request comes from.
 
         Raises `Invalid` (`/token` `invalid_token`), `Conflict` `link_used`, `link_expired` or `user_exists`,
         `Forbidden` `tenant_suspended` or `tenant_not_active`.

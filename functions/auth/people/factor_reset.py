@@ -1,4 +1,4 @@
-"""An admin takes all second factors from somebody who has lost them."""
+"""An admin removes all second factors of somebody who has lost them."""
 
 from functions.auth import caller_in_force, caller_rules, records, standing
 from functions.auth.caller_rules import require_recent
@@ -24,7 +24,7 @@ class FactorReset:
         self._clock = clock
 
     async def reset(self, principal: Principal, actor: Actor, user_id: str) -> None:
-        """Where there is nothing to take, nothing changes.
+        """Removes all second factors of a user. Does nothing if there are none.
 
         Raises `NotFound` `user_not_found`; `Forbidden` `step_up_required`, `first_party_only`, and
         `role_not_grantable` for somebody above the caller; `Conflict` `own_factors`; and what

@@ -54,7 +54,7 @@ class Invitations:
         role: Role,
         once: Once[Invitation] = EACH_TIME,
     ) -> Invitation:
-        """The mail leaves by event. Somebody with an open invitation may be invited again.
+        """Invites somebody; the mail is sent by an event. An open invitation does not prevent another one.
 
         Raises `Invalid`, `Forbidden` `role_not_grantable`, `Conflict` `user_exists`, `TooManyRequests`
         `too_many_invitations` of the address, and what
@@ -84,7 +84,7 @@ class Invitations:
         return (await self._known(tenant_id, invitation_id)).value
 
     async def resend(self, principal: Principal, actor: Actor, invitation_id: str) -> Invitation:
-        """Another mail, and seven days more; the link of the mail before is dead.
+        """Sends another mail with a new link, valid for seven days; the link before stops working.
 
         Raises `NotFound`, `Forbidden` `role_not_grantable`, `Conflict` where the invitation is over.
         """
@@ -110,7 +110,9 @@ class Invitations:
         return await until_not_stale(attempt)
 
     async def revoke(self, principal: Principal, actor: Actor, invitation_id: str) -> None:
-        """Its link is dead; again is fine. Raises `NotFound`, `Forbidden`, `Conflict` `invitation_used`."""
+        """Revokes an invitation; a second call does nothing. Raises `NotFound`, `Forbidden`, `Conflict`
+        `invitation_used`.
+        """
 
         async def attempt() -> None:
             owner = await standing.read(self._store, principal)
@@ -134,7 +136,9 @@ class Invitations:
         return await records.listed(self._store, tenant_id, records.INVITATIONS, Invitation, limit, cursor)
 
     async def invite_owner(self, tenant_id: str, actor: Actor) -> None:
-        """Once for each tenant, as its audit log knows. Raises `Rejected` where that is impossible."""
+        """Invites a tenant's first owner, once: the audit record's id is fixed. Raises `Rejected` if that is
+        impossible.
+        """
         owner = await records.read(self._store, tenant.key(self._store, tenant_id), Tenant)
         if owner is None:
             raise Rejected("unknown_tenant", "There is no such tenant.")
@@ -146,7 +150,7 @@ class Invitations:
             return
 
     async def accept(self, token: str, password: str, name: str, request_id: str, address: str = "") -> User:
-        """Uses the invitation up, whoever is first. `address` is where the request comes from.
+        """Makes the user and uses up the invitation. `address` is where the request comes from.
 
         Raises `Invalid` (`/token` `invalid_token` for whatever is no link of ours, or not the newest one);
         `Conflict` `invitation_used`, `_revoked`, `_expired`, `user_exists`; `Forbidden` `tenant_suspended`,
@@ -193,7 +197,7 @@ class Invitations:
     async def _accepted(
         self, link: OneTimeLink, name: str
     ) -> tuple[Found[Tenant], Found[Invitation], Invitation, User]:
-        """What is there, and what accepting now makes of it."""
+        """The documents of a link, and what accepting it now makes of them."""
         tenant_doc, invitation_doc = await self._store.read(
             tenant.key(self._store, link.tenant_id),
             records.invitation_key(self._store, link.tenant_id, link.document_id),

@@ -1,4 +1,4 @@
-"""All invitations that went to one address of a tenant."""
+"""The invitations of one address in a tenant."""
 
 from functions.auth import records
 from functions.auth.domain import people
@@ -9,13 +9,14 @@ from shared.store.bodies import from_body
 
 _RECENT = 100
 _MOST = 1_000
-"""As many mails as one address gets in two years at the utmost, so there are no more than that."""
+"""As many as one address can get in two years, so there are no more."""
 
 
 async def require_room(store: Store, tenant_id: str, email: str, clock: Clock) -> None:
-    """For one more mail. Raises `TooManyRequests` `too_many_invitations`.
+    """Raises `TooManyRequests` `too_many_invitations` if the address may not get another mail now.
 
-    What is asked for at the very same time is not counted yet. Those that count are among the newest.
+    Concurrent requests do not see each other. Only the newest invitations are looked at, which are those that
+    count.
     """
     scope = store.tenant(tenant_id)
     page = await scope.query(records.INVITATIONS_OF_EMAIL, equal={"email": email}, limit=_RECENT)
@@ -23,7 +24,7 @@ async def require_room(store: Store, tenant_id: str, email: str, clock: Clock) -
 
 
 async def gone(store: Store, tenant_id: str, email: str) -> list[Delete]:
-    """What deletes all of them, in the commit with which the address becomes somebody's or nobody's."""
+    """The writes that delete all of them, for a commit that gives the address to a user or takes it away."""
     scope = store.tenant(tenant_id)
     page = await scope.query(records.INVITATIONS_OF_EMAIL, equal={"email": email}, limit=_MOST)
     return [Delete(doc.key) for doc in page.docs]

@@ -1,4 +1,4 @@
-"""Somebody who is signed in proves to know the password, before what a stolen access token must not do."""
+"""A signed-in person gives the password again, before changes that a stolen access token must not make."""
 
 from functions.auth.caller_rules import require_recent_session
 from functions.auth.domain import factors as factor_rules
@@ -19,8 +19,8 @@ class OwnPassword:
         self._clock = clock
 
     async def proven(self, principal: Principal, password: str, source: Source) -> FirstFactor:
-        """As at a sign-in, so guesses count and are slowed down in the same way. Whoever has a second factor
-        has proven it in the last ten minutes, too.
+        """Checks the password like a sign-in, so that guesses count in the same way. A person with a second
+        factor must also have proven that in the last ten minutes.
 
         Raises `Forbidden` `wrong_password`, `step_up_required`; what `own_account.read` raises; `Invalid`,
         `Unavailable`.

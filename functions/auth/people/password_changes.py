@@ -1,4 +1,4 @@
-"""Passwords that are forgotten, and those that are changed. Sessions that knew the old one end with it."""
+"""Password reset by a mailed link, and password change. Both end the sessions that began with the old one."""
 
 import msgspec
 
@@ -59,7 +59,8 @@ class PasswordChanges:
         self._clock = clock
 
     async def forgot(self, slug: str, email: str) -> None:
-        """The same work for anybody: whether there is somebody to write to is found out by the event.
+        """Requests a mail with a link. The work is the same for known and unknown addresses: the event's
+        handler finds out whether there is a user.
 
         Raises `Invalid` for what is no address.
         """
@@ -69,7 +70,8 @@ class PasswordChanges:
         await self._store.commit(*self._outbox.entries("mail.requested", tenant_id, mail))
 
     async def reset(self, token: str, password: str, request_id: str, address: str = "") -> None:
-        """Uses up every link that was sent, and ends all sessions. No delay after guesses is in the way.
+        """Sets a new password by a link. Uses up all links that were sent, ends all sessions, and is possible
+        even while sign-ins are delayed because of guesses.
         `address` is where the request comes from.
 
         Raises `Invalid` (`/token` `invalid_token` for whatever does not work, or no more), `Forbidden`
@@ -104,7 +106,8 @@ class PasswordChanges:
         *,
         keep_other_sessions: bool,
     ) -> None:
-        """The caller's session goes on; all others end unless they are to be kept.
+        """Changes the caller's password. The caller's session goes on; the others end, unless
+        `keep_other_sessions`.
 
         Raises what `OwnPassword.proven` does, and `Invalid`.
         """
@@ -133,7 +136,9 @@ class PasswordChanges:
     async def _opened(
         self, link: OneTimeLink
     ) -> tuple[Found[Tenant], Found[PasswordReset], Found[Login], Found[User]]:
-        """Everything that the link needs. Raises `Invalid`, and what `require_active` raises."""
+        """The documents that a link is about. Raises `Invalid` if it does not work, and what `require_active`
+        raises.
+        """
         tenant_doc, reset_doc, login_doc = await self._store.read(
             tenant.key(self._store, link.tenant_id),
             records.link_key(self._store, link.tenant_id, link.document_id),
@@ -153,8 +158,8 @@ class PasswordChanges:
         return owner, reset, login, user
 
     async def _new(self, owner: Tenant, user: User, text: str, path: str) -> _New:
-        """It may be short beside a second factor: whoever loses that later is let in to enrol another one,
-        and to nothing else. Raises `Invalid`, `Unavailable`.
+        """Checks and hashes a new password. It may be short if there is a second factor; without that factor,
+        later, it only allows to enrol another one. Raises `Invalid`, `Unavailable`.
         """
         factors = (await factor_documents.of_user(self._store, owner.id, user.id)).value
         accepted = await self._policy.new(
@@ -168,7 +173,7 @@ class PasswordChanges:
     def _changed(
         self, owner: Found[Tenant], login: Found[Login], user: Found[User], after: User, new: _New
     ) -> tuple[Write, ...]:
-        """A change of address that was begun with the old password comes to nothing."""
+        """The writes of a new password. They also cancel a change of address that was begun with the old one."""
         return (
             login.replace(logins.with_password(login.value, new.hash, self._clock(), is_short=new.is_short)),
             user.check() if after is user.value else user.replace(after),
@@ -190,5 +195,5 @@ class PasswordChanges:
 
 
 def _used(reset: Found[PasswordReset] | None) -> tuple[Write, ...]:
-    """Kept, so that a request that is delivered again is known and brings no link back."""
+    """Marks all reset links as used. The document stays, so that a redelivered request makes no new link."""
     return () if reset is None else (reset.replace(password_reset.used(reset.value)),)

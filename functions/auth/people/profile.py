@@ -1,4 +1,4 @@
-"""What people see of themselves, and may change without asking anybody."""
+"""A person's own profile."""
 
 from functions.auth import caller_rules, standing
 from functions.auth.domain import people
@@ -14,12 +14,12 @@ from shared.outbox import Outbox
 from shared.store import Store, until_not_stale
 
 _RENAMINGS = Rate(burst=10, seconds=60, keys=10_000)
-"""Each writes the user's document: without a bound, who is about to disable the user would not come to it."""
+"""Each change writes the user's document: without a limit, an admin's commit might never succeed."""
 
 
 class Profile:
-    """Machines have none: `Forbidden` `no_session`. What an application may know of it is userinfo's:
-    `first_party_only`.
+    """All methods raise `Forbidden`: `no_session` for machines, which have no profile, and `first_party_only`
+    for applications, which use userinfo.
     """
 
     def __init__(self, store: Store, outbox: Outbox, clock: Clock) -> None:
@@ -29,12 +29,12 @@ class Profile:
         self._renamings = Buckets(_RENAMINGS, clock)
 
     async def get(self, principal: Principal) -> User:
-        """Raises `NotFound` where the user is gone and the access token is not yet."""
+        """The caller's user. Raises `NotFound` if it was deleted and the access token is not refused yet."""
         caller_rules.require_person(principal)
         return (await users.known(self._store, principal.tenant_id, principal.subject)).value
 
     async def rename(self, principal: Principal, actor: Actor, name: str) -> User:
-        """The name by which others know the caller. Raises `Invalid`, `NotFound`, `TooManyRequests`."""
+        """Changes the caller's name. Raises `Invalid`, `NotFound`, `TooManyRequests`."""
         caller_rules.require_person(principal)
         wait = self._renamings.take(f"{principal.tenant_id}/{principal.subject}")
         if wait:

@@ -1,4 +1,4 @@
-"""What some people of a tenant do to others: name, role, disable, enable, delete. One owner always stays."""
+"""Changes of users by others: name, role, disable, enable, delete. One active owner always stays."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -22,10 +22,11 @@ from shared.store import Check, Create, Delete, Store, Write, until_not_stale
 
 
 class UserChanges:
-    """Each commit holds if tenant, user and the owner who stays are what they were when they were read.
+    """Each commit checks that the tenant, the user and a remaining owner have not changed since they were
+    read.
 
-    Whoever is changed has a role that the caller could give: `Forbidden` `role_not_grantable` otherwise.
-    The caller is still who his token says: `caller_in_force.checks`.
+    All methods raise `Forbidden` `role_not_grantable` for a user whose role the caller could not give, and
+    what `caller_in_force.checks` raises.
     """
 
     def __init__(
@@ -40,7 +41,8 @@ class UserChanges:
     async def change(
         self, principal: Principal, actor: Actor, user_id: str, name: str | None, role: str | None
     ) -> User:
-        """None: as it is. With another role people stay signed in: what they are given next has its scopes.
+        """Changes name and role; None leaves them. Sessions go on with a new role: the next tokens have its
+        scopes, and the present access tokens end.
 
         Raises `NotFound`, `Invalid`, `Forbidden`, `Conflict` `last_owner`.
         """
@@ -65,7 +67,7 @@ class UserChanges:
         return await self._changed(principal, user_id, decide)
 
     async def disable(self, principal: Principal, actor: Actor, user_id: str) -> User:
-        """Nobody signs in as this user, and all sessions are over; again is fine.
+        """Ends all sessions and refuses further sign-ins; a second call does nothing.
 
         Raises `NotFound`, `Forbidden`, `Conflict` `last_owner`.
         """
@@ -97,10 +99,10 @@ class UserChanges:
         return await self._changed(principal, user_id, decide)
 
     async def delete(self, principal: Principal, actor: Actor, user_id: str) -> None:
-        """The user, the login, the second factors and every invitation of the address are gone; it is free.
+        """Deletes the user, the login, the second factors and all invitations of the address, which can be
+        used again. Only ids remain, in the audit log and in sessions that are over.
 
-        What is left is ids, in the audit log and in sessions that are over. Raises `NotFound`, `Forbidden`,
-        `Conflict` `last_owner`.
+        Raises `NotFound`, `Forbidden`, `Conflict` `last_owner`.
         """
 
         async def attempt() -> None:
@@ -152,7 +154,9 @@ class UserChanges:
         return user
 
     async def _owner_who_stays(self, tenant_id: str, user: User) -> Sequence[Check]:
-        """Two owners who let each other go at once: each commit checks the other's document, so one fails."""
+        """A check of another active owner's document, if `user` is one. If two owners remove each other at
+        the same time, one of the commits fails. Raises `Conflict` `last_owner`.
+        """
         if user.role != "owner" or user.status != "active":
             return ()
         equal = {"role": "owner", "status": "active"}

@@ -1,4 +1,4 @@
-"""The sessions of one person: seen and ended by that person, and by those who may for others."""
+"""The sessions of one person, listed and ended by that person and by admins."""
 
 from functions.auth import caller_rules, records
 from functions.auth.domain import people
@@ -30,7 +30,7 @@ class UserSessions:
         self._clock = clock
 
     async def page(self, tenant_id: str, user_id: str, limit: int, cursor: str | None) -> Listing[Session]:
-        """Those that go on, oldest first; a page may be short and have another after it.
+        """The live sessions of a user, oldest first. A page may be short, or empty, and not be the last.
 
         Raises `NotFound` `user_not_found`, `BadRequest` `invalid_cursor`.
         """
@@ -56,19 +56,19 @@ class UserSessions:
         return Listing([session for session in alive if people.is_in_force(user.value, session)], page.cursor)
 
     async def own_page(self, principal: Principal, limit: int, cursor: str | None) -> Listing[Session]:
-        """The caller's. Raises what `page` does, and as the next two do what `caller_rules.require_person`
-        raises.
+        """The caller's own sessions. Raises what `page` raises, and like the next two methods what
+        `caller_rules.require_person` raises.
         """
         caller_rules.require_person(principal)
         return await self.page(principal.tenant_id, principal.subject, limit, cursor)
 
     async def end_own(self, principal: Principal, actor: Actor, session_id: str) -> None:
-        """One of the caller's; again is fine. Raises `NotFound` `session_not_found`."""
+        """Ends one of the caller's sessions, once. Raises `NotFound` `session_not_found`."""
         caller_rules.require_person(principal)
         await self._end(principal.tenant_id, principal.subject, session_id, "ended_by_user", actor)
 
     async def end_others(self, principal: Principal, actor: Actor) -> None:
-        """All of the caller's but the one that asks."""
+        """Ends all sessions of the caller except the present one."""
         caller_rules.require_person(principal)
         await self._ends.end_all(
             principal.tenant_id,
@@ -79,7 +79,7 @@ class UserSessions:
         )
 
     async def end_one_of(self, principal: Principal, actor: Actor, user_id: str, session_id: str) -> None:
-        """One of somebody's whose role the caller could give; again is fine.
+        """Ends a session of a user whose role the caller could give, once.
 
         Raises `NotFound` `user_not_found` or `session_not_found`, `Forbidden` `role_not_grantable`.
         """
@@ -87,16 +87,16 @@ class UserSessions:
         await self._end(principal.tenant_id, user_id, session_id, "ended_by_admin", actor)
 
     async def end_all_of(self, principal: Principal, actor: Actor, user_id: str) -> None:
-        """The same for every one of them."""
+        """The same for all sessions of the user."""
         await self._require_over(principal, user_id)
         await self._ends.end_all(principal.tenant_id, user_id, "ended_by_admin", actor, lambda session: True)
 
     async def overtaken(self, tenant_id: str, user_id: str, role: Role | None = None) -> list[Add]:
-        """Writes for a commit that changes the user: refreshes under way fail at it and look again.
+        """Writes for a commit that changes the user, so that refreshes under way fail and read again. `role`
+        is the user's new one, if it changes.
 
-        They ask for no version, or whoever refreshes without a pause would keep the commit from happening.
-        Of the first hundred sessions in thirty days; for more, `end_those_over` is what counts. `role`: the
-        user's new one.
+        They have no version as a precondition, or a client that refreshes all the time could keep the commit
+        from succeeding. They cover the first hundred sessions; `end_those_over` ends the others.
         """
         since = stamp(self._clock() - session_rules.ABSOLUTE_LIFETIME)
         page = await self._store.tenant(tenant_id).query(
@@ -110,9 +110,10 @@ class UserSessions:
         ]
 
     async def end_those_over(self, tenant_id: str, user_id: str, actor: Actor) -> None:
-        """Ends what its user's document says is over: after the commit that said it, and by its event again.
+        """Ends the sessions that the user's document says are over. It runs after the commit that changed the
+        document, and again by its event. Raises `Rejected`.
 
-        Refresh looks at the document itself; this is for the access tokens. Raises `Rejected`.
+        Refreshes read the user's document anyway, so this matters for access tokens only.
         """
         if not (is_id(tenant_id) and is_id(user_id)):
             raise Rejected("unknown_user", "There is no such user.")
@@ -127,7 +128,7 @@ class UserSessions:
         )
 
     async def _end(self, tenant_id: str, user_id: str, session_id: str, because: str, actor: Actor) -> None:
-        """Another person's session is as unknown as nobody's."""
+        """Raises `NotFound` for an unknown session, and alike for one of another user."""
         if await self._ends.end(tenant_id, session_id, because, actor, user_id=user_id) is None:
             raise NotFound(
                 "session_not_found", "There is no such session. The list of sessions has those there are."

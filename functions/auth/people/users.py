@@ -1,4 +1,4 @@
-"""The people of a tenant, as others of it see them."""
+"""The users of a tenant, read."""
 
 from typing import Literal
 
@@ -14,7 +14,7 @@ from shared.store import Query, Store
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Which of them; None: any. An address is asked for alone, since it has one person at most."""
+    """A filter; None matches all. `email` cannot be combined, since an address has one user at most."""
 
     status: Literal["active", "disabled"] | None = None
     role: str | None = None
@@ -36,7 +36,7 @@ class Users:
         return await records.listed(self._store, tenant_id, query, User, limit, cursor, equal)
 
     async def get(self, tenant_id: str, user_id: str) -> User:
-        """Raises `NotFound` `user_not_found`, for another tenant's as for nobody's."""
+        """Raises `NotFound` `user_not_found`, alike for unknown and for other tenants' ids."""
         return (await known(self._store, tenant_id, user_id)).value
 
 

@@ -1,4 +1,4 @@
-"""The roles of a tenant: those that every tenant has, and those that it makes for itself."""
+"""The roles of a tenant: the built-in ones, and custom ones."""
 
 from collections.abc import Collection, Sequence
 
@@ -23,7 +23,7 @@ _PAGE = 100
 
 
 class Roles:
-    """A role that is given to somebody is written anew in that commit, so that nobody deletes it then."""
+    """A commit that gives somebody a custom role writes the role too, so that it cannot be deleted then."""
 
     def __init__(self, store: Store, outbox: Outbox, clock: Clock) -> None:
         self._store = store
@@ -31,16 +31,16 @@ class Roles:
         self._clock = clock
 
     async def scopes_of(self, tenant_id: str, role: str) -> frozenset[str]:
-        """What `role` stands for now; nothing where there is no such role. A built-in one costs no read."""
+        """The scopes of `role` now; none for an unknown role. A built-in role costs no read."""
         if role in roles.ROLES:
             return roles.scopes_of([role])
         found = await self._found(tenant_id, role)
         return frozenset() if found is None else frozenset(found.value.scopes)
 
     async def giving(self, principal: Principal, role: str) -> tuple[Write, ...]:
-        """What the commit holds that gives `role` to somebody, or takes it.
+        """Writes for a commit that gives `role` to somebody.
 
-        Raises `Invalid` `unknown_role`, `Forbidden` `role_not_grantable` for one above the caller's own.
+        Raises `Invalid` `unknown_role`; `Forbidden` `role_not_grantable` for a role above the caller's own.
         """
         own = None if role in roles.ROLES else await self._found(principal.tenant_id, role)
         if own is None and role not in roles.ROLES:
@@ -54,7 +54,7 @@ class Roles:
         return () if own is None else (own.replace(own.value),)
 
     async def require_over(self, principal: Principal, role: str) -> None:
-        """Whoever changes somebody has all that this one's `role` stands for. Raises `Forbidden`."""
+        """Raises `Forbidden` unless the caller could give `role`, that of the person to be changed."""
         stands_for = await self.scopes_of(principal.tenant_id, role)
         if not _may_grant(principal, role, stands_for):
             raise Forbidden(
@@ -115,10 +115,11 @@ class Roles:
         description: str | None,
         scopes: Sequence[str] | None,
     ) -> CustomRole:
-        """None: as it is. People who have the role get its new scopes with their next access token, and those
-        of before end with this commit.
+        """Changes a custom role; None leaves a field as it is. Access tokens of people with the role end; the
+        next ones have the new scopes.
 
-        Raises `NotFound`, `Invalid`, and `Forbidden` `scope_not_grantable` also where the role has more now.
+        Raises `NotFound`, `Invalid`, and `Forbidden` `scope_not_grantable` if the role has, or would have, a
+        scope that the caller lacks.
         """
 
         async def attempt() -> CustomRole:
@@ -152,17 +153,19 @@ class Roles:
         await until_not_stale(attempt)
 
     async def end_access_of(self, tenant_id: str, name: str) -> None:
-        """Access tokens of all who have the role end, so that the next ones have its scopes of today: once
-        more after the commit that changed it, for those that were made while it was under way.
+        """Ends the access tokens of everybody with the role again, some time after the commit that changed
+        it: for tokens that were issued by the old state during that commit.
 
-        Raises `Rejected` for what can be no role of a tenant.
+        Raises `Rejected` for what can be no custom role.
         """
         if not (is_id(tenant_id) and custom_role.is_name(name)):
             raise Rejected("unknown_role", "There is no such role.")
         await self._store.commit(self._access_ends(tenant_id, name))
 
     async def _is_used(self, tenant_id: str, name: str) -> bool:
-        """Invitations are asked first: whoever accepts one meanwhile is found among the users."""
+        """Whether a user has the role or is invited to it. Invitations are read first: somebody who accepts
+        one meanwhile is then found among the users.
+        """
         scope, cursor = self._store.tenant(tenant_id), None
         while True:
             page = await scope.query(
