@@ -32,6 +32,7 @@ The link works once, until {expires}. If the page asks for a code, it is this on
 {code}
 
 Programs send it as the token of POST {action}
+
 Keep this: where you sign in, the short name of your organisation is
 
 {slug}
@@ -61,6 +62,7 @@ The link works once, until {expires}. If the page asks for a code, it is this on
 {code}
 
 Programs send it as the token of POST {action}
+
 Where you sign in with it, the short name of your organisation is
 
 {slug}
@@ -106,6 +108,7 @@ The link works once, until {expires}. If the page asks for a code, it is this on
 {code}
 
 Programs send it as the token of POST {action}
+
 Where you sign in with it, the short name of your organisation is
 
 {slug}
