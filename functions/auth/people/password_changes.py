@@ -173,7 +173,7 @@ class PasswordChanges:
     def _changed(
         self, owner: Found[Tenant], login: Found[Login], user: Found[User], after: User, new: _New
     ) -> tuple[Write, ...]:
-        """The writes of a new password. They also cancel a change of address that was begun with the old one."""
+        """The writes of a new password. They also cancel a change of address begun with the old one."""
         return (
             login.replace(logins.with_password(login.value, new.hash, self._clock(), is_short=new.is_short)),
             user.check() if after is user.value else user.replace(after),
