@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import re
 import secrets
 import time
 from typing import Any
@@ -18,7 +17,6 @@ from local.demo.screen import Screen, yes
 from local.demo.world import DemoFailed, World
 from shared import base64url
 
-_HASH = re.compile(r"'sha256-[A-Za-z0-9+/]{43}='")
 CALLBACK = "https://reports.acme.example/callback"
 
 
