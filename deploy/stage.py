@@ -25,6 +25,10 @@ DEPLOYED_SUFFIXES = frozenset({".py", ".html", ".css", ".json", ".gz"})
 
 _MAIN = '''"""Generated: where the platform looks for the entry point."""
 
+import gc
+
+gc.set_threshold(20_000, 20, 20)  # what is imported stays, and would be walked again and again
+
 from functions.{function}.main import {entry_point}
 
 __all__ = ["{entry_point}"]

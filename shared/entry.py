@@ -85,11 +85,11 @@ class _Handed(Response):
 
 def _spare_the_collector() -> None:
     """Excludes what exists by now, and stays for ever, from garbage collection, which otherwise takes a tenth
-    of a busy function's CPU time; and lets the collector run less often.
+    of a busy function's CPU time. How seldom the collector runs is set before the imports, in the `main.py`
+    that `deploy/stage.py` writes.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
 
 
 def open_store(config: Config, queries: Iterable[Query]) -> Store:
