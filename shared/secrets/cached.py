@@ -1,4 +1,4 @@
-"""Secrets kept for a while, so that a request costs no call and a short outage is not felt."""
+"""A cache of secret values, so that a request costs no call and a short outage goes unnoticed."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -14,22 +14,20 @@ LIMITS = CacheLimits(
 
 
 class CachedSecrets:
-    """`inner` is asked once for each version and list of versions, and again after five minutes.
+    """`inner` is asked once for each version, and again after five minutes; lists of versions are not cached.
 
-    While it is unavailable what is known serves for an hour. A version that turns out disabled, destroyed
-    or missing is refused from then on, and asked for again after ten seconds.
+    While it is unavailable, cached values are used for an hour. A version that is disabled, destroyed or
+    missing is refused, and asked for again after ten seconds.
     """
 
     def __init__(self, inner: Secrets, clock: Clock) -> None:
         self._inner = inner
         self._values = Cache("secret value", self._fetch_value, clock, LIMITS)
-        self._lists = Cache("secret versions", inner.versions, clock, LIMITS)
 
     def readings(self) -> Iterator[Reading]:
         """What `Metrics` shows of it."""
         help_text = "Secrets that were served from memory, because their source was out."
-        stale = self._values.stale_answers + self._lists.stale_answers
-        yield Reading("energent_secret_stale_answers", help_text, stale)
+        yield Reading("energent_secret_stale_answers", help_text, self._values.stale_answers)
         help_text = "Age of the oldest secret in memory; one that nobody asks for is not fetched again."
         oldest = self._values.oldest() or timedelta(0)
         yield Reading("energent_secret_oldest_seconds", help_text, oldest.total_seconds(), counts=False)
@@ -38,15 +36,12 @@ class CachedSecrets:
         return await self._values.get((name, version))
 
     async def add(self, name: str, value: bytes) -> int:
-        try:
-            number = await self._inner.add(name, value)
-        finally:
-            self._lists.forget(name)
+        number = await self._inner.add(name, value)
         self._values.forget((name, number))  # it may have been refused as missing
         return number
 
     async def versions(self, name: str) -> list[SecretVersion]:
-        return list(await self._lists.get(name))
+        return await self._inner.versions(name)
 
     async def set_state(self, name: str, version: int, state: State) -> None:
         try:
@@ -55,8 +50,7 @@ class CachedSecrets:
             self.forget(name, version)
 
     def forget(self, name: str, version: int) -> None:
-        """Somebody else changed the version: whoever asks for it, or for the list, has it fetched."""
-        self._lists.forget(name)
+        """Drops a version that somebody else has changed, so that it is fetched again."""
         self._values.forget((name, version))
 
     async def close(self) -> None:

@@ -160,15 +160,3 @@ def test_a_version_that_is_disabled_here_is_refused_at_once() -> None:
             await secrets.access("key", 1)
 
     asyncio.run(story())
-
-
-def test_the_list_of_versions_is_kept_until_one_is_added_here() -> None:
-    async def story() -> None:
-        secrets, distant, _ = _cached()
-        for _ in range(3):
-            assert [version.number for version in await secrets.versions("key")] == [1]
-        assert distant.calls == 1
-        await secrets.add("key", b"two")
-        assert [version.number for version in await secrets.versions("key")] == [2, 1]
-
-    asyncio.run(story())
