@@ -29,11 +29,13 @@ class Authenticator:
         self.synced = synced
         self.type: str | None = None
         self.cross_origin = False
+        self.more_of_key: dict[int, bytes] = {}
 
     def create(self, options: Any) -> dict[str, Any]:
         """`navigator.credentials.create()` and `toJSON()`."""
         numbers = self.key.public_key().public_numbers()
         public = {1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32), -3: numbers.y.to_bytes(32)}
+        public |= self.more_of_key
         attested = bytes(16) + len(self.credential_id).to_bytes(2) + self.credential_id + cbor2.dumps(public)
         auth_data = self._auth_data(_ATTESTED) + attested
         attestation = cbor2.dumps({"fmt": "none", "attStmt": {}, "authData": auth_data})

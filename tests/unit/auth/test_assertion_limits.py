@@ -70,3 +70,10 @@ async def test_what_begins_well_and_has_not_three_parts_is_none(
     good = assertion(suite, client.id)["client_assertion"].split(".")
     text = ".".join((good + good[2:])[:parts])
     assert (await refusal(suite, form_of(text))).code == "invalid_client"
+
+
+async def test_a_type_without_an_assertion_is_no_way_to_prove_anything(
+    suite: Suite, client: Application
+) -> None:
+    for form in ({"client_id": client.id}, {"client_id": client.id, "client_secret": client.secret}):
+        assert (await refusal(suite, GRANT | form | {"client_assertion_type": TYPE})).code == "invalid_client"

@@ -5,9 +5,11 @@ from typing import Literal
 import msgspec
 import pytest
 
+from functions.auth.domain.refresh_token import RefreshToken
 from functions.auth.oauth.introspection import INACTIVE
 from shared.audit import Actor
 from shared.errors import OAuthError, Unauthenticated, Unavailable
+from shared.event_door import Rejected
 from shared.identity import TENANT_LIMITS
 from tests.unit.auth import applications
 from tests.unit.auth.browser import SECRET, Browser, add_client
@@ -85,6 +87,13 @@ async def test_a_refresh_token_of_a_suspended_tenant_is_told_to_be_inactive_by_a
     assert (await suite.do.introspection.answer(form, client.basic, "req_1")).active
     await suite.change_tenant(status="suspended")
     assert await suite.do.introspection.answer(form, client.basic, "req_1") == INACTIVE
+
+
+async def test_a_refresh_token_of_a_session_that_is_gone_is_told_to_be_inactive(suite: Suite) -> None:
+    """Documents of sessions go some time after they are over."""
+    client, user = await applications.register(suite), await suite.add_user()
+    gone = suite.refresh_tokens.text(RefreshToken(ACME, user.id, "ses_none", 1))
+    assert await suite.do.introspection.answer({"token": gone}, client.basic, "req_1") == INACTIVE
 
 
 @ENDS
@@ -168,6 +177,22 @@ async def test_a_refresh_that_a_new_password_overtakes_gives_nothing(
     with pytest.raises(OAuthError) as refusal:
         await suite.refresh(stolen.refresh_token)
     assert refusal.value.code == "invalid_grant"
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("user.disabled", {"user_id": "no/id"}),
+        ("role.updated", {"role": "no/role"}),
+        ("service_account.updated", {"service_account_id": "no/id", "access": "ended"}),
+    ],
+)
+async def test_an_event_about_what_can_be_nobody_is_set_aside(
+    suite: Suite, name: str, data: dict[str, str]
+) -> None:
+    """It would fail each time it is delivered."""
+    with pytest.raises(Rejected):
+        await suite.deliver(name, data)
 
 
 async def test_a_wrong_password_of_whoever_is_deleted_meanwhile_is_just_wrong(suite: Suite) -> None:

@@ -98,18 +98,24 @@ async def test_a_change_takes_a_recent_proof(changing: Changing, name: str) -> N
         "recovery_codes.replace",
     ],
 )
-async def test_a_session_that_ends_meanwhile_changes_nothing(changing: Changing, name: str) -> None:
-    """R7: who was signed out for a theft leaves no factor behind and takes none away."""
+@pytest.mark.parametrize(("ended", "code"), [("session", "invalid_token"), ("tenant", "tenant_suspended")])
+async def test_a_session_that_ends_meanwhile_changes_nothing(
+    changing: Changing, name: str, ended: str, code: str
+) -> None:
+    """R7, T10: who was signed out for a theft leaves no factor behind and takes none away."""
     suite, ada, caller = changing.suite, changing.ada, changing.caller
     change, before = await changing.change(name), await ada.factors()
     noted: list[Factors] = []
 
     async def end() -> None:
-        await suite.do.session_end.end(ACME, caller.session_id or "", "stolen_device", ada.actor)
+        if ended == "session":
+            await suite.do.session_end.end(ACME, caller.session_id or "", "stolen_device", ada.actor)
+        else:
+            await suite.set_status("suspended")
         noted.append(await ada.factors())
 
     suite.store.before_commit = end
-    assert (await refused(change())).code == "invalid_token"
+    assert (await refused(change())).code == code
     assert noted == [before]
     assert await ada.factors() == before
 

@@ -6,7 +6,7 @@ import pytest
 from functions.auth.oauth.oauth_client_changes import ClientChange
 from shared.audit import Actor
 from shared.store import Create, Delete, Key
-from tests.unit.auth.browser import Browser, add_client, claims
+from tests.unit.auth.browser import SECRET, Browser, add_client, claims
 from tests.unit.auth.suite import ACME, Suite, principal
 
 pytestmark = pytest.mark.anyio
@@ -27,6 +27,21 @@ def codes(suite: Suite) -> list[Key]:
     writes = [write for commit in suite.store.commits for write in commit]
     made = [write.key for write in writes if isinstance(write, Create)]
     return [key for key in made if "/authorization_codes/" in key.path]
+
+
+async def end_at_next_commit(suite: Suite, ended: str) -> None:
+    """Just ahead of it."""
+    session = await suite.only_session()
+
+    async def end() -> None:
+        if ended == "session":
+            await suite.do.session_end.end(ACME, session.id, "stolen_device", ACTOR)
+        elif ended == "tenant":
+            await suite.set_status("suspended")
+        else:
+            await suite.do.oauth_client_changes.delete(principal("owner"), ACTOR, "cli_web")
+
+    suite.store.before_commit = end
 
 
 async def signed_in(browser: Browser) -> None:
@@ -52,18 +67,32 @@ async def test_a_client_that_is_disabled_meanwhile_gets_no_code(browser: Browser
     assert codes(suite) == before
 
 
-async def test_whose_sign_in_ends_meanwhile_is_asked_for_the_password(browser: Browser) -> None:
+@pytest.mark.parametrize("ended", ["session", "tenant"])
+async def test_whose_sign_in_ends_meanwhile_is_asked_for_the_password(browser: Browser, ended: str) -> None:
+    """R7, T10."""
     suite = browser.suite
     await browser.code(CLIENT)
-    session, before = await suite.only_session(), codes(suite)
-
-    async def end() -> None:
-        await suite.do.session_end.end(ACME, session.id, "stolen_device", ACTOR)
-
-    suite.store.before_commit = end
+    before = codes(suite)
+    await end_at_next_commit(suite, ended)
     page = await browser.authorize(CLIENT)
     assert (page.status_code, 'name="password"' in page.text) == (200, True)
     assert codes(suite) == before
+
+
+@pytest.mark.parametrize("ended", ["session", "tenant", "client"])
+async def test_who_is_out_meanwhile_connects_no_device(browser: Browser, ended: str) -> None:
+    """R7, T10."""
+    suite = browser.suite
+    asked = await browser.client.post(
+        "/oauth2/device_authorization", data={"client_id": CLIENT, "client_secret": SECRET}
+    )
+    await browser.get("/device")
+    await browser.sign_in(organisation="acme")
+    await browser.get("/device")
+    await browser.send(user_code=asked.json()["user_code"])
+    await end_at_next_commit(suite, ended)
+    assert "Device connected" not in (await browser.send(decision="allow")).text
+    assert "device.allow" not in await suite.audit()
 
 
 async def test_a_code_whose_document_is_gone_is_one_like_any_other_that_is_over(browser: Browser) -> None:

@@ -352,12 +352,19 @@ async def test_a_disabled_user_and_a_suspended_tenant_do_not_sign_in(suite: Suit
     assert refusal.code == "invalid_credentials"
 
 
-async def test_what_is_too_long_to_be_kept_is_not_a_passkey() -> None:
+@pytest.mark.parametrize(
+    ("id_bytes", "more_key_bytes", "kept"), [(1023, 0, True), (1024, 0, False), (32, 2048, False)]
+)
+async def test_what_is_too_long_to_be_kept_is_not_a_passkey(
+    id_bytes: int, more_key_bytes: int, kept: bool
+) -> None:
     ceremonies, authenticator = PasskeyCeremonies("https://api.example.test"), Authenticator()
-    authenticator.credential_id = bytes(1024)
+    authenticator.credential_id = bytes(id_bytes)
+    authenticator.more_of_key = {100: bytes(more_key_bytes)}
     given = authenticator.create({"challenge": text(b"challenge")})
     given["id"] = given["rawId"] = "AAAA"
-    assert await ceremonies.registered(msgspec.convert(given, Registration), "challenge") is None
+    made = await ceremonies.registered(msgspec.convert(given, Registration), "challenge")
+    assert (made is not None) == kept
 
 
 def test_a_challenge_that_is_none_is_empty() -> None:

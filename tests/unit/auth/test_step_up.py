@@ -9,6 +9,7 @@ from functions.auth.caller_rules import MAX_AGE, require_recent
 from functions.auth.domain.assurance import acr_of, joined
 from functions.auth.domain.guessing import FREE
 from functions.auth.factors.factor_proofs import Answer
+from functions.auth.sign_in.step_up import Options
 from shared.errors import Forbidden
 from shared.identity import Principal
 from tests.authenticator import Authenticator
@@ -165,6 +166,26 @@ async def test_a_passkey_steps_up_in_the_session_that_asked(suite: Suite) -> Non
     )
     assert (await refused(suite.do.step_up.by_factor(other, ada.actor, given))).code == "step_up_refused"
     assert await suite.do.step_up.by_factor(one, ada.actor, given)
+
+
+async def test_an_answer_steps_up_once_though_the_passkey_counts_nothing(suite: Suite) -> None:
+    """Who has seen an answer proves nothing with it."""
+    ada, authenticator = await person(suite), Authenticator()
+    caller, _ = await ada.enrol_passkey(authenticator)
+    asked = loaded((await suite.do.step_up.options(caller)).passkey)
+    authenticator.count = -1
+    given = Answer(passkey=assertion(authenticator.get(asked)))
+    assert await suite.do.step_up.by_factor(caller, ada.actor, given)
+    for _ in range(2):
+        again = suite.do.step_up.by_factor(caller, ada.actor, given)
+        assert (await refused(again)).code == "step_up_refused"
+    assert len(suite.bus.events("session.stepped_up")) == 1
+
+
+async def test_whoever_has_no_passkey_is_given_nothing_to_sign(suite: Suite) -> None:
+    ada = await person(suite)
+    caller = await ada.enrol_totp()
+    assert await suite.do.step_up.options(caller) == Options(("totp",))
 
 
 async def test_a_session_that_is_over_an_application_and_a_machine_step_up_not(suite: Suite) -> None:

@@ -56,6 +56,13 @@ def test_no_step_up_to_the_latest_that_was_used_is_accepted() -> None:
     assert totp.matched(RFC_SECRET, totp.code(RFC_SECRET, now + 1), at, now) == now + 1
 
 
+def test_a_name_of_two_words_is_written_as_every_authenticator_reads_it() -> None:
+    """`+` is no space in this format."""
+    uri = totp.uri(RFC_SECRET, "Acme Reports", "ada+lab@acme.test")
+    assert uri.startswith("otpauth://totp/Acme%20Reports%3Aada%2Blab%40acme.test?")
+    assert "issuer=Acme%20Reports&" in uri
+
+
 async def test_an_authenticator_is_enrolled_and_asked_for_from_then_on(suite: Suite) -> None:
     ada = await person(suite)
     caller = await ada.principal()
