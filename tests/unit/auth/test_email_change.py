@@ -99,6 +99,24 @@ async def test_of_two_who_take_one_address_at_once_one_gets_it(
     assert sorted(answers) == [(204, ""), (409, "user_exists")]
 
 
+async def test_a_suspension_ahead_of_the_commit_stops_it(suite: Suite, people: People, ada: Person) -> None:
+    """R8, T10: the asking and the link alike."""
+
+    async def suspend() -> None:
+        await suite.set_status("suspended")
+
+    await asked(ada)
+    (token,) = await tokens(suite)
+    suite.store.before_commit = suspend
+    assert await verified(people, token) == (403, "tenant_suspended")
+    await suite.set_status("active")
+    suite.clock.move(1)
+    again = await people.signed_in(ADA)
+    suite.store.before_commit = suspend
+    assert await asked(again, "other@acme.test") == (403, "tenant_suspended")
+    assert suite.bus.events("mail.requested") == suite.bus.events("user.email_changed") == []
+
+
 async def test_changes_are_begun_three_times_an_hour(suite: Suite, people: People, ada: Person) -> None:
     for number in range(3):
         assert await asked(ada, f"new{number}@acme.test") == (202, "")

@@ -124,3 +124,12 @@ async def test_as_an_admin_one_sees_and_ends_others(suite: Suite, people: People
     for method in ("GET", "DELETE"):
         carol = await people.added(f"carol{method}@acme.test".lower())
         assert await carol.code(method, path) == (403, "insufficient_scope")
+
+
+async def test_an_admin_ends_no_session_of_an_owner(people: People, ada: Person) -> None:
+    """Nobody does to somebody above what they could not give."""
+    bob = await people.added(BOB, "admin")
+    path = f"/v1/users/{(await ada.get('/v1/me'))['subject']}/sessions"
+    for one in (path, f"{path}/{await session_id(ada)}"):
+        assert await bob.code("DELETE", one) == (403, "role_not_grantable")
+    assert await ada.can_refresh()
