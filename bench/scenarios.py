@@ -136,10 +136,13 @@ async def _at_target(rate: Rate, seeded: Seeded, seconds: float, p95_at_full_spe
 
 
 async def cold(function: str, options: Options, *, seconds: float, megabytes: float) -> list[Figure]:
-    """Starts of one function, with the most that they may take."""
+    """Starts of one function as it is deployed for those who wait for it; with the most that they may take.
+
+    What takes its events is another process.
+    """
     took = []
     pss = 0.0
-    server, port = suite.function(options, function, {}), options.ports[function]
+    server, port = suite.function(options, function, {"DOORS": "http"}), options.ports[function]
     for _ in range(COLD_RUNS):
         async with pinned(server, port) as running:
             await first_answer(port)
