@@ -1,4 +1,4 @@
-"""What a client says of itself, in a form and a header: by one way only (RFC 6749 §2.3, RFC 7521 §4.2)."""
+"""How a client identifies itself in a request: by exactly one method (RFC 6749 §2.3, RFC 7521 §4.2)."""
 
 import base64
 import binascii
@@ -17,7 +17,7 @@ METHODS: tuple[Method, ...] = ("client_secret_basic", "client_secret_post", "pri
 
 
 class Presented(msgspec.Struct, frozen=True):
-    """`secret` is empty where it comes with none."""
+    """What a client claims, unproven. `secret` is empty for methods that send none."""
 
     client_id: str | None
     method: Method
@@ -30,9 +30,10 @@ def invalid_client() -> OAuthError:
 
 
 def presented(form: Mapping[str, str], authorization: str | None) -> Presented:
-    """A header of another scheme than `Basic` is not the client's: a gateway's.
+    """Reads the form and the `Authorization` header. A header of another scheme than `Basic` is the gateway's
+    and is ignored.
 
-    Raises `OAuthError`: `invalid_request` for two ways at once, `invalid_client` for what cannot be right.
+    Raises `OAuthError`: `invalid_request` for two methods at once, `invalid_client` for what is malformed.
     """
     scheme, _, basic = (authorization or "").partition(" ")
     used = ("client_secret" in form) + ("client_assertion" in form) + (scheme.lower() == "basic")
