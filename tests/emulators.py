@@ -15,6 +15,7 @@ import pytest
 from local import emulators
 from local.emulators import Emulators, Missing
 from local.ports import HOST, Reservation
+from shared.bus import pubsub as pubsub_bus
 
 START_SECONDS = 60.0
 
@@ -51,6 +52,17 @@ def pubsub(folder: Path) -> Iterator[Running]:
     """A Pub/Sub emulator; its log is `folder/pubsub.log`."""
     with _running(installed().pubsub, folder / "pubsub.log") as running:
         yield running
+
+
+@contextlib.contextmanager
+def patience() -> Iterator[None]:
+    """Each publish of this process is tried once and has a minute: on a busy machine the emulator may take
+    longer than production has, which is the subject of tests/contract/bus/test_pubsub.py alone.
+    """
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pubsub_bus, "PUBLISH_SECONDS", 60.0)
+        patched.setattr(pubsub_bus, "TRY_SECONDS", 60.0)
+        yield
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from local import broker, relay, status
 from local.broker import Broker
 from local.ports import HOST, Reservation
 from shared.bus import BILLING_EVENTS, Bus, Message
+from tests import emulators
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 QUIET = ("--sweep-seconds=0", "--tick-seconds=0", "--retry-base-seconds=0.02")
@@ -76,6 +77,7 @@ class Place:
 @asynccontextmanager
 async def opened(options: broker.Options) -> AsyncIterator[Place]:
     async with AsyncExitStack() as stack:
+        stack.enter_context(emulators.patience())
         port = Reservation.take()
         stack.callback(port.release)
         source = await stack.enter_async_context(broker.opened(options))

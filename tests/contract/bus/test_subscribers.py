@@ -15,6 +15,7 @@ from shared.bus import BILLING_EVENTS, Message
 from shared.bus.tables import Leased
 from shared.errors import Misconfigured, Unavailable
 from shared.ids import new_id
+from tests import emulators
 from tests.fault_proxy import Fault, FaultProxy
 
 pytestmark = pytest.mark.anyio
@@ -39,6 +40,7 @@ Open = Callable[[], Awaitable[Broker]]
 async def opened(options: broker.Options) -> AsyncIterator[Open]:
     """A broker as another process would have it each time."""
     async with AsyncExitStack() as stack:
+        stack.enter_context(emulators.patience())
 
         async def make() -> Broker:
             made = await stack.enter_async_context(broker.opened(options))
