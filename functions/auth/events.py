@@ -1,4 +1,4 @@
-"""Events that auth answers to: parse, then a use-case."""
+"""The event door of auth: parses an event's data and calls a use-case."""
 
 import re
 
@@ -57,23 +57,23 @@ _IGNORED = (
     "security.second_factor_refused",
     "security.passkey_copied",
 )
-"""Others may listen to them; nothing here has to be done."""
+"""Events for others on the topic: auth itself has nothing to do for them."""
 
 
 class _User(msgspec.Struct, frozen=True):
-    """Whom an event of a user is about."""
+    """The user that an event is about."""
 
     user_id: str
 
 
 class _Role(msgspec.Struct, frozen=True):
-    """Which role of the tenant an event is about."""
+    """The custom role that an event is about."""
 
     role: str
 
 
 class _Account(msgspec.Struct, frozen=True):
-    """Which service account an event is about. `access`: `ended` where it may less than before."""
+    """The service account that an event is about. `access` is `ended` if the change ended access tokens."""
 
     service_account_id: str
     access: str = ""
@@ -121,9 +121,11 @@ class _Handlers:
 
 
 def table(do: UseCases) -> dict[str, EventHandler]:
-    """Short event name to handler. Suspending and resuming need nothing: the tenant's document says it, to
-    whoever signs in, refreshes or verifies. Nor would a deletion, of which there is no event yet: without
-    that document nobody gets in and no token is good, and what is left below the tenant harms nobody.
+    """Handlers by short event name.
+
+    Suspending and resuming a tenant need no handler: every sign-in, refresh and verification reads the
+    tenant's document. Nor would a deletion, for which there is no event yet: without that document nobody
+    gets in and no token is accepted.
     """
     on = _Handlers(do)
     handlers: dict[str, EventHandler] = dict.fromkeys(_IGNORED, ignored)
@@ -143,9 +145,9 @@ def table(do: UseCases) -> dict[str, EventHandler]:
 def notifications(
     secrets: CachedSecrets, prefix: str, rotation: KeyRotation
 ) -> dict[str, NotificationHandler]:
-    """Secret Manager's `eventType` to handler. `prefix` is what the ids of our secrets begin with.
+    """Handlers by Secret Manager's `eventType`. The ids of our secrets begin with `prefix`.
 
-    A version that was disabled here and now is refused as soon as we hear of it, not when it is next fetched.
+    A version that has changed is fetched again at once: one that was disabled is refused from then on.
     """
     ring_of = {prefix + secret: ring for ring, secret in SECRETS.items()}
 

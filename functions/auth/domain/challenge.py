@@ -1,4 +1,4 @@
-"""Challenges: sealed texts that say who has to prove what until when; nothing is stored before an answer."""
+"""Challenges: sealed texts that say who must prove what, and until when; only answers are stored."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -14,8 +14,8 @@ Purpose = Literal["registration", "sign_in", "step_up"]
 
 
 class SecondFactorChallenge(msgspec.Struct, frozen=True):
-    """The first factor of `user_id` is proven by `amr`. `password` is the `password_mark` of the one that was
-    given: a challenge dies with the password.
+    """The first factor of `user_id` was proven by `amr`. `password` is the `password_mark` of the login, so
+    that a new password voids the challenge.
     """
 
     id: str
@@ -38,7 +38,7 @@ class PasskeyChallenge(msgspec.Struct, frozen=True):
 
 
 class Answers(msgspec.Struct, frozen=True):
-    """What became of a challenge. `expires_at` is when its document may go, long after the challenge."""
+    """The answers to a challenge so far. After `expires_at` the document is no longer needed."""
 
     wrong: int
     answered: bool
@@ -64,7 +64,7 @@ class Challenges:
         )
 
     def second_factor(self, text: str, at: datetime) -> SecondFactorChallenge | None:
-        """None for what `second_factor_text` did not make, and for what is over."""
+        """None for a text that `second_factor_text` did not make, or that has expired."""
         fields = self._second_factor.open(text)
         if fields is None:
             return None
@@ -92,7 +92,7 @@ class Challenges:
     def passkey(
         self, text: str, tenant: str, purpose: Purpose, subject: str, at: datetime
     ) -> PasskeyChallenge | None:
-        """None for what `passkey_text` did not make for exactly this, and for what is over."""
+        """None for a text that `passkey_text` did not make for exactly this, or that has expired."""
         fields = self._passkey.open(text)
         if fields is None:
             return None
@@ -104,12 +104,12 @@ class Challenges:
 
 
 def password_mark(set_at: datetime | None) -> bytes:
-    """Differs once another password was set, though not when one is only hashed anew."""
+    """A mark that changes when a new password is set, and not when the same one is hashed again."""
     return b"" if set_at is None else set_at.isoformat().encode()
 
 
 def is_open(answers: Answers | None) -> bool:
-    """Whether a challenge may be answered (once more)."""
+    """Whether a challenge accepts another answer."""
     return answers is None or (not answers.answered and answers.wrong < MAX_ANSWERS)
 
 

@@ -9,13 +9,13 @@ from functions.auth.domain.guessing import NONE, Failures
 from functions.auth.domain.passkeys import Passkey
 
 PENDING_LIFETIME = timedelta(minutes=30)
-"""How long a one-time password that was begun waits for its first code."""
+"""How long an enrolment of one-time passwords waits for its first code."""
 
 Method = Literal["totp", "passkey", "recovery_code"]
 
 
 class Totp(msgspec.Struct, frozen=True):
-    """`secret` is encrypted. `used_step` is the latest that was accepted: none up to it is accepted again."""
+    """`secret` is encrypted. `used_step` is the last accepted step; that one and earlier ones are refused."""
 
     secret: str
     created_at: datetime
@@ -24,7 +24,7 @@ class Totp(msgspec.Struct, frozen=True):
 
 
 class RecoveryCodes(msgspec.Struct, frozen=True):
-    """`digests` are of the codes that are left, made with version `key_version` of the factor key."""
+    """`digests` of the unused codes, made with version `key_version` of the factor key."""
 
     digests: tuple[str, ...]
     key_version: int
@@ -32,7 +32,9 @@ class RecoveryCodes(msgspec.Struct, frozen=True):
 
 
 class Factors(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Failures are counted for each factor by itself, so that guessing at one never closes another."""
+    """All second factors of a user. Failures are counted for each, so that guessing at one does not delay
+    another.
+    """
 
     user_id: str
     totp: Totp | None = None
@@ -44,7 +46,7 @@ class Factors(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def enrolled(factors: Factors) -> tuple[Literal["totp", "passkey"], ...]:
-    """Factors that stand by themselves; recovery codes only stand in for one of them."""
+    """The factors that a user has, without recovery codes, which only replace one of them."""
     found: list[Literal["totp", "passkey"]] = []
     if factors.passkeys:
         found.append("passkey")
@@ -54,7 +56,7 @@ def enrolled(factors: Factors) -> tuple[Literal["totp", "passkey"], ...]:
 
 
 def usable(factors: Factors) -> tuple[Method, ...]:
-    """What a challenge may be answered with; nothing where nothing is enrolled."""
+    """The methods that a challenge can be answered with; none if nothing is enrolled."""
     found = enrolled(factors)
     codes = factors.recovery_codes
     return (*found, "recovery_code") if found and codes is not None and codes.digests else found
@@ -84,7 +86,7 @@ def without_totp(factors: Factors) -> Factors:
 
 
 def _tidied(factors: Factors) -> Factors:
-    """Recovery codes go with the last factor that they could stand in for."""
+    """The factors without recovery codes, if there is no factor left that they could replace."""
     if enrolled(factors):
         return factors
     return msgspec.structs.replace(factors, recovery_codes=None, recovery_code_failures=NONE)

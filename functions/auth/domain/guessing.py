@@ -1,6 +1,6 @@
-"""Guessing at one factor of one account is slowed down, more and more, and never stopped for good.
+"""Growing delays against guessing at one factor of one account; nobody is ever locked out for good.
 
-Pure rules, for a password as for any other factor: each keeps `Failures` of its own.
+The same rules hold for passwords and other factors: each has `Failures` of its own.
 """
 
 from datetime import datetime, timedelta
@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 import msgspec
 
 FREE = 10
-"""So many failures in a row cost nothing: nobody mistypes more often."""
+"""This many failures in a row cause no delay: nobody mistypes more often."""
 FIRST_DELAY = timedelta(seconds=30)
 LONGEST_DELAY = timedelta(hours=1)
 FORGOTTEN_AFTER = timedelta(hours=24)
 
 
 class Failures(msgspec.Struct, frozen=True):
-    """How often in a row it went wrong, and when last. Only tries that were looked at count."""
+    """The number of failures in a row, and the time of the last. Tries during a delay do not count."""
 
     count: int = 0
     last_at: datetime | None = None
@@ -33,12 +33,12 @@ def delay(count: int) -> timedelta:
 
 
 def may_try(failures: Failures, at: datetime) -> bool:
-    """Whether a try is looked at now. One that is not looks like one that is wrong, and changes nothing."""
+    """Whether a try is checked now. One that is not gets the answer of a wrong one, and changes nothing."""
     return failures.last_at is None or at >= failures.last_at + delay(failures.count)
 
 
 def failed(failures: Failures, at: datetime) -> Failures:
-    """One more; those before count no longer once a day has passed without any."""
+    """One more failure. Earlier ones no longer count after a day without any."""
     return Failures(1 if is_forgotten(failures, at) else failures.count + 1, at)
 
 
@@ -47,5 +47,5 @@ def is_forgotten(failures: Failures, at: datetime) -> bool:
 
 
 def begins_to_delay(failures: Failures) -> bool:
-    """Whether this failure is the one that somebody should hear of."""
+    """Whether this failure is the first to cause a delay, which is worth an event."""
     return failures.count == FREE

@@ -1,4 +1,4 @@
-"""Known devices: where somebody has signed in before, nobody else's guesses keep them out.
+"""Known devices: failures elsewhere do not delay sign-ins from a device that was used before.
 
 `dev1_…` is handed out after a sign-in and given back at the next one. It proves nothing but that, opens
 nothing, and is stored nowhere.

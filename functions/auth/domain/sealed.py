@@ -1,4 +1,4 @@
-"""Opaque tokens whose fields are readable to us and forgeable by nobody; nothing about them is stored.
+"""Opaque tokens with fields that only we can make; nothing about them is stored.
 
 Text: prefix, then base64url without padding of: key version (2 bytes), fields (each with its length in
 one byte), HMAC-SHA-256 over prefix and all of that, cut to 128 bits (RFC 2104 §5), CRC-32 of everything
@@ -18,7 +18,7 @@ _CRC_BYTES = 4
 
 
 class SealingKeys:
-    """HMAC keys by version; new tokens are sealed with `current`. None: ours, but not to be had for now."""
+    """HMAC keys by version; new tokens are sealed with `current`. None: a key of ours that is unavailable."""
 
     def __init__(self, keys: Mapping[int, bytes | None], current: int) -> None:
         self._keys = {
@@ -50,7 +50,7 @@ class Seal:
         self._keys = keys
 
     def seal(self, *fields: bytes) -> str:
-        """The same fields give the same token as long as the current key stays."""
+        """The token of these fields. The same fields give the same token until the current key changes."""
         if len(fields) != self._fields or max(map(len, fields)) > 255:
             raise ValueError(f"{self._prefix} takes {self._fields} fields of at most 255 bytes")
         version = self._keys.current
@@ -61,7 +61,7 @@ class Seal:
         return self._prefix + _text(content + mac)
 
     def open(self, text: str) -> list[bytes] | None:
-        """The fields; None for whatever `seal` did not make, spelt exactly as it made it."""
+        """The fields of a token; None for any text that `seal` did not make, character for character."""
         if len(text) > MAX_CHARACTERS or not text.startswith(self._prefix):
             return None
         raw = _bytes(text[len(self._prefix) :])

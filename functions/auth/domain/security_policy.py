@@ -11,12 +11,12 @@ from shared.errors import invalid
 AllowedMethod = Literal["totp", "passkey"]
 
 ENROL_SCOPE = "factors:enrol"
-"""All that a token may do whose user has yet to enrol the second factor that the tenant requires."""
+"""The only scope of a token whose user must first enrol a second factor."""
 
 
 class SecurityPolicy(msgspec.Struct, frozen=True):
-    """`methods` may be enrolled, and one of them is what `required` asks for. What a user has enrolled
-    already is asked for whether it is still allowed or not: a policy never makes an account weaker.
+    """`methods` can be enrolled, and one of them meets `required`. A factor that a user has already is asked
+    for even if it is no longer allowed: a policy never makes an account weaker.
     """
 
     second_factor: Literal["optional", "required"] = "optional"
@@ -27,7 +27,7 @@ DEFAULT = SecurityPolicy()
 
 
 def checked(policy: SecurityPolicy) -> SecurityPolicy:
-    """The methods once, in one order. Raises `Invalid` where there is none."""
+    """The policy with each method once, sorted. Raises `Invalid` if there is none."""
     if not policy.methods:
         raise invalid("/methods", "no_method", "Allow at least one method.")
     return msgspec.structs.replace(policy, methods=tuple(sorted(set(policy.methods))))

@@ -1,7 +1,7 @@
-"""What is kept of second factors: one-time password secrets encrypted, recovery codes as keyed digests.
+"""How second factors are stored: one-time password secrets encrypted, recovery codes as keyed digests.
 
-Each user has keys of their own, derived by HMAC from a version of the factor key (NIST SP 800-108 §4.1), so
-that nothing of one document is of use in another.
+Each user's keys are derived by HMAC from a version of the factor key (NIST SP 800-108 §4.1), so that a value
+that is copied to another user's document is of no use there.
 """
 
 import os
@@ -23,7 +23,7 @@ class FactorCipher:
 
     @property
     def key_version(self) -> int:
-        """The version that is used for what is made now."""
+        """The version that new values are made with."""
         return self._keys.current
 
     def encrypted(self, secret: bytes) -> str:
@@ -35,7 +35,7 @@ class FactorCipher:
         return f"{self.key_version}.{urlsafe_b64encode(sealed).decode()}"
 
     def decrypted(self, text: str) -> bytes | None:
-        """The inverse; None where the version of the key was removed, which voids what it made."""
+        """The inverse; None if that version of the key was removed, which makes its values void."""
         version, _, sealed = text.partition(".")
         raw, key = urlsafe_b64decode(sealed), self._totp_key(int(version))
         return None if key is None else AESGCM(key).decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], None)
@@ -45,7 +45,7 @@ class FactorCipher:
         return text.partition(".")[0] != str(self.key_version)
 
     def digest(self, code: str, version: int) -> str:
-        """What is kept of a recovery code; empty, like no other, where the version of the key was removed."""
+        """The digest of a recovery code; empty, which matches none, if that key version was removed."""
         return (self._mac(version, b"recovery-code\0", code.encode()) or b"").hex()
 
     def _totp_key(self, version: int) -> bytes | None:

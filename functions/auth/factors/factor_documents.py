@@ -1,4 +1,4 @@
-"""The documents of second factors: what a user has enrolled, and what became of a challenge."""
+"""The documents of second factors: what a user has enrolled, and which challenges were answered."""
 
 from typing import Generic, TypeVar
 
@@ -16,20 +16,20 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Kept(msgspec.Struct, Generic[T], frozen=True):
-    """A document that was looked for. Without a `version` it is not there, and `value` is what that means."""
+    """A document that may not exist: then `version` is None and `value` is the default."""
 
     key: Key
     value: T
     version: Version | None
 
     def write(self, value: T) -> Write:
-        """Fails with `Stale` or `AlreadyExists` if somebody else was faster."""
+        """The write of a new value. Fails with `Stale` or `AlreadyExists` if somebody else was faster."""
         if self.version is None:
             return Create(self.key, to_body(value))
         return Replace(self.key, to_body(value), self.version)
 
     def check(self) -> tuple[Write, ...]:
-        """Fails with `Stale` if the document has changed; nothing can be said of one that is not there."""
+        """The precondition that the document is unchanged; none for a document that does not exist."""
         return () if self.version is None else (Check(self.key, self.version),)
 
 
@@ -73,13 +73,13 @@ async def of_user(store: Store, tenant_id: str, user_id: str) -> Kept[Factors]:
 
 
 async def gone(store: Store, tenant_id: str, user_id: str) -> list[Write]:
-    """What takes all of a user's second factors away, with the user."""
+    """The writes that delete all second factors of a user who is deleted."""
     return deletes(store, tenant_id, await of_user(store, tenant_id, user_id))
 
 
 def deletes(store: Store, tenant_id: str, kept: Kept[Factors]) -> list[Write]:
-    """What takes away all that there is, whoever changed it since it was read: a user who goes on changing
-    factors without a pause keeps nobody from that. A passkey that was enrolled meanwhile is of no use then.
+    """The writes that delete `kept`, even if it has changed since it was read: a user who keeps changing
+    factors cannot prevent the deletion. A passkey that was enrolled meanwhile does not work afterwards.
     """
     ids = [credential_document_id(known.credential_id) for known in kept.value.passkeys]
     return [Delete(kept.key), *(Delete(credential_key(store, tenant_id, each)) for each in ids)]

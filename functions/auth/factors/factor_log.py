@@ -1,4 +1,4 @@
-"""What is told of second factors: an audit record and an event, in the commit of what they tell."""
+"""Audit records and events about second factors, for the commit of the change."""
 
 from datetime import datetime
 
@@ -17,7 +17,7 @@ class FactorLog:
     def writes(
         self, tenant_id: str, user_id: str, action: str, event: str, actor: Actor, at: datetime, **detail: str
     ) -> tuple[Write, ...]:
-        """`action` as the audit log has it, `event` as a topic does; `detail` is in both."""
+        """The audit record of `action` and the event `event`, both with `detail`."""
         recorded = audit.record(
             self._store, tenant_id, actor=actor, action=action, target=user_id, at=at, detail=detail
         )
@@ -27,7 +27,7 @@ class FactorLog:
     def refused(
         self, tenant_id: str, user_id: str, refused: Refused, actor: Actor, at: datetime
     ) -> tuple[Write, ...]:
-        """An answer that was looked at and is wrong, or that a copy of a passkey gave."""
+        """The same for an answer that was refused because it was wrong, or came from a copied passkey."""
         copied = refused.why == "passkey_copied"
         event = "security.passkey_copied" if copied else "security.second_factor_refused"
         return self.writes(

@@ -1,4 +1,4 @@
-"""Whether an answer proves a second factor, and what the user's factors are after it."""
+"""Whether an answer proves a second factor, and how that changes the user's factors."""
 
 import hmac
 from datetime import datetime
@@ -25,7 +25,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Proven(msgspec.Struct, frozen=True):
-    """`amr` of this factor alone; `after` is to be written in the commit that makes something of it."""
+    """A correct answer. `amr` is of this factor alone. Write `after` in the commit that uses the proof."""
 
     method: Method
     amr: tuple[str, ...]
@@ -33,7 +33,7 @@ class Proven(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """`after`: the factors with this failure counted; None where nothing changes."""
+    """A refused answer. `after` are the factors with the failure counted; None if nothing changes."""
 
     method: Method
     why: Refusal
@@ -48,7 +48,7 @@ class FactorProofs:
     async def judge(
         self, tenant_id: str, factors: Factors, answer: Answer, challenge: str, at: datetime
     ) -> Proven | Refused:
-        """`challenge` is the text that a passkey has to sign. Raises `Unavailable` without the keys."""
+        """Judges an answer. `challenge` is the text that a passkey must sign. Raises `Unavailable`."""
         cipher = FactorCipher((await self._keys.current()).factors, tenant_id, factors.user_id)
         if answer.totp is not None:
             return _totp(factors, cipher, answer.totp, at)
@@ -61,7 +61,7 @@ class FactorProofs:
     async def passkey(
         self, factors: Factors, given: Assertion, challenge: str, at: datetime
     ) -> Proven | Refused:
-        """Nobody guesses a signature, so that failures are not counted."""
+        """Judges a passkey. Failures are not counted, since nobody can guess a signature."""
         known = factor_rules.credential(factors, given.id)
         signed = await self._ceremonies.asserted(given, challenge, known) if known is not None else None
         if known is None or signed is None:

@@ -1,4 +1,4 @@
-"""A caller's own account where it is about second factors: everything that decides, read at once."""
+"""The documents that decide about a caller's own second factors, from one read."""
 
 from datetime import datetime
 
@@ -32,7 +32,9 @@ class OwnAccount(msgspec.Struct, frozen=True):
     policy: SecurityPolicy
 
     def require_recent(self, at: datetime) -> None:
-        """Whoever has a second factor must have proven one. Raises `Forbidden` `step_up_required`."""
+        """Raises `Forbidden` `step_up_required` unless the session has a recent proof, by a second factor if
+        the user has one.
+        """
         has_factor = bool(factor_rules.enrolled(self.factors.value))
         require_recent_session(self.session.value, at, "aal2" if has_factor else "aal1")
 
@@ -43,7 +45,7 @@ class OwnAccount(msgspec.Struct, frozen=True):
             raise Conflict("method_not_allowed", f"Your tenant does not allow this. Enrol {allowed} instead.")
 
     def require_another(self, after: Factors) -> None:
-        """Raises `Conflict` `last_factor` where the tenant requires what is being taken away."""
+        """Raises `Conflict` `last_factor` if the tenant requires a factor and `after` no longer has it."""
         if security_policy.is_last(self.policy, self.factors.value, after):
             raise Conflict("last_factor", "Your tenant requires a second factor. Enrol another one first.")
 
@@ -51,8 +53,8 @@ class OwnAccount(msgspec.Struct, frozen=True):
         return (self.owner.check(), self.user.check(), self.session.check())
 
     def enrolled(self, after: Factors, amr: tuple[str, ...], at: datetime) -> tuple[Write, ...]:
-        """The writes with which a factor was proven for the first time. The session knows of it; if it could
-        do nothing but enrol, it may do everything that its user may, unless something is still required.
+        """The writes that enrol a factor. The session gains its proof by `amr`; a session that could only
+        enrol gets all scopes of its user, unless the tenant requires more.
         """
         session = proven(self.session.value, amr, at)
         if ENROL_SCOPE in session.scopes and not security_policy.must_enrol(self.policy, after):
@@ -67,14 +69,14 @@ class OwnAccount(msgspec.Struct, frozen=True):
 
 
 def proven(session: Session, amr: tuple[str, ...], at: datetime) -> Session:
-    """The session of somebody who has just proven who they are, by `amr`."""
+    """The session after its user has proven who they are, by `amr`."""
     return msgspec.structs.replace(session, authenticated_at=at, amr=joined(session.amr, amr))
 
 
 async def read(store: Store, caller: Principal) -> OwnAccount:
-    """Raises `Forbidden` `no_session` for a machine, and `first_party_only` for an application that somebody
-    signed in to: whatever it was allowed, it was not to change how they sign in. `Unauthenticated`
-    `invalid_token` where the session or its user is over; and what `standing.of_caller` raises.
+    """Raises `Forbidden`: `no_session` for a machine, `first_party_only` for an application, which must not
+    change how its user signs in; `Unauthenticated` `invalid_token` if the session is over or the user gone;
+    and what `standing.of_caller` raises.
     """
     session_id = caller_rules.require_person(caller)
     tenant_id = caller.tenant_id

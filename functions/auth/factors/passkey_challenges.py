@@ -1,4 +1,4 @@
-"""Challenges for passkeys: made without a write, good for five minutes, for one purpose, once."""
+"""Challenges for passkeys: made without a write, valid once, for one purpose, for five minutes."""
 
 import msgspec
 
@@ -32,9 +32,10 @@ class PasskeyChallenges:
     async def answered(
         self, given: Registration | Assertion, tenant: str, purpose: Purpose, subject: str = ""
     ) -> Asked | None:
-        """None for an answer to nothing that `new` made for exactly this in the last five minutes.
+        """The challenge that is answered; None unless `new` made it for exactly this in the last five
+        minutes.
 
-        Whether it was used before, and who signed it, is not looked at.
+        The signature, and whether it was used before, are not checked here.
         """
         text = challenge_of(given)
         known = (await self._texts()).passkey(text, tenant, purpose, subject, self._clock())

@@ -31,7 +31,7 @@ class OwnRecoveryCodes:
         return (await own_account.read(self._store, principal)).factors.value
 
     async def replace(self, principal: Principal, actor: Actor) -> tuple[str, ...]:
-        """New codes, and none of before is good any more.
+        """Makes new codes; the old ones stop working.
 
         Raises `Conflict` `no_second_factor`; `Forbidden` `step_up_required`; what `own_account.read` raises.
         """

@@ -20,12 +20,12 @@ class TenantSecurity:
         self._clock = clock
 
     async def policy(self, tenant_id: str) -> SecurityPolicy:
-        """As it was set, or what holds where none was."""
+        """The policy of a tenant, or the default."""
         key = factor_documents.policy_key(self._store, tenant_id)
         return factor_documents.policy(key, (await self._store.read(key))[0]).value
 
     async def replace(self, principal: Principal, actor: Actor, wanted: SecurityPolicy) -> SecurityPolicy:
-        """It holds from the next sign-in of each user. The same again changes nothing.
+        """Sets the policy, which applies to each user's next sign-in. Does nothing if it is unchanged.
 
         Raises `Invalid`, `Forbidden` `step_up_required` and `first_party_only`, and what
         `standing.of_caller` raises.

@@ -1,4 +1,4 @@
-"""A user's own one-time passwords: begun with a secret that is shown once, enrolled with the first code."""
+"""A user's own one-time passwords: enrolment begins with a secret and is confirmed by its first code."""
 
 import os
 
@@ -24,7 +24,7 @@ _UNUSED = -1
 
 
 class Begun(msgspec.Struct, frozen=True):
-    """`secret` in base 32, as it is typed; `uri` as a QR code shows it. Neither is ever shown again."""
+    """`secret` is base 32, to be typed; `uri` is the content of a QR code. Neither is shown again."""
 
     secret: str
     uri: str
@@ -38,7 +38,7 @@ class TotpEnrolment:
         self._clock = clock
 
     async def begin(self, principal: Principal, actor: Actor) -> Begun:
-        """What was begun before and not confirmed is forgotten.
+        """Begins enrolment with a new secret, in place of one that was not confirmed.
 
         Raises `Conflict` `totp_enrolled`, `method_not_allowed`; `Forbidden` `step_up_required`; and what
         `own_account.read` raises.
@@ -70,7 +70,7 @@ class TotpEnrolment:
         return Begun(totp.secret_text(secret), totp.uri(secret, label, account.user.value.email))
 
     async def confirm(self, principal: Principal, actor: Actor, code: str) -> Factors:
-        """Raises `Invalid` for a code that is not the secret's now; `Conflict` `totp_not_begun`; and what
+        """Completes enrolment. Raises `Invalid` for a wrong code; `Conflict` `totp_not_begun`; and what
         `begin` raises.
         """
 
