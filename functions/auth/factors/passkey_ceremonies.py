@@ -1,7 +1,7 @@
-"""Passkeys' two ceremonies (WebAuthn Level 3 §7), as the `webauthn` package checks them.
+"""The two ceremonies of passkeys (WebAuthn Level 3 §7), checked by the `webauthn` package.
 
-The package takes a quarter of a second to be imported, so that is done with the first ceremony, in a thread;
-so is what it checks, since what it parses comes from anybody.
+Importing the package takes a quarter of a second, so that happens at the first ceremony, in a thread. The
+checks run in a thread too, since they parse what anybody may send.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from functions.auth.domain import authenticator_data
 from functions.auth.domain.passkeys import Passkey
 from functions.auth.domain.people import User
 from shared import base64url
@@ -41,21 +42,21 @@ class AssertionResponse(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Registration(msgspec.Struct, frozen=True):
-    """What `navigator.credentials.create()` gave, by `toJSON()`; what else is in there is not looked at."""
+    """The result of `navigator.credentials.create()` by `toJSON()`. Further members are ignored."""
 
     id: CredentialId
     response: RegistrationResponse
 
 
 class Assertion(msgspec.Struct, frozen=True):
-    """The same of `navigator.credentials.get()`."""
+    """The result of `navigator.credentials.get()` by `toJSON()`. Further members are ignored."""
 
     id: CredentialId
     response: AssertionResponse
 
 
 class Registered(msgspec.Struct, frozen=True):
-    """A credential that was made. `credential_id` and `public_key` (COSE) are base64url."""
+    """A new credential. `credential_id` and `public_key` (COSE) are base64url."""
 
     credential_id: str
     public_key: str
@@ -64,7 +65,7 @@ class Registered(msgspec.Struct, frozen=True):
 
 
 class Asserted(msgspec.Struct, frozen=True):
-    """A signature that is good; nobody has looked at the counter yet."""
+    """A correct signature, whose counter has not been checked yet."""
 
     sign_count: int
     user_verified: bool
@@ -112,7 +113,7 @@ class PasskeyCeremonies:
         return msgspec.Raw(msgspec.json.encode(options))
 
     async def registered(self, given: Registration, challenge: str) -> Registered | None:
-        """None for whatever does not answer `challenge`, from our origin, with its user verified."""
+        """None unless it answers `challenge`, from our origin, with its user verified."""
         return await asyncio.to_thread(_checked, lambda: self._registered(given, challenge))
 
     async def asserted(self, given: Assertion, challenge: str, passkey: Passkey) -> Asserted | None:
@@ -125,6 +126,8 @@ class PasskeyCeremonies:
         from webauthn import verify_registration_response  # noqa: PLC0415 - imported by now
         from webauthn.helpers.cose import COSEAlgorithmIdentifier  # noqa: PLC0415 - the same
 
+        if not authenticator_data.is_plain_attestation(base64url.decode(given.response.attestation_object)):
+            raise ValueError("not what an authenticator writes")
         made = verify_registration_response(
             credential=_credential(
                 given.id,
@@ -152,6 +155,8 @@ class PasskeyCeremonies:
     def _asserted(self, given: Assertion, challenge: str, passkey: Passkey) -> Asserted:
         from webauthn import verify_authentication_response  # noqa: PLC0415 - imported by now
 
+        if not authenticator_data.is_plain(base64url.decode(given.response.authenticator_data)):
+            raise ValueError("not what an authenticator writes")
         proven = verify_authentication_response(
             credential=_credential(
                 given.id,
@@ -170,8 +175,8 @@ class PasskeyCeremonies:
 
 
 def challenge_of(given: Registration | Assertion) -> str:
-    """The text that was made a challenge of; empty where there is none, and from
-    within a frame of another site. Nothing vouches for it yet.
+    """The challenge that an answer claims to be for, unverified; empty if there is none, or the answer comes
+    from a frame in another site.
     """
     try:
         data = msgspec.json.decode(base64url.decode(given.response.client_data_json), type=_ClientData)
@@ -181,7 +186,7 @@ def challenge_of(given: Registration | Assertion) -> str:
 
 
 def _checked(check: Callable[[], T]) -> T | None:
-    """What `check` gives. The package refuses by exceptions of many families, some of them its parsers'."""
+    """What `check` returns; None if it raises, as the package and its parsers do in many ways."""
     import webauthn  # noqa: F401, PLC0415 - takes long; where it is missing, that is no refusal
 
     try:
