@@ -1,4 +1,4 @@
-"""Who may push events: a request's identity token, held to one issuer, one audience, one e-mail address."""
+"""Checks who pushes events: the identity token must have one issuer, one audience and one e-mail address."""
 
 import os
 import re
@@ -35,7 +35,7 @@ class _Header(msgspec.Struct, frozen=True):
     kid: str = ""
     typ: str = "JWT"
     crit: None = None
-    """We know no extension, so a header that asks for one is refused (RFC 7515 §4.1.11)."""
+    """We support no extension, so a header that requires one is refused (RFC 7515 §4.1.11)."""
 
 
 class _Claims(msgspec.Struct, frozen=True):
@@ -61,17 +61,17 @@ class _KeySet(msgspec.Struct, frozen=True):
 
 
 class Keys(Protocol):
-    """What tells a genuine signature."""
+    """A source of keys that tells whether a signature is genuine."""
 
     def state(self) -> object:
-        """Differs once the keys differ, so that no verdict outlives the key it rests on."""
+        """A value that changes when the keys change, so that no cached verdict outlives its key."""
 
     def is_genuine(self, kid: str, signed: bytes, signature: str) -> bool:
         """Whether `signature` is that of `signed` by key `kid`. Raises `Unavailable` without any keys."""
 
 
 class PlatformKeys:
-    """Cloud Run has checked the signature and put a marker in its place; a signature still there was not."""
+    """Cloud Run checks signatures and replaces them by a marker; one that is still there is unchecked."""
 
     def state(self) -> object:
         return None
@@ -108,7 +108,7 @@ class FileKeys:
 
 
 class CallerCheck:
-    """401 for whoever does not prove who he is; 403 for who is known and not the one that is awaited."""
+    """401 for a caller without a valid identity token, 403 for a valid one of another caller."""
 
     def __init__(self, issuer: str, audience: str, email: str, keys: Keys, clock: Clock) -> None:
         self._issuer = issuer

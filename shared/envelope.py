@@ -1,4 +1,4 @@
-"""Every shape in which Pub/Sub, Eventarc and Secret Manager hand over a message, made one `Delivery`."""
+"""Parses every form in which Pub/Sub, Eventarc and Secret Manager deliver a message into a `Delivery`."""
 
 import binascii
 import re
@@ -17,7 +17,7 @@ T = TypeVar("T")
 PUBLISHED = "google.cloud.pubsub.topic.v1.messagePublished"
 MAX_NAME_CHARS = 256
 MAX_EVENT_BYTES = 1_100_000
-"""A megabyte of data and what is round it: reading blocks the loop, longest where it is all `{}`."""
+"""A megabyte of data and its envelope. Parsing blocks the event loop, longest for a body full of `{}`."""
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -28,11 +28,11 @@ _HEADER_ATTRIBUTES = {
     "type": "type",
     "subject": "subject",
 }
-"""Unwrapped push sends attributes as headers, among all others: only those somebody reads are taken."""
+"""Unwrapped push sends attributes among the headers; only these, which handlers read, are taken."""
 
 
 class BadEnvelope(Exception):
-    """No message can be made of it, however often it comes. `detail` quotes no values."""
+    """A request that is no message, however often it is sent. `detail` quotes no values."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -41,9 +41,7 @@ class BadEnvelope(Exception):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """One message as it arrived. `topic` is the short name, empty where the sender does not say, as are
-    `attempt` and `publish_time` None.
-    """
+    """One message as it arrived. `topic` is the short name. What the sender does not say is empty or None."""
 
     message_id: str
     data: bytes

@@ -1,6 +1,6 @@
-"""Every refusal the suite can give: a kind, which fixes the HTTP status, and a stable code.
+"""All refusals of the suite. The class fixes the HTTP status; each has a stable code.
 
-Anything that is raised and is not an `Error` is a bug or an outage and is reported as one.
+Any other exception is a bug or an outage, and is reported as one.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ class FieldError(Exception):
 
 
 class Error(Exception):
-    """The root. `detail` tells a person what to do next and never holds a secret."""
+    """The base class. `detail` tells a person what to do next, and never holds a secret."""
 
     status: int
     title: str
@@ -110,9 +110,9 @@ class Unavailable(Error):
 
 
 class Misconfigured(Unavailable):
-    """Google has no `resource` for us, or forbids it: no retry heals that, but a new setting may.
+    """Google has no such `resource`, or forbids it: a retry does not help, but a new setting may.
 
-    Clients learn only that we are not ready. The name is in `str`, for the log; who raises it logs it.
+    Clients learn only that the service is not ready. `str` names the resource; whoever raises this logs it.
     """
 
     def __init__(self, resource: str, refusal: str) -> None:

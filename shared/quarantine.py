@@ -1,4 +1,4 @@
-"""The shelf for messages that cannot succeed, or did not in all their attempts: kept with their reason."""
+"""The quarantine: messages that cannot succeed, or did not in all their attempts, stored with the reason."""
 
 import base64
 import hashlib
@@ -17,16 +17,16 @@ from shared.store import AlreadyExists, Create, DocumentTooLarge, Query, Store
 from shared.store.bodies import stamp, to_body
 
 MAX_KEPT_TEXT_BYTES = 830_000
-"""In JSON. What is text and no longer is kept whole, so that it can be sent again."""
+"""In JSON. Text up to this size is stored whole, so that it can be sent again."""
 MAX_KEPT_BYTES = 400_000
 """Of any other body."""
 MAX_KEPT_ATTRIBUTE_BYTES = 150_000
 CUT_CHARS = 50_000
-"""Of text or base64: what is left of a body that the store finds too large all the same."""
+"""How much of a body, as text or base64, is left if the store finds the document too large."""
 MAX_DETAIL_CHARS = 500
 MAX_NAME_CHARS = 256
 DEAD_LETTERED = "dead_lettered"
-"""The `reason` of a message that failed in all its attempts; the others could never succeed."""
+"""The `reason` of a message that failed in all its attempts. Other messages could never succeed."""
 
 NEWEST = Query("quarantine_newest", "quarantine", order="received_at", descending=True)
 NEWEST_OF = {
@@ -35,16 +35,16 @@ NEWEST_OF = {
     )
     for field in ("subject", "event_type", "reason", "function")
 }
-"""By field, those first that tell the most."""
+"""By field, the most selective first."""
 QUERIES = (NEWEST, *(NEWEST_OF[field] for field in NEWEST_OF))
 
 
 class Quarantined(msgspec.Struct, frozen=True):
-    """A message, or with `whole_request` a request body that no message could be made of.
+    """A message, or with `whole_request` the body of a request that is no message.
 
-    `body` is text with `is_text`, else base64; `data` has it as it was. `truncated`: some of the body or the
-    attributes was too much to keep. `topic` is where it belongs. `attempts`: how often it was delivered until
-    then, None where the sender does not count.
+    `body` is text if `is_text`, else base64; `data` decodes it. `truncated`: some of the body or the
+    attributes was too large to store. `topic` is where it belongs. `attempts` is how often it had been
+    delivered; None if the sender does not count.
     """
 
     id: str
@@ -66,12 +66,12 @@ class Quarantined(msgspec.Struct, frozen=True):
     is_text: bool = False
 
     def data(self) -> bytes:
-        """The body, or what was kept of it."""
+        """The body, or what was stored of it."""
         return self.body.encode() if self.is_text else base64.b64decode(self.body)
 
 
 class Quarantine:
-    """The quarantine as one function (`auth`, `billing`, `tenants`) fills it; all of them share the shelf."""
+    """The quarantine of one function (`auth`, `billing`, `tenants`); all of them share one collection."""
 
     def __init__(self, store: Store, clock: Clock, function: str) -> None:
         self._store = store
@@ -171,13 +171,13 @@ class Quarantine:
 
 
 def _cut(write: Create) -> Create:
-    """So that it fits any document, whatever is in it."""
+    """The write with so little of the body that it fits any document."""
     less = {"body": write.body["body"][:CUT_CHARS], "attributes": {}, "truncated": True}
     return Create(write.key, write.body | less)
 
 
 def _text(data: bytes) -> str | None:
-    """None for what is no text, or too much of it."""
+    """The data as text; None if it is none, or too long."""
     if len(data) > MAX_KEPT_TEXT_BYTES:
         return None
     try:
@@ -194,9 +194,10 @@ def _about(event: CloudEvent | None, kept: Quarantined) -> Quarantined:
 
 
 def _id(delivery: Delivery, names: tuple[object, ...]) -> str:
-    """From what it is, so that a redelivery keeps nothing twice; random where nothing is known of it.
+    """The document's id, derived from the message, so that a redelivery is stored once; random for an empty
+    one.
 
-    The data counts too: a publisher may use a message id twice.
+    The data is part of it, since a publisher may use a message id twice.
     """
     if not delivery.message_id and not delivery.data:
         return new_id("qrn")

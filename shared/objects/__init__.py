@@ -1,4 +1,4 @@
-"""The objects port: named bytes in one bucket, whose content never changes without a new generation."""
+"""The objects port: named data in one bucket, with a new generation for each write."""
 
 import re
 from typing import Protocol
@@ -11,7 +11,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]
 
 
 class Object(msgspec.Struct, frozen=True):
-    """`generation` is another one after each write, greater than those before."""
+    """Each write of an object gives it a greater `generation`."""
 
     data: bytes
     content_type: str
@@ -51,6 +51,6 @@ class Objects(Protocol):
 
 
 def check_name(name: str) -> None:
-    """Parts between slashes, none of which starts with a dot."""
+    """Raises ValueError unless the name is parts between slashes, none of which starts with a dot."""
     if not _NAME.fullmatch(name) or len(name) > MAX_NAME_CHARS:
         raise ValueError(f"{name!r} is no name of an object")
