@@ -85,7 +85,7 @@ class AuthorizationCodes:
         """
         for name in ("code", "redirect_uri", "code_verifier"):
             if name not in form:
-                raise OAuthError(400, "invalid_request", f"{name} is missing.")
+                raise OAuthError(400, "invalid_request", f"Give {name}.")
         tenant_id = (await self._codes()).tenant_of(form["code"])
         if tenant_id is None or tenant_id != client.tenant_id:
             raise _refused()

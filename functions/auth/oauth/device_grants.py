@@ -185,7 +185,7 @@ class DeviceGrants:
         """
         text = form.get("device_code")
         if text is None:
-            raise OAuthError(400, "invalid_request", "device_code is missing.")
+            raise OAuthError(400, "invalid_request", "Give device_code.")
         code = (await self._codes()).read(text)
         if code is None or code.tenant_id != client.tenant_id:
             raise _refused()

@@ -24,7 +24,7 @@ class RefreshTokenGrant:
         """
         token = form.get("refresh_token")
         if token is None:
-            raise OAuthError(400, "invalid_request", "refresh_token is missing.")
+            raise OAuthError(400, "invalid_request", "Give refresh_token.")
         scope = authorization_request.api_scope(form.get("scope"))
         audience = audience_of(client, form, self._issuer)
         return await self._sessions.refresh(client, token, request_id, scope=scope, audience=audience)

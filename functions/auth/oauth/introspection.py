@@ -68,7 +68,7 @@ class Introspection:
             raise invalid_client()
         token = form.get("token")
         if token is None:
-            raise OAuthError(400, "invalid_request", "token is missing.")
+            raise OAuthError(400, "invalid_request", "Give token.")
         if token.startswith(refresh_tokens.PREFIX):
             return await self._refresh_token(caller, token)
         return await self._access_token(caller, token)

@@ -41,7 +41,7 @@ class TokenEndpoint:
         """Raises `OAuthError` with the codes of RFC 6749 §5.2."""
         grant_type = form.get("grant_type")
         if grant_type is None:
-            raise OAuthError(400, "invalid_request", "grant_type is missing.")
+            raise OAuthError(400, "invalid_request", f"Give grant_type: {', '.join(self._grants)}.")
         grant = self._grants.get(grant_type)
         if grant is None:
             raise OAuthError(400, "unsupported_grant_type", f"Use one of {', '.join(self._grants)}.")

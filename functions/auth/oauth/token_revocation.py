@@ -57,7 +57,7 @@ class TokenRevocation:
         client = await self._clients.authenticate(form, authorization, request_id, address)
         token = form.get("token")
         if token is None:
-            raise OAuthError(400, "invalid_request", "token is missing.")
+            raise OAuthError(400, "invalid_request", "Give token.")
         if token.startswith(refresh_tokens.PREFIX):
             await self._refresh_token(client, token, request_id)
         else:
