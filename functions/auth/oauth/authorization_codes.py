@@ -52,9 +52,10 @@ class AuthorizationCodes:
     async def issue(
         self, client: Found[OAuthClient], request: AuthorizationRequest, signed_in: SignedIn
     ) -> str:
-        """A code for what `request` asks, as far as the client may have it and the person has it.
+        """A code for those scopes of `request` that the client is registered for and the person has.
 
-        Raises `OAuthError` `invalid_scope`; `Stale` where client, person or sign-in changed meanwhile.
+        Raises `OAuthError` `invalid_scope` if there are none; `Stale` where the client, the person or the
+        sign-in has changed meanwhile.
         """
         owner, user = signed_in.owner.value, signed_in.user.value
         held = await self._roles.scopes_of(owner.id, user.role)
@@ -79,7 +80,7 @@ class AuthorizationCodes:
         return text
 
     async def redeem(self, client: AuthenticatedClient, form: Mapping[str, str], request_id: str) -> Tokens:
-        """Tokens for a code, once; the second time ends the session that the first one began.
+        """Exchanges a code for tokens, once. A second use ends the session that the first one began.
 
         Raises `OAuthError` `invalid_request`, `invalid_grant`, `invalid_target`.
         """

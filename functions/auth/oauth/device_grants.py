@@ -37,7 +37,7 @@ _RANDOM_BYTES = 16
 
 
 class DeviceAuthorization(msgspec.Struct, frozen=True):
-    """What the device is told (§3.2)."""
+    """The answer to the device's request (§3.2)."""
 
     device_code: str
     user_code: str
@@ -48,7 +48,7 @@ class DeviceAuthorization(msgspec.Struct, frozen=True):
 
 
 class Wish(msgspec.Struct, frozen=True):
-    """What a person is asked: which client, and what of it this person can give."""
+    """What a person is asked to allow. `scopes` are those that this person can give."""
 
     user_code: str
     grant: Found[DeviceGrant]
@@ -83,7 +83,8 @@ class DeviceGrants:
     async def ask(
         self, client: AuthenticatedClient, form: Mapping[str, str], address: str
     ) -> DeviceAuthorization:
-        """Each costs a document, and anybody can name a public client: from an address it gets so many.
+        """Starts a device grant. Each is a document, and anybody can name a public client, so a public client
+        is limited per address.
 
         Raises `OAuthError` `unauthorized_client`, `invalid_scope`, `invalid_target`; `TooManyRequests`.
         """
@@ -127,9 +128,9 @@ class DeviceGrants:
         )
 
     async def look(self, signed_in: SignedIn, typed: str) -> Wish:
-        """What the device with this code wants. A code of another tenant's is as unknown as any.
+        """What the device with the typed code asks for. A code of another tenant is unknown here.
 
-        Raises `NotFound` `unknown_user_code`, `TooManyRequests` after ten wrong ones.
+        Raises `NotFound` `unknown_user_code`; `TooManyRequests` after ten wrong codes.
         """
         person, now = signed_in.user.value.id, self._clock()
         if self._guesses.is_reached(person, now):
@@ -144,9 +145,10 @@ class DeviceGrants:
     async def decide(
         self, cookie: str | None, session_id: str, code: str, *, allow: bool, request_id: str
     ) -> None:
-        """Once. `session_id`: that of the sign-in in which it was asked.
+        """Records the person's decision, which cannot be changed. `session_id` is the browser session in
+        which the question was shown.
 
-        Raises `NotFound` `unknown_user_code`; `Unauthenticated` where somebody else, or nobody, is signed in.
+        Raises `NotFound` `unknown_user_code`; `Unauthenticated` if that session is not the present one.
         """
 
         async def attempt() -> None:
@@ -179,7 +181,7 @@ class DeviceGrants:
         await until_not_stale(attempt)
 
     async def redeem(self, client: AuthenticatedClient, form: Mapping[str, str], request_id: str) -> Tokens:
-        """Tokens once somebody has allowed it, once (§3.4).
+        """Exchanges a device code for tokens, once, after somebody has allowed it (§3.4).
 
         Raises `OAuthError` with the codes of §3.5 and `invalid_grant`.
         """
@@ -219,7 +221,7 @@ class DeviceGrants:
         return await self._client_sessions.begin(client, allowed, used_up, request_id)
 
     async def _wish(self, signed_in: SignedIn, code: str) -> Wish | None:
-        """None where there is none that waits, nor a client for it."""
+        """None if no grant with this code awaits a decision, or its client is gone or disabled."""
         tenant_id = signed_in.owner.value.id
         grant_id = user_code.document_id(tenant_id, code)
         key = records.device_code_key(self._store, tenant_id, grant_id)

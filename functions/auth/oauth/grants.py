@@ -1,4 +1,4 @@
-"""Grants of the token endpoint that need no person beside them: refresh, and client credentials."""
+"""The grants of the token endpoint that involve no browser: refresh token and client credentials."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ class RefreshTokenGrant:
         self._issuer = issuer
 
     async def redeem(self, client: AuthenticatedClient, form: Mapping[str, str], request_id: str) -> Tokens:
-        """Libraries repeat the scope of their first request, so `offline_access` is left out here too.
+        """Libraries repeat the scope of their first request, so `offline_access` is dropped here too.
 
         Raises `OAuthError` as `Sessions.refresh` does, and `invalid_request`, `invalid_target`.
         """
@@ -38,7 +38,7 @@ class ClientCredentialsGrant:
         self._issuer = issuer
 
     async def redeem(self, client: AuthenticatedClient, form: Mapping[str, str], request_id: str) -> Tokens:
-        """Raises `OAuthError`: `invalid_client` for who proved nothing, `invalid_scope`, `invalid_target`."""
+        """Raises `OAuthError`: `invalid_client` for a public client, `invalid_scope`, `invalid_target`."""
         holder = client.account or client.client
         if client.method == "none" or holder is None or client.owner is None:
             raise invalid_client()
@@ -54,7 +54,9 @@ class ClientCredentialsGrant:
 
 
 def audience_of(client: AuthenticatedClient, form: Mapping[str, str], issuer: str) -> str | None:
-    """Whom a token is asked for (RFC 8707); None: nobody is named. Raises `OAuthError` `invalid_target`."""
+    """The API that a token is asked for (RFC 8707); None if none is named. Raises `OAuthError`
+    `invalid_target` for one that the client is not registered for.
+    """
     resource = form.get("resource")
     if resource in (None, issuer):
         return resource

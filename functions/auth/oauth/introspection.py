@@ -44,11 +44,11 @@ class Introspected(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 INACTIVE = Introspected(False)
-"""All that is said of what is no good, and of what is another tenant's."""
+"""The whole answer about a token that is invalid, over, or another tenant's."""
 
 
 class Introspection:
-    """`verifier` takes tokens for any audience. A suspension or a revocation is seen within its 25 s."""
+    """`verifier` accepts tokens for any audience. Suspensions and revocations are seen after at most 25 s."""
 
     def __init__(
         self, store: Store, clients: ClientAuthentication, verifier: Verifier, keys: KeyRoom, clock: Clock
@@ -62,7 +62,9 @@ class Introspection:
     async def answer(
         self, form: Mapping[str, str], authorization: str | None, request_id: str, address: str = ""
     ) -> Introspected:
-        """Raises `OAuthError`: `invalid_client` for who proved to be no client, and `invalid_request`."""
+        """Raises `OAuthError`: `invalid_client` for a caller that has not proven to be a client, and
+        `invalid_request`.
+        """
         caller = await self._clients.recently(form, authorization, request_id, address)
         if caller.method == "none":
             raise invalid_client()
@@ -83,7 +85,7 @@ class Introspection:
         )
 
     async def _refresh_token(self, caller: AuthenticatedClient, text: str) -> Introspected:
-        """Its session is only looked at: a token that was used before ends nothing here."""
+        """Read-only: presenting a token here never moves the session on and never counts as reuse."""
         token = (await self._keys.current()).refresh_tokens.read(text)
         if token is None or token.tenant_id != caller.tenant_id:
             return INACTIVE

@@ -1,4 +1,4 @@
-"""The token endpoint (RFC 6749 §3.2): which grant is asked for, who the client is, and whether it may."""
+"""The token endpoint (RFC 6749 §3.2): finds the grant, authenticates the client, checks that it may."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -11,7 +11,8 @@ from shared.metrics import Counts
 
 _OF_THE_APP = ("refresh_token",)
 _OF_MACHINES = ("client_credentials",)
-"""Their tokens are as old as what was looked up of the client, so that may have been a moment ago."""
+"""For these grants the client may come from the cache (`ClientAuthentication.recently`): the token's `iat` is
+the moment at which the client was read."""
 
 
 class Grant(Protocol):
@@ -22,7 +23,7 @@ class Grant(Protocol):
 
 
 class TokenEndpoint:
-    """`grants` by their `grant_type`: what is in there is what works, and what discovery lists."""
+    """`grants` maps each supported `grant_type` to what redeems it; discovery lists the same."""
 
     def __init__(self, clients: ClientAuthentication, grants: Mapping[str, Grant]) -> None:
         self._clients = clients

@@ -1,4 +1,4 @@
-"""Revocation (RFC 7009): a client gives a token back before its time."""
+"""Token revocation (RFC 7009): a client ends one of its tokens before it expires."""
 
 import contextlib
 from collections.abc import Mapping
@@ -19,13 +19,11 @@ from shared.store import AlreadyExists, Store
 
 REVOKED = "revoked_by_client"
 TOKENS = Rate(burst=100, seconds=1, keys=10_000)
-"""Of one machine: each is a record that everybody who verifies reads, of which there are not to be too many
-(decision 0021).
-"""
+"""Revocations of single access tokens by one machine: every verifier reads each of them (decision 0021)."""
 
 
 class TokenRevocation:
-    """A token of a session ends the session; a machine's access token ends alone."""
+    """Revoking any token of a session ends the session. A machine's access token ends alone."""
 
     def __init__(
         self,
@@ -47,12 +45,12 @@ class TokenRevocation:
     async def revoke(
         self, form: Mapping[str, str], authorization: str | None, request_id: str, address: str = ""
     ) -> None:
-        """What is no token, or none any more, is fine (§2.2), whoever sends it: who names no client is the
-        first-party app, which is public and proves nothing (§2.1).
+        """Does nothing for a text that is no token, or no longer one (§2.2). A request that names no client
+        is the first-party app's, which is public and proves nothing (§2.1).
 
-        Raises `OAuthError`: as `ClientAuthentication` does, `invalid_request`, and `invalid_grant` for
-        another client's token, which stays as it is; `TooManyRequests` for a machine that gives back one by
-        one what would have ended within ten minutes.
+        Raises `OAuthError` as `ClientAuthentication.authenticate` does, `invalid_request`, and
+        `invalid_grant` for another client's token, which stays valid; `TooManyRequests` for a machine that
+        revokes very many access tokens one by one.
         """
         client = await self._clients.authenticate(form, authorization, request_id, address)
         token = form.get("token")
@@ -87,7 +85,9 @@ class TokenRevocation:
             await self._end_one(principal, request_id)
 
     async def _end_one(self, principal: Principal, request_id: str) -> None:
-        """Again is fine, and writes nothing: the door may know the token for a while."""
+        """Ends one access token. The verifier may accept it for a while yet, so a second call is normal; it
+        finds the audit record of the first and writes nothing.
+        """
         tenant_id, at = principal.tenant_id, self._clock()
         wait = self._given_back.take(f"{tenant_id}/{principal.subject}")
         if wait:
@@ -109,7 +109,7 @@ class TokenRevocation:
 
 
 def _require_own(client: AuthenticatedClient, client_id: str) -> None:
-    """§2.1: the request is refused, and the token's owner keeps it."""
+    """Raises `OAuthError` `invalid_grant` for another client's token (§2.1), which stays valid."""
     if client.client_id != client_id:
         raise OAuthError(
             400, "invalid_grant", "The token was issued to another client, which alone can revoke it."
