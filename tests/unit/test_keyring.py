@@ -78,3 +78,14 @@ def test_anything_but_a_whole_rsa_key_is_refused(change: dict[str, str]) -> None
     jwk = public_jwk(rsa.generate_private_key(65537, 2048).public_key())
     with pytest.raises(ValueError, match=r"."):
         public_key(jwk | change)
+
+
+def test_a_modulus_has_2048_bits() -> None:
+    """A library would still take 1024."""
+
+    def of_bits(bits: int) -> dict[str, str]:
+        return public_jwk(rsa.RSAPublicNumbers(65_537, 2 ** (bits - 1) + 1).public_key())
+
+    assert public_key(of_bits(2048))
+    with pytest.raises(ValueError, match="2048 bits"):
+        public_key(of_bits(2047))

@@ -124,6 +124,8 @@ async def test_changes_are_begun_three_times_an_hour(suite: Suite, people: Peopl
     assert (refused.status_code, refused.json()["code"]) == (429, "too_many_email_changes")
     assert refused.headers["retry-after"] == "3600"
     assert await asked(ada, ADA) == (409, "email_unchanged")
+    suite.clock.move(3600)
+    assert await asked(await people.signed_in(ADA)) == (202, "")
 
 
 async def test_links_of_other_kinds_and_people_verify_nothing(

@@ -96,6 +96,13 @@ async def test_a_refresh_token_of_a_session_that_is_gone_is_told_to_be_inactive(
     assert await suite.do.introspection.answer({"token": gone}, client.basic, "req_1") == INACTIVE
 
 
+async def test_of_somebody_who_is_gone_nothing_is_told(suite: Suite) -> None:
+    """OpenID Connect Core §5.3.3, RFC 6750 §3.1."""
+    with pytest.raises(Unauthenticated) as refusal:
+        await suite.do.userinfo.of(principal("owner"))
+    assert refusal.value.code == "invalid_token"
+
+
 @ENDS
 async def test_a_code_is_good_for_nobody_who_is_out(suite: Suite, end: End) -> None:
     user = await suite.add_user()

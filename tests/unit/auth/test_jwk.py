@@ -88,3 +88,18 @@ def test_what_is_no_public_key_of_these_kinds_is_refused(given: dict[str, object
         jwk.public(given)
     assert refused.value.fields[0].code == code
     assert refused.value.fields[0].path.startswith("/jwk")
+
+
+def test_a_coordinate_is_less_than_the_prime_of_its_curve() -> None:
+    """Or one point would have two spellings, and a key two thumbprints."""
+    prime = 2**256 - 2**224 + 2**192 + 2**96 - 1
+    b = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+    x, y = next(
+        (x, y)
+        for x in range(100)
+        if pow(y := pow(x**3 - 3 * x + b, (prime + 1) // 4, prime), 2, prime) == (x**3 - 3 * x + b) % prime
+    )
+    point = {"kty": "EC", "crv": "P-256", "x": number(x, 32), "y": number(y, 32)}
+    assert jwk.public(point)[1] == point
+    with pytest.raises(Invalid):
+        jwk.public(point | {"x": number(x + prime, 32)})

@@ -9,15 +9,18 @@ import pytest
 from functions.auth.domain import (
     credentials,
     device_code,
+    factors,
     login,
+    passkeys,
     password_reset,
     people,
     pkce,
     security_policy,
 )
 from functions.auth.domain.credentials import ClientSecret
-from functions.auth.domain.factors import Factors, Totp
+from functions.auth.domain.factors import Factors, RecoveryCodes, Totp
 from functions.auth.domain.known_device import KnownDevice
+from functions.auth.domain.passkeys import Passkey
 from functions.auth.domain.people import Login, User
 from functions.auth.domain.sealed import Seal, SealingKeys
 from functions.auth.domain.security_policy import SecurityPolicy
@@ -94,6 +97,36 @@ def test_what_never_was_enough_may_be_taken_away() -> None:
     assert not security_policy.is_last(policy, some, nothing)
     assert security_policy.is_last(msgspec.structs.replace(policy, methods=("totp",)), some, nothing)
     assert not security_policy.is_last(SecurityPolicy("optional", ("totp",)), some, nothing)
+
+
+def passkey_of(number: int, sign_count: int = 0) -> Passkey:
+    return Passkey(f"psk_{number}", f"credential{number}", "", sign_count, False, (), "Laptop", NOW)
+
+
+@pytest.mark.parametrize(
+    ("known", "shown", "copy"),
+    [(0, 0, False), (0, 1, False), (1, 2, False), (1, 1, True), (2, 1, True), (1, 0, True)],
+)
+def test_a_counter_that_does_not_grow_is_that_of_a_copy(known: int, shown: int, copy: bool) -> None:
+    """WebAuthn Level 3 §6.1.1: also one that has stopped counting."""
+    assert passkeys.is_copy(passkey_of(1, known), shown) == copy
+
+
+def test_of_several_passkeys_the_one_that_is_meant_is_found() -> None:
+    both = Factors("usr_1", passkeys=(passkey_of(1), passkey_of(2)))
+    for one in both.passkeys:
+        assert factors.passkey(both, one.id) == factors.credential(both, one.credential_id) == one
+    assert factors.passkey(both, "psk_3") is factors.credential(both, "credential3") is None
+    assert factors.without_passkey(both, "psk_1").passkeys == (passkey_of(2),)
+
+
+def test_recovery_codes_stand_in_for_a_factor_and_only_while_there_are_any() -> None:
+    codes = RecoveryCodes(("digest",), 1, NOW)
+    enrolled = Factors("usr_1", passkeys=(passkey_of(1),), recovery_codes=codes)
+    assert factors.usable(enrolled) == ("passkey", "recovery_code")
+    assert factors.usable(msgspec.structs.replace(enrolled, passkeys=())) == ()
+    none_left = RecoveryCodes((), 1, NOW)
+    assert factors.usable(msgspec.structs.replace(enrolled, recovery_codes=none_left)) == ("passkey",)
 
 
 def test_a_session_goes_on_for_its_own_user_until_it_is_revoked() -> None:
