@@ -8,7 +8,7 @@ import pytest
 from functions.auth.oauth.introspection import INACTIVE, Introspected
 from functions.auth.oauth.token_revocation import TOKENS
 from functions.auth.oauth.tokens import Tokens
-from shared.errors import OAuthError, TooManyRequests, Unavailable
+from shared.errors import OAuthError, TooManyRequests, Unauthenticated, Unavailable
 from shared.identity import TENANT_LIMITS
 from tests.tokens import ISSUER, NOW
 from tests.unit.auth import applications
@@ -170,7 +170,7 @@ async def test_a_token_for_another_api_says_so(suite: Suite) -> None:
     client = await machine(suite, resources=(reports,))
     issued = await ask(suite, CREDENTIALS | {"resource": reports}, client.basic)
     assert (await look(suite, issued.access_token, client)).aud == reports
-    with pytest.raises(Exception, match="invalid_token"):
+    with pytest.raises(Unauthenticated, match="invalid_token"):
         await suite.verifier.verify(issued.access_token)
 
 

@@ -10,6 +10,7 @@ from functions.auth.domain import security_policy
 from functions.auth.domain.factors import Factors
 from functions.auth.domain.security_policy import ENROL_SCOPE, AllowedMethod, SecurityPolicy
 from functions.auth.sign_in.sign_in import SignedIn
+from shared.errors import Invalid
 from shared.http import ENROLLING
 from shared.identity import Principal
 from shared.store import Stale
@@ -35,7 +36,7 @@ async def admin_of(admin: Person) -> Principal:
 def test_a_policy_names_each_method_once_and_at_least_one() -> None:
     checked = security_policy.checked(SecurityPolicy("required", ("totp", "passkey", "totp")))
     assert checked.methods == ("passkey", "totp")
-    with pytest.raises(Exception, match="at least one method"):
+    with pytest.raises(Invalid, match="at least one method"):
         security_policy.checked(SecurityPolicy("required", ()))
 
 
