@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import math
 from collections.abc import Awaitable, Callable, Coroutine
 from time import monotonic
 from typing import Any
@@ -33,8 +32,8 @@ class Pause:
             task = asyncio.create_task(work)
             self._working.add(task)
             task.add_done_callback(self._ended)
-        passed = monotonic() - began
-        await _until(began + math.ceil(passed / self._seconds) * self._seconds)
+        passed = (monotonic() - began) // self._seconds
+        await _until(began + (passed + 1) * self._seconds)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._working.discard(task)

@@ -216,15 +216,18 @@ async def test_a_tenant_under_attack_hears_of_it_once(suite: Suite, cheap: Cheap
     assert msgspec.json.decode(event.data) == {"about": "tenant"}
     # One commit, and the outbox entry's end.
     assert len(suite.store.commits) - before == 2
+    assert suite.pauses == PER_TENANT.burst + 1
 
 
 async def test_of_a_tenant_that_is_none_nothing_is_written(suite: Suite, cheap: CheapSignIn) -> None:
+    """And for the alarm of none there is a pause, too."""
     before = len(suite.store.commits)
     for slug in ("nobody-has-this", "../acme"):
         for number in range(PER_TENANT.burst + 5):
             with suppress(TooManyRequests):
                 await cheap.wrong(ip=f"2001:db8:{number:x}::1", slug=slug)
     assert len(suite.store.commits) == before
+    assert suite.pauses == 2 * (PER_TENANT.burst + 1)
 
 
 async def test_who_is_told_to_wait_has_cost_nothing(suite: Suite, cheap: CheapSignIn) -> None:
