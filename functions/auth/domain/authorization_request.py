@@ -10,6 +10,7 @@ import msgspec
 
 from functions.auth.domain import pkce
 from functions.auth.domain.assurance import acr_of
+from functions.auth.domain.oauth_client import unregistered_resource
 from shared import base64url
 from shared.errors import BadRequest, OAuthError
 
@@ -176,10 +177,7 @@ def _challenge(challenge: str | None, method: str | None) -> str:
 
 def _resource(text: str | None, audiences: Collection[str]) -> str | None:
     if text is not None and text not in audiences:
-        raise _refused(
-            "invalid_target",
-            "The client may not ask for tokens for this resource. Register it, or leave it out.",
-        )
+        raise unregistered_resource()
     return text
 
 

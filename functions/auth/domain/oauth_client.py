@@ -162,6 +162,18 @@ def grantable(asked: Sequence[str], own: frozenset[str], tenant_id: str) -> tupl
     return tuple(sorted(set(asked)))
 
 
+def unregistered_grant() -> OAuthError:
+    """For a client that uses a grant type which it is not registered for."""
+    detail = "This client may not use this grant type. Register it with the client."
+    return OAuthError(400, "unauthorized_client", detail)
+
+
+def unregistered_resource() -> OAuthError:
+    """For a client that names an API which it is not registered for (RFC 8707 §2)."""
+    detail = "The client may not ask for tokens for this resource. Register it, or leave it out."
+    return OAuthError(400, "invalid_target", detail)
+
+
 def _check_grants(client: OAuthClient) -> None:
     grants = set(client.grant_types)
     by_person = grants & {"authorization_code", DEVICE_CODE}

@@ -64,11 +64,7 @@ class Authorize:
             request = rules.read(pairs, to, (self._issuer, *client.value.resources))
             oauth_client.scopes_for(client.value, client.value.scopes, request.scope)
             if "authorization_code" not in client.value.grant_types:
-                raise OAuthError(
-                    400,
-                    "unauthorized_client",
-                    "This client may not use this grant type. Register it with the client.",
-                )
+                raise oauth_client.unregistered_grant()
         except OAuthError as refusal:
             return self._refused(to.redirect_uri, rules.state_of(pairs), refusal)
         return await self._go_on(request, cookie, fresh=False)

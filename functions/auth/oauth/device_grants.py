@@ -90,11 +90,7 @@ class DeviceGrants:
         """
         known = client.client
         if known is None or DEVICE_CODE not in known.grant_types:
-            raise OAuthError(
-                400,
-                "unauthorized_client",
-                "This client may not use this grant type. Register it with the client.",
-            )
+            raise oauth_client.unregistered_grant()
         resource = audience_of(client, form, self._issuer)
         scope = authorization_request.api_scope(form.get("scope"))
         scopes = oauth_client.scopes_for(known, known.scopes, scope)

@@ -61,9 +61,5 @@ def audience_of(client: AuthenticatedClient, form: Mapping[str, str], issuer: st
     if resource in (None, issuer):
         return resource
     if client.client is None or resource not in client.client.resources:
-        raise OAuthError(
-            400,
-            "invalid_target",
-            "The client may not ask for tokens for this resource. Register it, or leave it out.",
-        )
+        raise oauth_client.unregistered_resource()
     return resource

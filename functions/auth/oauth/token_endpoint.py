@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from functions.auth.domain import oauth_client
 from functions.auth.oauth.client_authentication import AuthenticatedClient, ClientAuthentication
 from functions.auth.oauth.presented_client import invalid_client
 from functions.auth.oauth.tokens import Tokens
@@ -52,11 +53,7 @@ class TokenEndpoint:
             if grant_type not in _allowed(client):
                 if client.kind == "app":
                     raise invalid_client()
-                raise OAuthError(
-                    400,
-                    "unauthorized_client",
-                    "This client may not use this grant type. Register it with the client.",
-                )
+                raise oauth_client.unregistered_grant()
             return await grant.redeem(client, form, request_id)
 
 
