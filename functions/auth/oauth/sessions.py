@@ -51,7 +51,7 @@ class Sessions:
         id_tokens: IdTokens,
         keys: KeyRoom,
         roles: Roles,
-        ends: SessionEnd,
+        session_end: SessionEnd,
         clock: Clock,
     ) -> None:
         self._store = store
@@ -59,7 +59,7 @@ class Sessions:
         self._id_tokens = id_tokens
         self._keys = keys
         self._roles = roles
-        self._ends = ends
+        self._session_end = session_end
         self._clock = clock
         self.refreshes = Counts("energent_refreshes", _REFRESHES, "token")
         self._tenants = Cache("tenant of a refresh", self._fetch_tenant, clock, _KEPT_TENANTS)
@@ -163,7 +163,7 @@ class Sessions:
         current = session_rules.of_user(session.value, user.value.role)
         owner, outcome = await self._judged(token, current, seen.tenant)
         if isinstance(outcome, Reused):
-            await self._ends.commit(token.tenant_id, session, outcome.session, actor)
+            await self._session_end.commit(token.tenant_id, session, outcome.session, actor)
             self.refreshes.add("reused")
             raise _invalid_grant()
         stands_for = await self._roles.scopes_of(token.tenant_id, user.value.role)

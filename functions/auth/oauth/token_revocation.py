@@ -31,14 +31,14 @@ class TokenRevocation:
         clients: ClientAuthentication,
         verifier: Verifier,
         keys: KeyRoom,
-        ends: SessionEnd,
+        session_end: SessionEnd,
         clock: Clock,
     ) -> None:
         self._store = store
         self._clients = clients
         self._verifier = verifier
         self._keys = keys
-        self._ends = ends
+        self._session_end = session_end
         self._clock = clock
         self._given_back = Buckets(TOKENS, clock)
 
@@ -70,7 +70,7 @@ class TokenRevocation:
         if session is not None:
             _require_own(client, session.value.client_id)
             actor = Actor("user", session.value.user_id, token.tenant_id, request_id)
-            await self._ends.end(token.tenant_id, session.value.id, REVOKED, actor)
+            await self._session_end.end(token.tenant_id, session.value.id, REVOKED, actor)
 
     async def _access_token(self, client: AuthenticatedClient, text: str, request_id: str) -> None:
         try:
@@ -80,7 +80,7 @@ class TokenRevocation:
         _require_own(client, principal.client_id)
         if principal.session_id is not None:
             actor = Actor("user", principal.subject, principal.tenant_id, request_id)
-            await self._ends.end(principal.tenant_id, principal.session_id, REVOKED, actor)
+            await self._session_end.end(principal.tenant_id, principal.session_id, REVOKED, actor)
         else:
             await self._end_one(principal, request_id)
 

@@ -23,9 +23,9 @@ from shared.tenant import Tenant
 
 
 class UserSessions:
-    def __init__(self, store: Store, ends: SessionEnd, roles: Roles, clock: Clock) -> None:
+    def __init__(self, store: Store, session_end: SessionEnd, roles: Roles, clock: Clock) -> None:
         self._store = store
-        self._ends = ends
+        self._session_end = session_end
         self._roles = roles
         self._clock = clock
 
@@ -70,7 +70,7 @@ class UserSessions:
     async def end_others(self, principal: Principal, actor: Actor) -> None:
         """Ends all sessions of the caller except the present one."""
         caller_rules.require_person(principal)
-        await self._ends.end_all(
+        await self._session_end.end_all(
             principal.tenant_id,
             principal.subject,
             "ended_by_user",
@@ -89,7 +89,9 @@ class UserSessions:
     async def end_all_of(self, principal: Principal, actor: Actor, user_id: str) -> None:
         """The same for all sessions of the user."""
         await self._require_over(principal, user_id)
-        await self._ends.end_all(principal.tenant_id, user_id, "ended_by_admin", actor, lambda session: True)
+        await self._session_end.end_all(
+            principal.tenant_id, user_id, "ended_by_admin", actor, lambda session: True
+        )
 
     async def overtaken(self, tenant_id: str, user_id: str, role: Role | None = None) -> list[Add]:
         """Writes for a commit that changes the user, so that refreshes under way fail and read again. `role`
@@ -119,7 +121,7 @@ class UserSessions:
             raise Rejected("unknown_user", "There is no such user.")
         key = records.user_key(self._store, tenant_id, user_id)
         user = await records.read(self._store, key, User)
-        await self._ends.end_all(
+        await self._session_end.end_all(
             tenant_id,
             user_id,
             "ended_with_user",
@@ -129,7 +131,7 @@ class UserSessions:
 
     async def _end(self, tenant_id: str, user_id: str, session_id: str, because: str, actor: Actor) -> None:
         """Raises `NotFound` for an unknown session, and alike for one of another user."""
-        if await self._ends.end(tenant_id, session_id, because, actor, user_id=user_id) is None:
+        if await self._session_end.end(tenant_id, session_id, because, actor, user_id=user_id) is None:
             raise NotFound(
                 "session_not_found", "There is no such session. The list of sessions has those there are."
             )

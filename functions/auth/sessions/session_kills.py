@@ -33,9 +33,9 @@ class RevokeRequested(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SessionKills:
-    def __init__(self, store: Store, ends: SessionEnd, clock: Clock) -> None:
+    def __init__(self, store: Store, session_end: SessionEnd, clock: Clock) -> None:
         self._store = store
-        self._ends = ends
+        self._session_end = session_end
         self._clock = clock
 
     async def revoke(self, tenant_id: str, asked: RevokeRequested, actor: Actor) -> None:
@@ -62,9 +62,9 @@ class SessionKills:
         if owner is None or found is None:
             raise Rejected("unknown_subject", f"There is no such {kind.removesuffix('_id')} in this tenant.")
         if kind == "user_id":
-            await self._ends.end_all(tenant_id, subject, _BECAUSE, actor, lambda session: True)
+            await self._session_end.end_all(tenant_id, subject, _BECAUSE, actor, lambda session: True)
         elif kind == "session_id":
-            await self._ends.end(tenant_id, subject, _BECAUSE, actor)
+            await self._session_end.end(tenant_id, subject, _BECAUSE, actor)
         try:
             ended = revocations.record(self._store, tenant_id, subject, self._clock())
             await self._store.commit(recorded, ended)
