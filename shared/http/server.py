@@ -16,10 +16,32 @@ def configure() -> None:
     UvicornWorker.CONFIG_KWARGS |= {"http": _Protocol, "ws": "none", "proxy_headers": False}
 
 
+MAX_UNHEARD_BYTES = 262_144
+"""Of one connection, without a head or some more of a body that is whole. The parser keeps a header until it
+ends, and trailers, however long they are.
+"""
+
+
 class _Protocol(HttpToolsProtocol):
+    _unheard = 0
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(OnePacket(transport, self.loop))
         self.flow = _InTurn(self.transport, self.pipeline)
+
+    def data_received(self, data: bytes) -> None:
+        self._unheard += len(data)
+        super().data_received(data)
+        if self._unheard > MAX_UNHEARD_BYTES and not self.transport.is_closing():
+            self.send_400_response("Invalid HTTP request received.")
+
+    def on_headers_complete(self) -> None:
+        self._unheard = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._unheard = 0
+        super().on_body(body)
 
 
 class _InTurn(FlowControl):

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
@@ -124,3 +125,53 @@ def test_nothing_is_read_while_requests_wait_for_their_turn() -> None:
             assert b"".join(filter(bytes.__instancecheck__, connection.told)).count(b" 204 ") == answered
 
     asyncio.run(story())
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begins", "goes_on", "ends"),
+    [
+        (b"GET / HTTP/1.1\r\nX-Long: ", b"a" * 65_536, True),
+        (b"GET / HTTP/1.1\r\n", b"x:\r\n" * 16_384, True),
+        (b"GET /", b"a" * 65_536, True),
+        (CHUNKED + b"1;", b"a" * 65_536, True),
+        (CHUNKED + b"0\r\n", b"x: y\r\n" * 10_923, True),
+        (CHUNKED, b"10000\r\n" + b"a" * 65_536 + b"\r\n", False),
+        (b"", b"GET / HTTP/1.1\r\nX-Long: " + b"a" * 65_000 + b"\r\n\r\n", False),
+    ],
+)
+def test_what_never_becomes_whole_is_not_kept_for_ever(begins: bytes, goes_on: bytes, ends: bool) -> None:
+    """Else one connection fills the memory: 40 MB of a header took 70, before anybody had looked at it."""
+
+    async def story() -> None:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            while (await receive()).get("more_body"):
+                pass
+            await send({"type": "http.response.start", "status": 204})
+            await send({"type": "http.response.body"})
+
+        connection, protocol = _connected(app)
+        protocol.data_received(begins)
+        for _ in range(3):
+            await _turn()
+            protocol.data_received(goes_on)
+        assert connection.gone is False
+        for _ in range(4):
+            await _turn()
+            if not connection.gone:
+                protocol.data_received(goes_on)
+        assert connection.gone is ends
+
+    asyncio.run(story())
+
+
+def _connected(app: Any) -> tuple[Connection, Any]:
+    server.configure()
+    config = uvicorn.Config(app, **UvicornWorker.CONFIG_KWARGS, log_config=None)
+    config.load()
+    connection = Connection()
+    protocol = UvicornWorker.CONFIG_KWARGS["http"](config, ServerState(), {}, asyncio.get_running_loop())
+    protocol.connection_made(connection)
+    return connection, protocol
