@@ -4,8 +4,8 @@ import pytest
 
 from shared.events import short_name
 from tests.unit.auth.second_factor import person
-from tests.unit.auth.suite import Suite
-from tests.unit.auth.test_overtaken_changes import World, actions
+from tests.unit.auth.suite import ACME, AUDIT, Suite, principal
+from tests.unit.auth.test_overtaken_changes import ACTOR, World, actions
 
 pytestmark = pytest.mark.anyio
 
@@ -51,3 +51,12 @@ async def test_each_change_is_one_commit_with_its_record_and_its_event(suite: Su
         await changes[name](who)
         assert action in actions(suite.store.commits[0]), name
         assert event in {short_name(told.type) for told in suite.bus.events()}, name
+
+
+async def test_the_record_of_a_changed_key_names_what_is_different(suite: Suite) -> None:
+    owner = principal("owner")
+    made = await suite.do.api_keys.create(owner, ACTOR, "export", ["usage:read"])
+    await suite.do.api_keys.update(owner, ACTOR, made.key.id, name="import", ip_ranges=[])
+    page = await suite.store.tenant(ACME).query(AUDIT, limit=1000)
+    (changed,) = (doc.body["detail"] for doc in page.docs if doc.body["action"] == "api_key.update")
+    assert changed == {"changed": "name"}

@@ -11,10 +11,11 @@ from shared.audit import Actor
 from shared.errors import OAuthError, Unauthenticated, Unavailable
 from shared.event_door import Rejected
 from shared.identity import TENANT_LIMITS
+from tests.authenticator import Authenticator
 from tests.unit.auth import applications
 from tests.unit.auth.browser import SECRET, Browser, add_client
 from tests.unit.auth.people import People
-from tests.unit.auth.second_factor import person, refused
+from tests.unit.auth.second_factor import assertion, loaded, person, refused
 from tests.unit.auth.suite import ACME, OWNER, PASSWORD, SOURCE, Suite, principal
 from tests.unit.auth.test_authorize import change_user
 from tests.unit.auth.test_email_change import tokens as links
@@ -200,6 +201,24 @@ async def test_an_event_about_what_can_be_nobody_is_set_aside(
     """It would fail each time it is delivered."""
     with pytest.raises(Rejected):
         await suite.deliver(name, data)
+
+
+async def test_a_passkey_of_whoever_is_deleted_between_two_reads_is_nobodys(suite: Suite) -> None:
+    """The second of them is of what the first one named."""
+    ada, authenticator = await person(suite), Authenticator()
+    await ada.enrol_passkey(authenticator)
+    given = assertion(authenticator.get(loaded(await suite.do.passkey_sign_in.options("acme"))))
+
+    async def delete() -> None:
+        if any("/crd_" in path for path in suite.store.reads[-1]):
+            await end_user(suite, ada.user.id, "delete")
+        else:
+            suite.store.after_read = delete
+
+    suite.store.after_read = delete
+    refusal = await refused(suite.do.passkey_sign_in.login("acme", given, SOURCE))
+    assert (refusal.status, refusal.code) == (401, "invalid_credentials")
+    assert "user.delete" in await suite.audit()
 
 
 async def test_a_wrong_password_of_whoever_is_deleted_meanwhile_is_just_wrong(suite: Suite) -> None:

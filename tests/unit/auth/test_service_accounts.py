@@ -216,6 +216,19 @@ async def test_nobody_gives_more_than_he_has(suite: Suite) -> None:
     assert client == client_id.of(ACME, strong)
 
 
+async def test_who_has_less_may_name_and_disable_an_account_and_not_bring_it_back(suite: Suite) -> None:
+    """K8: what works again is worth what its account may."""
+    account, _, _ = await made(suite, "users:read")
+    weak = await admin(suite, "service_accounts:write", "usage:read")
+    path = f"/v1/service-accounts/{account}"
+    for body in ({"name": "export"}, {"status": "disabled"}, {"name": "old export"}):
+        assert (await weak.ask("PATCH", path, body)).status_code == 200, body
+    refused = await weak.ask("PATCH", path, {"status": "active"})
+    assert (refused.status_code, refused.json()["code"]) == (403, "scope_not_grantable")
+    found = await suite.service_accounts.get(ACME, account)
+    assert (found.status, found.name) == ("disabled", "old export")
+
+
 async def test_an_account_with_a_role_gets_secrets_from_that_role_only(suite: Suite) -> None:
     """K8: an operator's account, and somebody who has an operator's scopes and not the role."""
     client, _ = await suite.operators.bootstrap()
