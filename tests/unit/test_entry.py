@@ -27,7 +27,6 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What was asked of the garbage collector, which stays as it is for other tests."""
     asked: list[str] = []
     monkeypatch.setattr(gc, "freeze", lambda: asked.append("freeze"))
-    monkeypatch.setattr(gc, "set_threshold", lambda *given: asked.append("set_threshold"))
     return asked
 
 
@@ -105,7 +104,7 @@ def test_what_is_built_is_no_work_for_the_collector(collector: list[str]) -> Non
         builder.failure = None
         await _ask(framework)
         await _ask(framework)
-        assert collector == ["freeze", "set_threshold"]
+        assert collector == ["freeze"]
 
     asyncio.run(story())
 
