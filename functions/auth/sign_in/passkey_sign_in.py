@@ -9,9 +9,11 @@ from functions.auth import records, standing
 from functions.auth.domain import challenge as challenges
 from functions.auth.domain import login as logins
 from functions.auth.domain import passkeys, people, security_policy
+from functions.auth.domain.factors import Factors
 from functions.auth.domain.passkeys import Credential
 from functions.auth.domain.people import Login, User
 from functions.auth.factors import factor_documents
+from functions.auth.factors.factor_documents import Kept
 from functions.auth.factors.factor_log import FactorLog
 from functions.auth.factors.factor_proofs import FactorProofs, Refused
 from functions.auth.factors.passkey_ceremonies import Assertion, PasskeyCeremonies
@@ -19,7 +21,7 @@ from functions.auth.factors.passkey_challenges import Asked, PasskeyChallenges
 from functions.auth.guessing.buckets import Buckets, Rate
 from functions.auth.guessing.source import Source
 from functions.auth.keyring.keys import KeyRoom
-from functions.auth.records import NOBODY
+from functions.auth.records import NOBODY, Found
 from functions.auth.sessions.session_start import Proof
 from functions.auth.sign_in import first_factor
 from functions.auth.sign_in.first_factor import FirstFactor
@@ -35,6 +37,16 @@ from shared.tenant import Tenant
 T = TypeVar("T")
 
 _COPIES_TOLD = Rate(burst=10, seconds=60, keys=10_000)
+
+
+class _Account(msgspec.Struct, frozen=True):
+    """The documents about the owner of a passkey."""
+
+    owner: Found[Tenant]
+    login: Found[Login]
+    user: Found[User]
+    factors: Kept[Factors]
+    must_enrol: bool
 
 
 class PasskeySignIn:
@@ -104,7 +116,28 @@ class PasskeySignIn:
         credential = records.found(credential_doc, Credential)
         if credential is None or used_doc is not None:
             raise _invalid_credentials()
-        user_id = credential.value.user_id
+        account = await self._account(tenant_id, credential.value.user_id)
+        judged = await self._proofs.passkey(account.factors.value, given, asked.text, at)
+        answered = records.create(used, challenges.answered(None, at))
+        if isinstance(judged, Refused):
+            if judged.why == "passkey_copied":
+                await self._tell(tenant_id, credential.value.user_id, judged, answered, source)
+            raise _invalid_credentials()
+        standing.require_active(account.owner.value)
+        seen = (await self._keys.current()).devices.read(source.device, at)
+        first = FirstFactor(
+            account.owner,
+            account.login,
+            account.user,
+            Proof(judged.amr, at),
+            (account.login.check(), account.factors.write(judged.after), answered),
+            logins.device_id(account.login.value, tenant_id, seen, at),
+        )
+        return limited(first, account.must_enrol)
+
+    async def _account(self, tenant_id: str, user_id: str) -> _Account:
+        """Raises `Unauthenticated` unless the user is active and can sign in."""
+        store = self._store
         factors_key = factor_documents.factors_key(store, tenant_id, user_id)
         policy_key = factor_documents.policy_key(store, tenant_id)
         tenant_doc, user_doc, factors_doc, policy_doc = await store.read(
@@ -118,25 +151,11 @@ class PasskeySignIn:
             raise _invalid_credentials()
         login_key = records.login_key(store, tenant_id, people.login_id(user.value.email))
         login = await records.read(store, login_key, Login)
-        factors = factor_documents.factors(factors_key, factors_doc)
-        judged = await self._proofs.passkey(factors.value, given, asked.text, at)
-        answered = records.create(used, challenges.answered(None, at))
-        if login is None or isinstance(judged, Refused):
-            if isinstance(judged, Refused) and judged.why == "passkey_copied":
-                await self._tell(tenant_id, user_id, judged, answered, source)
+        if login is None:
             raise _invalid_credentials()
-        standing.require_active(owner.value)
-        seen = (await self._keys.current()).devices.read(source.device, at)
-        first = FirstFactor(
-            owner,
-            login,
-            user,
-            Proof(judged.amr, at),
-            (login.check(), factors.write(judged.after), answered),
-            logins.device_id(login.value, tenant_id, seen, at),
-        )
-        policy = factor_documents.policy(policy_key, policy_doc).value
-        return limited(first, security_policy.must_enrol(policy, factors.value))
+        factors = factor_documents.factors(factors_key, factors_doc)
+        policy = factor_documents.policy(policy_key, policy_doc)
+        return _Account(owner, login, user, factors, security_policy.must_enrol(policy.value, factors.value))
 
     async def _tell(
         self, tenant_id: str, user_id: str, refused: Refused, answered: Write, source: Source
