@@ -12,6 +12,7 @@ from functions.auth.domain import (
     factors,
     login,
     passkeys,
+    password,
     password_reset,
     people,
     pkce,
@@ -26,6 +27,7 @@ from functions.auth.domain.sealed import Seal, SealingKeys
 from functions.auth.domain.security_policy import SecurityPolicy
 from functions.auth.domain.session import Session
 from shared import base64url
+from shared.errors import Invalid
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 INSTANT = timedelta(microseconds=1)
@@ -139,6 +141,15 @@ def test_a_session_goes_on_for_its_own_user_until_it_is_revoked() -> None:
     for changed in ({"user_id": "usr_2"}, {"revoked_at": NOW}, {"user_epoch": 1}):
         assert not people.goes_on(user, msgspec.structs.replace(session, **changed))
     assert not people.goes_on(msgspec.structs.replace(user, status="disabled"), session)
+
+
+def test_a_password_has_fifteen_characters_alone_and_1024_bytes_at_most() -> None:
+    """L12, L14."""
+    assert [password.is_short("x" * characters) for characters in (14, 15)] == [True, False]
+    for longest in ("x" * 1024, "\u00e9" * 512):
+        assert password.normal(longest) == longest
+        with pytest.raises(Invalid):
+            password.normal(longest + "x")
 
 
 def test_a_field_that_does_not_fit_is_not_sealed() -> None:
