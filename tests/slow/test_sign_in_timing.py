@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import msgspec
@@ -76,15 +77,18 @@ async def test_refusals_take_equally_long_whatever_they_are_for(cheap: CheapSign
 
 
 async def test_many_tries_at_once_take_as_long_where_they_get_in_each_others_way(cheap: CheapSignIn) -> None:
-    """L1, L2, L4: the failures of one account are counted one after the other, and nobody waits for that."""
-    taken: dict[str, list[float]] = {"wrong": [], "unknown": []}
+    """L1, L2, L4: the failures of one account are counted one after the other, and nobody waits for that.
+
+    Of ten rounds the best counts: what else a machine does makes a round longer, a wait makes all of them.
+    """
+    rounds: dict[str, list[float]] = {"wrong": [], "unknown": []}
     for _ in range(10):
-        for kind, seconds in taken.items():
+        for kind, medians in rounds.items():
             cheap.suite.clock.move(DAY)
             tries = (refused(cheap, kind, f"2001:db8:{number:x}::1") for number in range(AT_ONCE))
-            seconds += await asyncio.gather(*tries)
+            medians.append(median(await asyncio.gather(*tries)))
             await asyncio.sleep(1)  # for whatever is still counted
-    timings.have_like_medians(taken, "unknown")
+    assert abs(min(rounds["wrong"]) / min(rounds["unknown"]) - 1) < 0.05, rounds
 
 
 async def refused(cheap: CheapSignIn, kind: str, ip: str = "192.0.2.1") -> float:
