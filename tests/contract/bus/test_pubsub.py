@@ -34,6 +34,7 @@ class Publisher(grpc.GenericRpcHandler):  # type: ignore[misc]
     def __init__(self, *answers: StatusCode | float | None) -> None:
         """A number: no answer for so many seconds. None: success without a message, as if it were cut off."""
         self.requests: list[PublishRequest] = []
+        self.routed: list[str] = []
         self._answers = list(answers)
 
     def service(self, call: Any) -> Any:
@@ -45,6 +46,7 @@ class Publisher(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     async def _publish(self, request: PublishRequest, context: Any) -> AsyncIterator[PublishResponse]:
         self.requests.append(request)
+        self.routed.append(dict(context.invocation_metadata())["x-goog-request-params"])
         answer = self._answers.pop(0) if self._answers else StatusCode.OK
         if isinstance(answer, float):
             await asyncio.sleep(answer)
@@ -89,6 +91,7 @@ async def test_an_outage_that_passes_is_not_noticed_and_one_that_lasts_is_unavai
         await bus.publish(BILLING_EVENTS, [Message(b"one", {"k": "v"})])
     assert [request.messages[0].data for request in short.requests] == [b"one", b"one"]
     assert short.requests[1].topic == "projects/p/topics/billing-events"
+    assert short.routed[1] == "topic=projects%2Fp%2Ftopics%2Fbilling-events", "as AIP-4222 has it"
     assert dict(short.requests[1].messages[0].attributes) == {"k": "v"}
     async with publishing_to(lasting) as bus:
         with pytest.raises(Unavailable) as outage:

@@ -5,8 +5,10 @@ import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 import grpc
+import grpc.aio
 import pytest
 from google.cloud.secretmanager_v1 import types
 
@@ -361,3 +363,32 @@ async def test_the_stand_in_knows_no_latest(secrets: SecretManager, caplog: pyte
     with pytest.raises(Unavailable), caplog.at_level(logging.WARNING):
         await secrets._calls.ask(KEY, ACCESS, {"name": f"{KEY}/versions/latest"})
     assert "INVALID_ARGUMENT" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("call", "routed"),
+    [
+        (ACCESS, f"name={KEY}/versions/1"),
+        (ADD, f"parent={KEY}"),
+        (LIST, f"parent={KEY}"),
+        (DESTROY, f"name={KEY}/versions/1"),
+    ],
+)
+async def test_google_is_told_where_a_call_belongs(call: str, routed: str) -> None:
+    """AIP-4222."""
+    said: list[str] = []
+
+    class Service(grpc.GenericRpcHandler):  # type: ignore[misc]
+        def service(self, details: Any) -> Any:
+            said.append(dict(details.invocation_metadata)["x-goog-request-params"])
+
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers([Service()])
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    secrets = SecretManager("p", prefix="energent-test-", emulator_host=f"127.0.0.1:{port}")
+    with pytest.raises(Unavailable):
+        await CALLS[call](secrets)
+    assert set(said) == {routed.replace("/", "%2F")}
+    await secrets.close()
+    await server.stop(None)
