@@ -33,11 +33,6 @@ class SignedIn(msgspec.Struct, frozen=True):
     user: Found[User]
     session: Found[Session]
 
-    @property
-    def proof(self) -> Proof:
-        session = self.session.value
-        return Proof(session.amr, session.authenticated_at)
-
     def checks(self) -> tuple[Write, ...]:
         """Preconditions for a commit that is only right while this sign-in stands."""
         return self.owner.check(), self.user.check(), self.session.check()
