@@ -25,8 +25,7 @@ async def test_it_ends_a_multiple_of_its_seconds_after_the_try_began(before: flo
         began = monotonic() - before
         await Pause(SECONDS)(began)
         late.append(monotonic() - began - expected * SECONDS)
-    assert min(late) >= 0
-    assert min(late) < SECONDS / 2, "a busy machine is not on time each time"
+    assert -0.001 < min(late) < SECONDS / 2, "a busy machine is not on time each time"
 
 
 async def test_what_takes_longer_holds_nobody_up_and_is_done() -> None:
