@@ -14,6 +14,7 @@ import httpx
 import msgspec
 
 from shared.ids import new_id
+from tests.loopback import NO_CERTIFICATES
 from tests.suite import Suite, until
 
 PASSWORD = "correct horse battery staple"
@@ -77,7 +78,8 @@ def wait_active(suite: Suite, tenant_id: str) -> None:
     headers = {"authorization": f"Bearer {suite.operator_token()}"}
 
     def active() -> bool:
-        answer = _settled(lambda: httpx.get(f"{suite.gateway}/v1/tenants/{tenant_id}", headers=headers))
+        url = f"{suite.gateway}/v1/tenants/{tenant_id}"
+        answer = _settled(lambda: httpx.get(url, headers=headers, verify=NO_CERTIFICATES))
         return bool(answer.json().get("status") == "active")
 
     until(active, f"{tenant_id} to be active", SECONDS)
@@ -103,7 +105,8 @@ def invitation_token(suite: Suite, address: str) -> str:
 
 def _post(suite: Suite, path: str, body: dict[str, str], token: str | None = None) -> httpx.Response:
     headers = {"authorization": f"Bearer {token}"} if token else {}
-    return httpx.post(f"{suite.gateway}{path}", json=body, headers=headers, timeout=30)
+    url = f"{suite.gateway}{path}"
+    return httpx.post(url, json=body, headers=headers, timeout=30, verify=NO_CERTIFICATES)
 
 
 def _done(call: Callable[[], httpx.Response], status: int) -> Any:

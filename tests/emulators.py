@@ -16,6 +16,7 @@ from local import emulators
 from local.emulators import Emulators, Missing
 from local.ports import HOST, Reservation
 from shared.bus import pubsub as pubsub_bus
+from tests.loopback import NO_CERTIFICATES
 
 START_SECONDS = 60.0
 
@@ -91,7 +92,7 @@ def _until_up(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         with contextlib.suppress(httpx.TransportError):
-            if httpx.get(url, trust_env=False).status_code == 200:
+            if httpx.get(url, trust_env=False, verify=NO_CERTIFICATES).status_code == 200:
                 return
         waiting = process.poll() is None and time.monotonic() < deadline
         assert waiting, f"an emulator does not start; it said:\n{log.read_text(errors='replace')[-2000:]}"

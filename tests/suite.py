@@ -24,6 +24,7 @@ from shared import events, outbox
 from shared.bus import Message
 from shared.events import CloudEvent
 from tests import emulators
+from tests.loopback import NO_CERTIFICATES
 
 T = TypeVar("T")
 
@@ -60,7 +61,9 @@ class Suite:
     def operator_token(self) -> str:
         form = {"grant_type": "client_credentials"}
         auth = (self.operator.client_id, self.operator.client_secret)
-        answer = httpx.post(self.operator.token_endpoint, data=form, auth=auth, trust_env=False)
+        answer = httpx.post(
+            self.operator.token_endpoint, data=form, auth=auth, trust_env=False, verify=NO_CERTIFICATES
+        )
         answer.raise_for_status()
         return str(answer.json()["access_token"])
 
@@ -81,7 +84,7 @@ class Suite:
     def wait_restarted(self, function: str, killed: int, seconds: float = 30.0) -> None:
         def answers() -> bool:
             with contextlib.suppress(httpx.TransportError):
-                health = httpx.get(f"{self.url(function)}/health", trust_env=False)
+                health = httpx.get(f"{self.url(function)}/health", trust_env=False, verify=NO_CERTIFICATES)
                 return self.pids[function] != killed and health.status_code == 200
             return False
 

@@ -7,6 +7,7 @@ import httpx
 
 from shared.ids import new_id
 from tests import customers
+from tests.loopback import NO_CERTIFICATES
 from tests.suite import Suite, until
 
 MACHINE = {"name": "nightly export", "scopes": ["usage:read"]}
@@ -14,7 +15,8 @@ MACHINE = {"name": "nightly export", "scopes": ["usage:read"]}
 
 def post(suite: Suite, path: str, body: dict[str, Any], key: str, token: str) -> httpx.Response:
     headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": key}
-    return httpx.post(f"{suite.gateway}{path}", json=body, headers=headers, timeout=30, trust_env=False)
+    url = f"{suite.gateway}{path}"
+    return httpx.post(url, json=body, headers=headers, timeout=30, trust_env=False, verify=NO_CERTIFICATES)
 
 
 def order(slug: str) -> dict[str, Any]:

@@ -209,7 +209,7 @@ async def test_s3_j34_a_rotation_under_load_refuses_no_request(tmp_path: Path) -
         await asyncio.gather(*running_tasks, return_exceptions=True)
     assert load.refused == []
     assert len(load.kids) == 2
-    assert load.answered >= 300
+    assert load.answered >= 100, "that was no load, however slow the machine"
 
 
 async def ready(front: str, auth: tuple[str, str]) -> None:

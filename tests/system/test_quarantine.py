@@ -15,6 +15,7 @@ from shared.bus import Message
 from shared.ids import new_id
 from tests import customers
 from tests.customers import Customer
+from tests.loopback import NO_CERTIFICATES
 from tests.suite import Suite, until
 
 SECONDS = 30.0
@@ -27,7 +28,8 @@ def customer(suite: Suite) -> Customer:
 
 def as_operator(suite: Suite, method: str, path: str, **more: Any) -> httpx.Response:
     headers = {"authorization": f"Bearer {suite.operator_token()}"}
-    return httpx.request(method, f"{suite.gateway}{path}", headers=headers, timeout=30, **more)
+    url = f"{suite.gateway}{path}"
+    return httpx.request(method, url, headers=headers, timeout=30, verify=NO_CERTIFICATES, **more)
 
 
 def shelved(suite: Suite, query: str) -> list[dict[str, Any]]:
