@@ -28,7 +28,29 @@ class Running(msgspec.Struct, frozen=True):
     group: int
 
     def signal(self, number: signal.Signals) -> None:
+        """After a SIGSTOP every thread has stopped: on a busy machine some would still answer for a while."""
         os.killpg(self.group, number)
+        while number == signal.SIGSTOP and not self._states() <= {"T", "Z"}:
+            time.sleep(0.001)
+
+    def _states(self) -> set[str]:
+        """Of all threads of the group."""
+        threads = [
+            thread
+            for process in Path("/proc").glob("[0-9]*")
+            if _state_and_group(process / "stat")[1] == self.group
+            for thread in (process / "task").glob("*/stat")
+        ]
+        return {_state_and_group(thread)[0] for thread in threads}
+
+
+def _state_and_group(stat: Path) -> tuple[str, int]:
+    """By proc(5); one that has gone is as good as a zombie."""
+    try:
+        state, _, group, *_ = stat.read_text().rpartition(")")[2].split()
+    except OSError:
+        return "Z", 0
+    return state, int(group)
 
 
 def installed() -> Emulators:
