@@ -75,6 +75,7 @@ async def test_of_64_writes_that_change_nothing_exactly_one_wins(store: Store, s
 async def test_64_tasks_that_read_and_replace_until_not_stale_end_at_the_exact_value(
     harness: Harness, store: Store
 ) -> None:
+    """Where each round takes long, one of them wins it, and who has lost thirty is told so."""
     stores = [store, harness.open()]
     await store.commit(Create(store.tenant("t").key("things", "counter"), {"value": 0}))
 
@@ -86,8 +87,12 @@ async def test_64_tasks_that_read_and_replace_until_not_stale_end_at_the_exact_v
     def counting(own: Store) -> asyncio.Task[None]:
         return asyncio.create_task(until_not_stale(lambda: count_up(own)))
 
-    await asyncio.gather(*(counting(stores[i % 2]) for i in range(CONTENDERS)))
-    assert (await found(store.tenant("t"), "things", "counter")).body == {"value": CONTENDERS}
+    tasks = (counting(stores[i % 2]) for i in range(CONTENDERS))
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    refused = [outcome for outcome in outcomes if outcome is not None]
+    assert {getattr(outcome, "code", outcome) for outcome in refused} <= {"contention"}
+    assert len(refused) <= CONTENDERS - 30
+    assert (await found(store.tenant("t"), "things", "counter")).body == {"value": CONTENDERS - len(refused)}
 
 
 async def test_of_64_creates_of_one_document_exactly_one_wins_and_the_others_learn_its_key(
