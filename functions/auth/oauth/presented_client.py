@@ -26,7 +26,9 @@ class Presented(msgspec.Struct, frozen=True):
 
 
 def invalid_client() -> OAuthError:
-    return OAuthError(401, "invalid_client", "The client could not be authenticated.")
+    return OAuthError(
+        401, "invalid_client", "The client could not be authenticated. Check its id, and its secret or key."
+    )
 
 
 def presented(form: Mapping[str, str], authorization: str | None) -> Presented:

@@ -135,7 +135,7 @@ async def test_an_assertion_that_is_not_right_is_a_wrong_client(
     suite.store.commits.clear()
     refused = await refusal(suite, GRANT | assertion(suite, client.id, **forged))
     assert (refused.status, refused.code) == (401, "invalid_client")
-    assert refused.detail == "The client could not be authenticated."
+    assert refused.detail == "The client could not be authenticated. Check its id, and its secret or key."
     written = [write for commit in suite.store.commits for write in commit]
     assert [write for write in written if not isinstance(write, Create)] == []
     assert {write.body["action"] for write in written if isinstance(write, Create)} <= {"client.refuse"}
@@ -207,7 +207,9 @@ async def test_unknown_foreign_disabled_and_wrong_are_one_answer(suite: Suite, c
     ]
     answers = {(refused.status, refused.code, refused.detail)
                for header in tried for refused in [await refusal(suite, GRANT, header)]}  # fmt: skip
-    assert answers == {(401, "invalid_client", "The client could not be authenticated.")}
+    assert answers == {
+        (401, "invalid_client", "The client could not be authenticated. Check its id, and its secret or key.")
+    }
 
 
 async def test_a_public_client_has_a_name_only_and_a_confidential_one_needs_more(

@@ -78,7 +78,12 @@ async def test_an_unknown_id_a_foreign_one_and_a_wrong_secret_are_one_answer(sui
         for refused in [await refusal(suite, MACHINE_GRANT, basic(client, secret))]
     }
     assert answers == {
-        (401, "invalid_client", "The client did not prove who it is. Check its id and proof.", ())
+        (
+            401,
+            "invalid_client",
+            "The client could not be authenticated. Check its id, and its secret or key.",
+            (),
+        )
     }
 
 
