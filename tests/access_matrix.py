@@ -97,7 +97,7 @@ ROWS = (
     Row("GET /oauth2/userinfo", "openid", 200),
     Row("POST /oauth2/userinfo", "openid", 200, {}, form=True),
     Row("GET /oauth2/authorize", PUBLIC, 400),
-    Row("POST /oauth2/authorize", PUBLIC, 400, {}, form=True),
+    Row("POST /oauth2/authorize", PUBLIC, 303, {}, form=True),
     Row("POST /oauth2/sign-in", PUBLIC, 400, {}, form=True),
     Row("POST /oauth2/second-factor", PUBLIC, 400, {}, form=True),
     Row("GET /forgot-password", PUBLIC, 200),

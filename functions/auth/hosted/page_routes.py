@@ -1,5 +1,7 @@
 """The hosted pages: the authorization endpoint, signing in, forgotten passwords."""
 
+from urllib.parse import urlencode
+
 import msgspec
 
 from functions.auth.domain.page_token import Pending
@@ -16,6 +18,9 @@ from shared import strict_json
 from shared.errors import Forbidden, Invalid, TooManyRequests, Unauthenticated, Unavailable, invalid
 from shared.http import PUBLIC, Call, Response, Route
 
+_AUTHORIZE = "/oauth2/authorize"
+_LONGEST_QUERY = 8_000
+"""Characters; servers on the way refuse much longer addresses."""
 _NO_MATCH = "These details match no account, or there were too many tries. Check them, or wait a while."
 _NO_CODE = "This code does not count. Give the next one or a recovery code, or wait a while."
 _OVER = "That took too long, or too many answers did not count. Sign in again."
@@ -31,8 +36,8 @@ def table(use_cases: UseCases) -> tuple[Route, ...]:
     on = _Handlers(use_cases)
     shown = on.forms.handler
     return (
-        Route("GET", "/oauth2/authorize", shown(on.authorize), PUBLIC),
-        Route("POST", "/oauth2/authorize", shown(on.authorize_by_form), PUBLIC),
+        Route("GET", _AUTHORIZE, shown(on.authorize), PUBLIC),
+        Route("POST", _AUTHORIZE, shown(on.authorize_by_form), PUBLIC),
         Route("POST", "/oauth2/sign-in", shown(on.sign_in), PUBLIC),
         Route("POST", "/oauth2/second-factor", shown(on.second_factor), PUBLIC),
         Route("GET", "/forgot-password", shown(on.forgot_password_page), PUBLIC),
@@ -50,9 +55,16 @@ class _Handlers:
         return await self._answered(call, await self._do.authorize.begin(call.pairs(), session))
 
     async def authorize_by_form(self, call: Call) -> Response:
-        """OpenID Connect Core §3.1.2.1 wants both."""
+        """OpenID Connect Core §3.1.2.1 requires both methods.
+
+        Our cookies do not come with another site's form. They do once it has become a GET, unless it is too
+        long for one: then a person who is signed in is asked to sign in again.
+        """
         session = self.forms.cookies.read(call.headers).session
         pairs = await call.form_pairs()
+        query = urlencode(pairs)
+        if session is None and len(query) <= _LONGEST_QUERY:
+            return self.forms.to(f"{_AUTHORIZE}?{query}")
         return await self._answered(call, await self._do.authorize.begin(pairs, session))
 
     async def sign_in(self, call: Call) -> Response:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
@@ -71,7 +72,21 @@ async def test_who_is_signed_in_needs_no_password_for_another_application(browse
 
 
 async def test_the_same_request_may_come_in_a_form(browser: Browser) -> None:
-    browser.answer = await browser.client.post("/oauth2/authorize", data=request(CLIENT))
+    """As a GET from there on: a browser sends no `SameSite=Lax` cookie with another site's form."""
+    led = await browser.client.post("/oauth2/authorize", data=request(CLIENT))
+    assert led.status_code == 303
+    assert (await browser.get(led.headers["location"])).status_code == 200
+    await browser.sign_in()
+    assert "code" in browser.answered()
+    browser.client.cookies, kept = httpx.Cookies(), browser.client.cookies
+    led = await browser.client.post("/oauth2/authorize", data=request(CLIENT))
+    browser.client.cookies = kept
+    await browser.get(led.headers["location"])
+    assert "code" in browser.answered(), "signed in, and not asked again"
+
+
+async def test_a_form_that_is_too_long_for_an_address_is_answered_where_it_came(browser: Browser) -> None:
+    browser.answer = await browser.client.post("/oauth2/authorize", data=request(CLIENT, extra="x" * 8_000))
     assert browser.answer.status_code == 200
     await browser.sign_in()
     assert "code" in browser.answered()
