@@ -2,6 +2,7 @@
 
 from functions.auth.domain import user_code
 from functions.auth.domain.page_token import Pending
+from functions.auth.guessing.source import source_of
 from functions.auth.hosted import pages
 from functions.auth.hosted.page_forms import EXPIRED, PageForms
 from functions.auth.hosted.pages import SignInForm
@@ -81,7 +82,7 @@ class _Handlers:
         allow = decision == "allow"
         try:
             await self._do.device_grants.decide(
-                sent.carried.session, sent.pending.session_id, code, allow=allow, request_id=call.request_id
+                sent.carried.session, sent.pending.session_id, code, source_of(call), allow=allow
             )
         except Unauthenticated:
             return self.forms.to(f"/device?user_code={code}")

@@ -15,6 +15,7 @@ from functions.auth.domain.device_code import DeviceCode, DeviceCodes, DeviceGra
 from functions.auth.domain.oauth_client import DEVICE_CODE, OAuthClient
 from functions.auth.domain.session import Session
 from functions.auth.guessing.buckets import Buckets
+from functions.auth.guessing.source import Source
 from functions.auth.guessing.throttle import PER_ADDRESS, prefix
 from functions.auth.keyring.keys import KeyRoom
 from functions.auth.oauth.client_authentication import AuthenticatedClient
@@ -139,7 +140,7 @@ class DeviceGrants:
         return wish
 
     async def decide(
-        self, cookie: str | None, session_id: str, code: str, *, allow: bool, request_id: str
+        self, cookie: str | None, session_id: str, code: str, source: Source, *, allow: bool
     ) -> None:
         """Records the person's decision, which cannot be changed. `session_id` is the browser session in
         which the question was shown.
@@ -154,17 +155,14 @@ class DeviceGrants:
             wish = await self._wish(signed_in, code)
             if wish is None:
                 raise _unknown_code()
+            tenant_id, person = signed_in.owner.value.id, signed_in.user.value.id
             decided = rules.decide(
-                wish.grant.value,
-                signed_in.user.value.id,
-                signed_in.session.value,
-                wish.scopes,
-                allow=allow,
+                wish.grant.value, person, signed_in.session.value, wish.scopes, allow=allow
             )
             recorded = audit.record(
                 self._store,
-                signed_in.owner.value.id,
-                actor=Actor("user", signed_in.user.value.id, signed_in.owner.value.id, request_id),
+                tenant_id,
+                actor=Actor("user", person, tenant_id, source.request_id, source.ip),
                 action="device.allow" if allow else "device.deny",
                 target=decided.client_id,
                 at=self._clock(),

@@ -6,6 +6,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from functions.auth.audit_log import Selection
 from functions.auth.domain import user_code
 from functions.auth.oauth.device_limits import GUESSES, REMEMBERED, GuessLimit, PollPace
 from shared.store import Query
@@ -77,7 +78,17 @@ async def test_a_device_is_connected(device: Device) -> None:
     assert claims(tokens["access_token"])["client_id"] == CLIENT
     assert claims(tokens["id_token"])["amr"] == ["pwd"]
     assert "refresh_token" in tokens
-    assert "device.allow" in await device.suite.audit()
+
+
+@pytest.mark.parametrize("decision", ["allow", "deny"])
+async def test_a_decision_is_on_record_with_where_it_was_taken(device: Device, decision: str) -> None:
+    """G9: who is talked into connecting somebody else's device can see it there."""
+    device.client.headers["X-Forwarded-For"] = "203.0.113.66"
+    await device.ask()
+    await device.type()
+    await device.send(decision=decision)
+    records = (await device.suite.do.audit_log.page(ACME, Selection(limit=100))).items
+    assert [each.actor.ip for each in records if each.action == f"device.{decision}"] == ["203.0.113.66"]
 
 
 async def test_tokens_are_given_once_and_the_second_try_takes_them_back(device: Device) -> None:
