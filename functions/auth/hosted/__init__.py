@@ -1,1 +1,1 @@
-"""The pages that a browser is shown."""
+"""The hosted HTML pages: sign-in, sign-out, mailed links and the device flow."""

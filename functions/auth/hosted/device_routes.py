@@ -1,4 +1,4 @@
-"""The device flow's doors: where a device asks, and the pages on which a person decides."""
+"""Routes of the device flow (RFC 8628): the device's endpoint, and the pages on which a person decides."""
 
 from functions.auth.domain import user_code
 from functions.auth.domain.page_token import Pending
@@ -39,7 +39,7 @@ class _Handlers:
         return json_response(asked, headers=NO_STORE)
 
     async def page(self, call: Call) -> Response:
-        """Uses nothing up: whatever opens a link is no person who decides."""
+        """Changes nothing, since link previews and mail scanners open links too."""
         code = user_code.typed(dict(call.pairs()).get("user_code", "")) or ""
         signed_in = await self._do.browser_sessions.find(self.forms.cookies.read(call.headers).session)
         if signed_in is None:

@@ -1,4 +1,4 @@
-"""Signing in on a page: the same factors as everywhere, and a browser session in the end."""
+"""Sign-in on the hosted pages: the same factors as over the API, but the result is a browser session."""
 
 import msgspec
 
@@ -20,7 +20,7 @@ _TOTP_DIGITS = 6
 
 
 class Begun(msgspec.Struct, frozen=True):
-    """What the browser keeps: its session, and that this device is known."""
+    """The values of two cookies: the browser session, and the mark of a known device."""
 
     session: str
     device: str
@@ -80,7 +80,7 @@ class HostedSignIn:
         return await until_not_stale(attempt)
 
     async def _begun(self, proven: FirstFactor, source: Source) -> Begun:
-        """Raises `Stale` where something changed since it was proven."""
+        """Raises `Stale` if what the proof rests on has changed since it was read."""
         if proven.scopes is not None:
             detail = "Your organisation asks for a second factor. Set one up in your account first."
             raise Forbidden("second_factor_missing", detail)

@@ -1,4 +1,4 @@
-"""The pages behind the links of mails, as HTML: the same for everybody who opens them."""
+"""HTML of the pages that mailed links open. A page does not depend on the link's token."""
 
 from html import escape
 
@@ -19,15 +19,15 @@ SCRIPT = """
   take();
 })();
 """
-"""Takes the code out of the address into the form. It comes after `#`, so no server and no log has it."""
+"""Moves the token from the URL's fragment into the form. Browsers send no fragment, so no server logs it."""
 
 _UNSEEN = 'type="password" autocomplete="new-password" maxlength="1024"'
 _WHOSE = '<input id="username" type="text" autocomplete="username" hidden>'
-"""Nobody fills it in, and it is not sent: without it password managers take the code for the user's name."""
+"""A hidden field that is never sent. Without it password managers store the token as the user name."""
 
 
 class LinkForm(msgspec.Struct, frozen=True):
-    """As it was filled in, without passwords. `wrong`: the field that `error` is about, if it is one."""
+    """The values to show again, without passwords. `wrong` is the name of the field that `error` is about."""
 
     token: str = ""
     name: str = ""
@@ -36,14 +36,14 @@ class LinkForm(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True):
-    """What was done, and what comes next. `email`: to sign in with; empty where it stays what it was."""
+    """`text` tells the person what was done. `email` is the address to sign in with, empty if unchanged."""
 
     text: str
     email: str = ""
 
 
 def done(what: Done, owner: Tenant | None) -> str:
-    """With what somebody types where they sign in. `owner`: their organisation."""
+    """The page after success. It shows what the person will type to sign in; `owner` is their tenant."""
     account = {
         "Organisation": owner.name if owner else "",
         "Its short name": owner.slug if owner else "",

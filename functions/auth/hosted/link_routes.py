@@ -1,4 +1,4 @@
-"""The pages behind the links of mails. Opening one reads nothing and uses nothing up; its form does."""
+"""Routes of the pages that mailed links open. A GET neither reads nor changes state; the form's POST does."""
 
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -16,7 +16,7 @@ from shared.http import PUBLIC, Call, Response, Route
 Page = Callable[[LinkForm], str]
 Sent = Mapping[str, str]
 Use = Callable[[str, Sent, Source], Awaitable[Done]]
-"""Given a code, the form's fields and whence they come: carries it out, and says what there is now."""
+"""Carries out what a link is for. Its arguments: the link's token, the form's fields, the client."""
 
 
 def table(use_cases: UseCases) -> tuple[Route, ...]:
@@ -35,7 +35,7 @@ class _Handlers:
         self._script = markup.source(link_pages.SCRIPT)
 
     def routes(self, path: str, kind: LinkKind, page: Page, use: Use) -> tuple[Route, ...]:
-        """The page, and what its form does."""
+        """The GET that shows the page, and the POST of its form."""
 
         async def opened(call: Call) -> Response:
             return self._shown(page, LinkForm())
@@ -60,7 +60,7 @@ class _Handlers:
         return Done("From now on you sign in with your new address. Go back to the application.", user.email)
 
     async def _sent(self, call: Call, kind: LinkKind, page: Page, use: Use) -> Response:
-        """What is no code of ours is not shown again: it may be anything, a password too."""
+        """A token that we did not issue is not shown again: the person may have typed a password there."""
         self._forms.require_own(call.headers)
         sent = await call.form()
         form = LinkForm(token=_token(sent.get("token", "")), name=sent.get("name", ""))
@@ -68,7 +68,7 @@ class _Handlers:
             link = (await self._do.keys.current()).links.read(kind, form.token)
             if link is None:
                 return self._refused(page, LinkForm(), _dead())
-            # First: what fails here uses nothing up.
+            # Before `use`, so that a failure here does not use the link up.
             owner = await self._do.organisations.find(link.tenant_id)
             done = await use(form.token, sent, source_of(call))
             return self._forms.page(link_pages.done(done, owner))
@@ -76,7 +76,7 @@ class _Handlers:
             return self._refused(page, form, refusal)
 
     def _refused(self, page: Page, form: LinkForm, refusal: Error) -> Response:
-        """The same page with the same code in it. What is wrong with a link looks the same each time."""
+        """The page again, with its token. A used, an expired and an unknown link get the same answer."""
         wrong = refusal.fields[0].path.removeprefix("/") if refusal.fields else ""
         if wrong == "token" or (isinstance(refusal, Conflict) and refusal.code != "user_exists"):
             refusal, wrong = _dead(), "token"
@@ -98,12 +98,12 @@ def _dead() -> Invalid:
 
 
 def _token(typed: str) -> str:
-    """The code, of which mail programs make several lines, or of which somebody pasted the whole link."""
+    """The token, also if it was broken into lines by a mail program, or the whole link was pasted."""
     return "".join(typed.split()).rpartition("token=")[2]
 
 
 def _password(sent: Sent) -> str:
-    """Raises `Invalid` where the two are not the same."""
+    """Raises `Invalid` `password_not_repeated`."""
     password = sent.get("password", "")
     if password != sent.get("password_again", ""):
         detail = "The two passwords are not the same. Type both again."

@@ -1,4 +1,4 @@
-"""What the hosted pages are made of. Texts that come in are escaped here, attributes and bodies are HTML."""
+"""Building blocks of the hosted pages. Parameters are escaped here, but `attributes` and `body` are HTML."""
 
 import base64
 import hashlib
@@ -57,7 +57,7 @@ main{box-shadow:none;padding:32px 20px}}
 
 
 class Link(msgspec.Struct, frozen=True):
-    """Where to go on. `uri` is ours, or was registered."""
+    """A link. `uri` is one of ours or registered by a client, never taken from a request as it came."""
 
     label: str
     uri: str
@@ -70,7 +70,7 @@ def source(text: str) -> str:
 
 
 def document(title: str, body: str, script: str = "") -> str:
-    """A whole page. `script` runs when everything is there."""
+    """A whole page. `script` stands at its end, so that it finds every element."""
     last = f"<script>{script}</script>" if script else ""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -82,7 +82,7 @@ def document(title: str, body: str, script: str = "") -> str:
 
 
 def form(action: str, body: str, page: str = "") -> str:
-    """`page`: the token of `PageForms`, where a form has one."""
+    """`page` is the page token of `PageForms`; empty for a form without one."""
     hidden = f'<input type="hidden" name="page" value="{escape(page)}">' if page else ""
     return f'<form method="post" action="{action}">{hidden}{body}</form>'
 
@@ -100,29 +100,29 @@ def button(label: str) -> str:
 
 
 def link(to: Link | None) -> str:
-    """Nothing where nobody knows how to go on."""
+    """The link as a button; empty for None."""
     return f'<a class="button" href="{escape(to.uri)}">{escape(to.label)}</a>' if to else ""
 
 
 def facts(told: Mapping[str, str]) -> str:
-    """What is worth noting down, by what it is called; without what is empty."""
+    """A list of labels and values; empty values are left out."""
     rows = (f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in told.items() if text)
     listed = "".join(rows)
     return f"<dl>{listed}</dl>" if listed else ""
 
 
 def alert(error: str) -> str:
-    """Nothing without an error."""
+    """An error message; empty without one."""
     return f'<div class="alert" id="problem" role="alert"><p>{escape(error)}</p></div>' if error else ""
 
 
 def status(done: str) -> str:
-    """Nothing where nothing was done."""
+    """A message of success; empty without one."""
     return f'<p role="status">{escape(done)}</p>' if done else ""
 
 
 def invalid(is_invalid: bool) -> str:
-    """The attributes of a field that `alert` is about."""
+    """The attributes that tie a wrong field to the message of `alert`."""
     return ' aria-invalid="true" aria-describedby="problem"' if is_invalid else ""
 
 

@@ -1,4 +1,4 @@
-"""Organisations as people know theirs: by the name, and by the short one that they type to sign in."""
+"""A person's organisation (tenant), for pages that show its name and its slug."""
 
 from functions.auth import records
 from shared import tenant
@@ -11,6 +11,6 @@ class Organisations:
         self._store = store
 
     async def find(self, tenant_id: str) -> Tenant | None:
-        """For somebody who has proven to be of it. None for a tenant that is gone."""
+        """Call it only for a person who has proven to belong to the tenant. None if it does not exist."""
         found = await records.read(self._store, tenant.key(self._store, tenant_id), Tenant)
         return None if found is None else found.value

@@ -1,4 +1,4 @@
-"""The cookies of the hosted pages. None is readable for a script, none comes with another site's form."""
+"""The cookies of the hosted pages: `HttpOnly`, and not sent with a form from another site (`SameSite`)."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -11,8 +11,8 @@ _MAX_CHARACTERS = 1024
 
 
 class Carried(msgspec.Struct, frozen=True):
-    """What a browser sent. `browser` binds its forms to it, `session` says who is signed in, `device` that
-    somebody was before.
+    """The cookies of a request. `browser` binds forms to this browser, `session` is the browser session, and
+    `device` marks a device on which somebody has signed in before.
     """
 
     browser: str | None
@@ -21,8 +21,8 @@ class Carried(msgspec.Struct, frozen=True):
 
 
 class PageCookies:
-    """Over https with the prefix `__Host-`, which no other host and no unencrypted answer can set. Over http,
-    on a developer's machine, without it and without `Secure`, which not every browser takes there.
+    """Over https, names have the prefix `__Host-`: no other host and no http response can set such a cookie.
+    Over http (a developer's machine) they have neither the prefix nor `Secure`, which some browsers refuse.
     """
 
     def __init__(self, issuer: str) -> None:
@@ -36,15 +36,15 @@ class PageCookies:
     def read(self, headers: Mapping[str, str]) -> Carried:
         found: dict[str, str | None] = {}
         for part in headers.get("cookie", "").split(";"):
-            # Spaces only: a browser lets any site near us set `\xa0__Host-…`, which is another name to it.
+            # Strip spaces only: a sibling domain can set `\xa0__Host-…`, another name to a browser.
             name, _, value = part.strip(" ").partition("=")
-            # Twice means that somebody else has set one of them.
+            # A cookie that comes twice is ignored: somebody else has set one of the two.
             usable = name not in found and 0 < len(value) <= _MAX_CHARACTERS
             found[name] = value if usable else None
         return Carried(found.get(self._browser), found.get(self._session), found.get(self._device))
 
     def browser(self, value: str) -> str:
-        """Until the browser is closed, as is the next."""
+        """A session cookie: it lasts until the browser is closed. So does that of `session`."""
         return self._set(self._browser, value)
 
     def session(self, value: str) -> str:

@@ -1,4 +1,4 @@
-"""What a browser sends back from a page of ours, and pages as answers."""
+"""Reads the forms of hosted pages, and answers with pages."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,11 +22,11 @@ _GONE = "This page is not valid any more. Go back to the application, or to your
 EXPIRED = "This page was open for too long, or your browser refuses cookies. Try again."
 
 Filled = Callable[[str], str]
-"""A page, once it is given its form's token."""
+"""Renders a page, given its form's page token."""
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """A form that came from a page of ours. `is_current`: in this browser, and in time."""
+    """A submitted form with a genuine page token. `is_current`: the token is of this browser and in time."""
 
     fields: Mapping[str, str]
     pending: Pending
@@ -44,7 +44,9 @@ class PageForms:
         self.passkey_script = markup.source(passkey_form.SCRIPT)
 
     async def sent(self, call: Call, *steps: Step) -> Sent:
-        """Raises `BadRequest` for what is no form of these steps, `Forbidden` for one from another site."""
+        """The submitted form. Raises `BadRequest` `page_expired` without a genuine page token for one of
+        `steps`, `Forbidden` if it comes from another site.
+        """
         self.require_own(call.headers)
         fields = await call.form()
         carried = self.cookies.read(call.headers)
@@ -63,7 +65,7 @@ class PageForms:
         headers: Mapping[str, str] | None = None,
         script: str = "",
     ) -> Response:
-        """A page with a form for `pending`, which only this browser can send; the rest as for `page`."""
+        """A page whose form carries `pending`, bound to this browser. Other parameters as for `page`."""
         known = self.cookies.read(call.headers).browser
         browser = known or new_id("brw")
         token = PageTokens((await self._keys.current()).front_channel).seal(pending, browser, self._clock())
@@ -81,7 +83,7 @@ class PageForms:
         status: int = 200,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """The page that begins everything."""
+        """The sign-in page, with which each flow begins."""
 
         def filled(token: str) -> str:
             return pages.sign_in(msgspec.structs.replace(form, token=token))
@@ -92,7 +94,7 @@ class PageForms:
     def notice(
         self, title: str, text: str, *cookies: str, status: int = 200, link: Link | None = None
     ) -> Response:
-        """A page with nothing to do on it but to go on."""
+        """A page without a form: a message, and perhaps a link."""
         return self.page(pages.notice(title, text, link), *cookies, status=status)
 
     def page(
@@ -104,16 +106,18 @@ class PageForms:
         target: str | None = None,
         script: str = "",
     ) -> Response:
-        """`target`: where its form may lead in the end; `script`: the source expression of its script."""
+        """For its Content-Security-Policy: `target` is the URI to which its form may redirect in the end,
+        `script` the source expression of its inline script.
+        """
         more = {**(headers or {}), **self._headers(target, script)}
         return Response(status, text.encode(), "text/html", more, cookies)
 
     def to(self, uri: str, *cookies: str) -> Response:
-        """Elsewhere, by GET."""
+        """A redirect (303)."""
         return Response(303, b"", "text/html", {"Location": uri, **self._headers()}, cookies)
 
     def handler(self, handle: Callable[[Call], Awaitable[Response]]) -> Handler:
-        """What `handle` refuses is shown to a person, instead of a problem document."""
+        """Wraps `handle`, so that its refusals are answered with a page instead of problem+json."""
 
         async def shown(call: Call) -> Response:
             try:
@@ -128,9 +132,8 @@ class PageForms:
         return source_of(call, self.cookies.read(call.headers).device)
 
     def require_own(self, headers: Mapping[str, str]) -> None:
-        """As browsers tell it (Fetch Metadata). Without a referrer the origin of our own form is `null`.
-
-        Raises `Forbidden` for another site's form.
+        """Raises `Forbidden` `cross_site` for another site's form, by `Sec-Fetch-Site` (Fetch Metadata) and
+        `Origin`, which is `null` for our own forms because of our `Referrer-Policy`.
         """
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
         if site not in (None, "same-origin", "none") or origin not in (None, "null", self._issuer):
@@ -141,7 +144,7 @@ class PageForms:
         return tokens.open(text, carried.browser, self._clock())
 
     def _headers(self, redirect_uri: str | None = None, script: str = "") -> dict[str, str]:
-        """`redirect_uri`: where the answer to the form may send the browser on, which CSP looks at, too."""
+        """Security headers. CSP's `form-action` applies to a redirect after a form (`redirect_uri`)."""
         target = "" if redirect_uri is None else f" {_source_expression(redirect_uri)}"
         scripts = f"script-src {script}; " if script else ""
         policy = (
@@ -157,7 +160,7 @@ class PageForms:
 
 
 def _source_expression(uri: str) -> str:
-    """The origin, or where CSP has no way to write it (IPv6, an app's own scheme) the scheme."""
+    """The origin of `uri`; only its scheme if CSP cannot express the origin (IPv6, an app's own scheme)."""
     parts = urlsplit(uri)
     if parts.scheme in ("http", "https") and _PLAIN_HOST.fullmatch(parts.netloc):
         return f"{parts.scheme}://{parts.netloc}"

@@ -1,4 +1,4 @@
-"""The hosted pages: the authorization endpoint, signing in, forgotten passwords."""
+"""Routes of the hosted pages: the authorization endpoint, sign-in, forgotten passwords."""
 
 from urllib.parse import urlencode
 
@@ -20,7 +20,7 @@ from shared.http import PUBLIC, Call, Response, Route
 
 _AUTHORIZE = "/oauth2/authorize"
 _LONGEST_QUERY = 8_000
-"""Characters; servers on the way refuse much longer addresses."""
+"""In characters; proxies on the way refuse much longer URLs."""
 _NO_MATCH = "These details match no account, or there were too many tries. Check them, or wait a while."
 _NO_CODE = "This code does not count. Give the next one or a recovery code, or wait a while."
 _OVER = "That took too long, or too many answers did not count. Sign in again."
@@ -57,8 +57,9 @@ class _Handlers:
     async def authorize_by_form(self, call: Call) -> Response:
         """OpenID Connect Core §3.1.2.1 requires both methods.
 
-        Our cookies do not come with another site's form. They do once it has become a GET, unless it is too
-        long for one: then a person who is signed in is asked to sign in again.
+        A browser sends our `SameSite` cookies with a redirect to GET, but not with another site's POST, so a
+        POST without the session is redirected to the GET. One too long for a URL is answered as it is: then a
+        person who is signed in is asked to sign in again.
         """
         session = self.forms.cookies.read(call.headers).session
         pairs = await call.form_pairs()
@@ -97,9 +98,9 @@ class _Handlers:
         return await self._forgot_page(call, Pending("forgot_password"), SignInForm())
 
     async def forgot_password(self, call: Call) -> Response:
-        """Two forms lead here: a button of the sign-in page, which opens the page, and the page's own.
+        """Takes two forms: the button on the sign-in page, which opens this page, and this page's own form.
 
-        The answer is the same for everybody. It leads back to what the sign-in page was opened for.
+        The answer does not tell whether the account exists. It leads back to what the sign-in was for.
         """
         sent = await self.forms.sent(call, "sign_in", "forgot_password")
         page = await self._sign_in_form(sent)
@@ -156,7 +157,7 @@ class _Handlers:
         return self.forms.to(f"/device{query}", *cookies)
 
     async def _sign_in_form(self, sent: Sent) -> SignInForm:
-        """As it was filled in, without the password. Raises `BadRequest` where the client is gone."""
+        """The values to show again, without the password. Raises `BadRequest` if the client is gone."""
         email = sent.fields.get("email", "")
         if sent.pending.request is not None:
             return await self._form(await self._do.authorize.page_of(sent.pending.request), email)
@@ -206,7 +207,7 @@ class _Handlers:
         return await self.forms.shown(call, pending, filled, status=status, script=script)
 
     async def _second_factor_again(self, call: Call, sent: Sent, error: str, status: int) -> Response:
-        """From the beginning where no answer counts any more."""
+        """The page again; the sign-in page if the challenge is over."""
         try:
             asked = await self._do.second_factors.asked_again(sent.pending.challenge)
         except Unauthenticated:
@@ -215,7 +216,7 @@ class _Handlers:
 
 
 def _assertion(text: str) -> Assertion:
-    """Raises `Invalid` for what no browser gave."""
+    """The JSON that a browser made of a WebAuthn assertion. Raises `Invalid` for anything else."""
     try:
         return strict_json.decode(text.encode(), Assertion)
     except (strict_json.Malformed, msgspec.ValidationError):

@@ -1,4 +1,4 @@
-"""The hosted pages as HTML: no script, no image, nothing from elsewhere. What comes in is escaped here."""
+"""HTML of the hosted pages. They load nothing, and escape every parameter; only passkeys take a script."""
 
 from collections.abc import Sequence
 from html import escape
@@ -16,13 +16,14 @@ _WORDS = {
     "email": "See your e-mail address",
     "tenant:read": "See your organisation",
 }
-"""Shown in this order, before all others."""
+"""Scopes with a text of their own, shown in this order before all others."""
 _VERBS = {"read": "See", "write": "See and change"}
 
 
 class SignInForm(msgspec.Struct, frozen=True):
-    """`client`: the application's name; `organisation`: the tenant's, where the application says which.
-    `passkey`: options for `navigator.credentials.get()` in that tenant; `done`: what was just done.
+    """What the sign-in page shows. `token` is the page token, `client` the application's name, `organisation`
+    the tenant's name if the application names the tenant, `passkey` the options for
+    `navigator.credentials.get()` in that tenant, `done` a message about what has just been done.
     """
 
     token: str = ""
@@ -57,7 +58,7 @@ def sign_in(form: SignInForm) -> str:
 
 
 def _to_forgot_password(form: SignInForm) -> str:
-    """A form instead of a link: what the page was opened for travels in it, and so in no address."""
+    """A form and not a link: it carries the page token, which must not appear in a URL."""
     typed = {"email": form.email} if form.organisation else {"email": form.email, "organisation": form.slug}
     fields = "".join(
         f'<input type="hidden" name="{name}" value="{escape(value)}">' for name, value in typed.items()
@@ -67,7 +68,7 @@ def _to_forgot_password(form: SignInForm) -> str:
 
 
 def forgot_password(form: SignInForm) -> str:
-    """Asks whom to mail a link for a new password."""
+    """Asks for the account to which a link for a new password is mailed."""
     whose = f" of your <strong>{escape(form.organisation)}</strong> account" if form.organisation else ""
     lead = f'<p class="lead">Give the address{whose}. A link to choose a new password is mailed to it.</p>'
     body = markup.form(_FORGOT, _account(form) + markup.button("Send the link"), form.token)
@@ -76,7 +77,7 @@ def forgot_password(form: SignInForm) -> str:
 
 
 def device(token: str, *, person: str, code: str, error: str = "") -> str:
-    """Asks for the code that a device shows. `person`: whoever is signed in."""
+    """Asks for the code that a device shows. `person` is the e-mail address of the user who is signed in."""
     invalid = markup.invalid(bool(error))
     field = markup.field(
         "user_code",
@@ -94,7 +95,7 @@ def device(token: str, *, person: str, code: str, error: str = "") -> str:
 
 
 def device_decision(token: str, *, person: str, client: str, code: str, scopes: Sequence[str]) -> str:
-    """Asks for a yes or no. `code` as the device shows it."""
+    """Asks whether to allow the device. `code` is written as the device shows it."""
     rights = "".join(f"<li>{escape(right)}</li>" for right in _rights(scopes))
     body = (
         f'<h1>Allow this device?</h1><p class="lead"><strong>{escape(client)}</strong> on the device that'
@@ -110,7 +111,7 @@ def device_decision(token: str, *, person: str, client: str, code: str, scopes: 
 
 
 def sign_out(token: str, *, person: str, client: str = "", note: str = "") -> str:
-    """`client`: the application that asks; empty where nobody knows, or it is the person's own wish."""
+    """Asks whether to sign out. `client` is the application that began it; empty if unknown or none did."""
     asks = f" <strong>{escape(client)}</strong> has asked to sign you out here, too." if client else ""
     lead = f'<p class="lead">You are signed in as <strong>{escape(person)}</strong>.{asks}</p>'
     form = markup.form("/oauth2/logout", markup.button("Sign out here"), token)
@@ -119,13 +120,13 @@ def sign_out(token: str, *, person: str, client: str = "", note: str = "") -> st
 
 
 def notice(title: str, text: str, link: Link | None = None) -> str:
-    """Something to read, nothing to do but to go on."""
+    """A message, and perhaps a link."""
     body = f'<h1>{escape(title)}</h1><p class="lead">{escape(text)}</p>{markup.link(link)}'
     return markup.document(title, body)
 
 
 def _account(form: SignInForm) -> str:
-    """The fields that say whose account it is. Nobody types an organisation that is known."""
+    """The fields that identify the account. The organisation is asked for only if it is not known."""
     invalid = markup.invalid(bool(form.error))
     focus_email = not form.email and bool(form.organisation or form.slug)
     slug = (
@@ -148,7 +149,7 @@ def _account(form: SignInForm) -> str:
 
 
 def _rights(scopes: Sequence[str]) -> list[str]:
-    """Scopes in words: `users:read` is `See users`, which whoever may change them does anyway."""
+    """Scopes in words. `users:read` (`See users`) is left out beside `users:write`, which includes it."""
     known = [words for scope, words in _WORDS.items() if scope in scopes]
     changing = {scope.rpartition(":")[0] for scope in scopes if scope.endswith(":write")}
     others = (scope for scope in scopes if scope not in _WORDS)

@@ -1,4 +1,4 @@
-"""A form that a passkey fills in, beside another one or alone. It takes a script."""
+"""A form that a passkey fills in by a script, alone on a page or beside another form."""
 
 from html import escape
 
@@ -23,13 +23,13 @@ SCRIPT = """
   });
 })();
 """
-"""Shows the button where the browser knows passkeys, and sends what one of them signed with its form."""
+"""Shows the button if the browser supports passkeys, and submits the assertion with the form."""
 
 _HINT = "Passkeys need a browser that supports them, with JavaScript turned on."
 
 
 def passkey_form(action: str, token: str, options: msgspec.Raw, label: str, *, alone: bool = False) -> str:
-    """`options` are for `navigator.credentials.get()`."""
+    """`options` are for `navigator.credentials.get()`. `alone`: the page has no other form."""
     encoded = escape(bytes(options).decode())
     look = "" if alone else ' class="quiet"'
     return markup.form(

@@ -1,4 +1,4 @@
-"""The page for the second factor: a code that somebody types, or a passkey, which takes a script."""
+"""HTML of the page that asks for the second factor: a typed code, or a passkey (with a script)."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ _ACTION = "/oauth2/second-factor"
 
 
 def second_factor(token: str, asked: Challenge, error: str = "") -> str:
-    """Asks for what is enough: one of the methods of `asked`."""
+    """Asks for one of the methods of `asked`."""
     typed = [method for method in asked.methods if method != "passkey"]
     lead = "Prove that it is you with your passkey."
     body = ""
@@ -24,7 +24,7 @@ def second_factor(token: str, asked: Challenge, error: str = "") -> str:
 
 
 def _code(methods: Sequence[str], error: str) -> tuple[str, str]:
-    """What is asked for, and its field."""
+    """The instruction, and the input field."""
     lead = "Type the code that your authenticator app shows now."
     hint = "No phone at hand? One of your recovery codes works here too." if len(methods) > 1 else ""
     if "totp" not in methods:

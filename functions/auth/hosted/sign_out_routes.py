@@ -1,4 +1,4 @@
-"""Signing out of the hosted pages: by a person, or begun by a client (OpenID Connect RP-Initiated Logout)."""
+"""Routes to sign out of the hosted pages, begun by a person or by a client (OIDC RP-Initiated Logout 1.0)."""
 
 from urllib.parse import urlencode
 
@@ -48,7 +48,7 @@ class _Handlers:
     async def sent(self, call: Call) -> Response:
         """The form of our own page, or a client's request by POST (§2).
 
-        Our cookies do not come with another site's form. They do once it has become a GET.
+        A client's POST is redirected to the GET: only with that does a browser send our `SameSite` cookies.
         """
         pairs = await call.form_pairs()
         if all(name != "page" for name, _ in pairs):

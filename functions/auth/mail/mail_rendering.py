@@ -1,4 +1,4 @@
-"""Mails as they are sent (RFC 5322): text and HTML, the same bytes each time, the headers that are meant."""
+"""Renders mails (RFC 5322) as text and HTML. The same letter and id always give the same bytes."""
 
 import hashlib
 import html
@@ -17,7 +17,7 @@ _HEADERS = ["Subject", "From", "To", "Date", "Message-ID", "MIME-Version", "Cont
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """What is sent to whom; `words` fill the template in. `at` is its date."""
+    """`words` are the values of the template's placeholders, `at` is the mail's `Date`."""
 
     template: TemplateName
     to: str
@@ -26,9 +26,10 @@ class Letter(msgspec.Struct, frozen=True):
 
 
 def render(letter: Letter, mail_id: str, sender: Address) -> bytes:
-    """What people chose stands in the text only, but for the address. `Message-ID` follows from `mail_id`.
+    """The message. Of what users chose, only the address is in the headers. `Message-ID` is derived from
+    `mail_id`.
 
-    Raises `Rejected` `unsafe_mail` where the header would not say exactly what is meant.
+    Raises `Rejected` `unsafe_mail` if the headers, parsed again, differ from what they were set to.
     """
     template = TEMPLATES[letter.template]
     name = hashlib.sha256(mail_id.encode(errors="surrogatepass")).hexdigest()[:32]
@@ -51,7 +52,7 @@ def render(letter: Letter, mail_id: str, sender: Address) -> bytes:
 
 
 def _require_meant(message: bytes, meant: dict[str, str]) -> None:
-    """Reads what was written again, undecoded: `email` decodes some of what it is given and writes that."""
+    """Parses the message's headers again, undecoded: `email` decodes encoded words in what it is given."""
     written = list(message_from_bytes(message, policy=SMTPUTF8).raw_items())
     headers = {name: value.encode("ascii", "surrogateescape").decode() for name, value in written}
     if [name for name, _ in written] != _HEADERS or not meant.items() <= headers.items():

@@ -1,4 +1,4 @@
-"""The words of every mail, as text and as a page. What stands in braces is filled in when it is sent."""
+"""The templates of all mails, as text and as HTML, with placeholders in braces."""
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ TemplateName = Literal[
 
 
 class Template(msgspec.Struct, frozen=True):
-    """`page` is what stands in the body of the HTML half."""
+    """`page` is the content of `<body>` of the HTML part."""
 
     subject: str
     text: str

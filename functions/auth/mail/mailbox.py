@@ -1,4 +1,4 @@
-"""Where mails go: a port, a folder that holds each mail as one file, and nowhere yet."""
+"""The port for sending mail, and two adapters: a folder with a file for each mail, and none configured."""
 
 import asyncio
 import hashlib
@@ -12,22 +12,24 @@ from shared.event_door import Rejected
 from shared.ids import is_id
 
 LOCAL_SENDER = Address("Energent", "no-reply", "energent.example.com")
-"""Who writes where nothing leaves the machine."""
+"""The sender of mails that do not leave the machine."""
 
 
 class Mailer(Protocol):
     sender: Address
-    """What `From` says."""
+    """The address in `From`."""
 
     async def send(self, mail_id: str, recipient: str, message: bytes) -> None:
-        """Hands over one message (RFC 5322). The same `mail_id` again is the same mail.
+        """Hands over one message (RFC 5322). A second call with the same `mail_id` has the same message.
 
-        Raises `Rejected` for one that is refused for good, `Unavailable` for one to be sent again.
+        Raises `Rejected` if it is refused for good, `Unavailable` if it should be tried again.
         """
 
 
 class NoTransport:
-    """Where nothing sends mail: each is set aside, to be replayed by an operator once something does."""
+    """For a deployment without a mail server: each mail's event goes to the quarantine, where an operator can
+    replay it once there is a server.
+    """
 
     sender = LOCAL_SENDER
 
@@ -38,7 +40,7 @@ class NoTransport:
 
 
 class MailboxFolder:
-    """`{folder}/{mail_id}.eml`, whole or not at all."""
+    """Writes `{folder}/{mail_id}.eml` atomically."""
 
     sender = LOCAL_SENDER
 
@@ -63,5 +65,5 @@ class MailboxFolder:
 
 
 def _file_name(mail_id: str) -> str:
-    """Ids of others can be any text, which is no file name."""
+    """A hash in place of an id that is not one of ours: that can be any text, also an unsafe file name."""
     return mail_id if is_id(mail_id) else hashlib.sha256(mail_id.encode(errors="surrogatepass")).hexdigest()

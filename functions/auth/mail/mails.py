@@ -1,4 +1,4 @@
-"""Mails: asked for by event, written with address and link only when they are sent."""
+"""Sends mails that events ask for. Address and link are looked up only then."""
 
 from datetime import datetime
 
@@ -35,9 +35,9 @@ _ACTION_OF: dict[LinkKind, str] = {
 
 
 class MailRequested(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`mail.requested`. To whom and with which link is looked up and derived: neither is in an event.
+    """The data of `mail.requested`. It holds neither address nor link, since events are stored and logged.
 
-    `document_id` is that of an invitation, a login (`password_reset`) or a user.
+    `document_id` is the id of an invitation, a login (`password_reset`) or a user.
     """
 
     template: TemplateName
@@ -45,7 +45,7 @@ class MailRequested(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Mails:
-    """Each is sent at least once: a crash right after the hand-over sends the same mail again."""
+    """Sends each mail at least once: after a crash right behind the hand-over the same mail is sent again."""
 
     def __init__(self, store: Store, keys: KeyRoom, mailer: Mailer, clock: Clock, public_url: str) -> None:
         self._store = store
@@ -57,9 +57,9 @@ class Mails:
     async def send(self, tenant_id: str, asked: MailRequested, mail_id: str, at: datetime) -> None:
         """`mail_id` and `at` are the event's, so that a redelivery sends the same mail.
 
-        Nothing where there is nothing to say any more: an invitation that is over, a change that was made, a
-        password reset for nobody or once too often. A suspended tenant's mail is sent. Raises `Rejected` for
-        what can never be sent, and what the mailer raises.
+        Sends nothing if the mail has become pointless: the invitation is over, the change is made, nobody has
+        the login, or there were too many requests for it. Mails of a suspended tenant are sent. Raises
+        `Rejected` for a mail that can never be sent, and what the mailer raises.
         """
         if not (is_id(tenant_id) and is_id(asked.document_id)):
             raise Rejected("unknown_document", "No document has such an id.")
@@ -97,7 +97,7 @@ class Mails:
     async def _password_reset(
         self, owner: Tenant, login_id: str, request_id: str, at: datetime
     ) -> Letter | None:
-        """Whoever asks is told nothing: it is here that somebody is found, or not."""
+        """The account is looked up here and not in the request, which so cannot reveal whether it exists."""
         if not is_id(request_id):
             raise Rejected("unknown_request", "No event of ours has such an id.")
         login = await self._read(records.login_key(self._store, owner.id, login_id), Login)
@@ -106,7 +106,7 @@ class Mails:
         user = await self._read(records.user_key(self._store, owner.id, login.value.user_id), User)
         if user is None or user.value.status != "active":
             return None
-        # By our clock at the latest: a request from the future would stand in the way of others until then.
+        # Never later than our clock: a request with a time in the future would block others until then.
         asked_at = min(at, self._clock())
         expires_at = await self._requested(owner.id, login_id, login.value, request_id, asked_at)
         if expires_at is None:
@@ -117,7 +117,7 @@ class Mails:
     async def _requested(
         self, tenant_id: str, login_id: str, login: Login, request_id: str, at: datetime
     ) -> datetime | None:
-        """Until when the link of this request works; None where there were too many."""
+        """Records the request. Returns when its link expires; None if there were too many requests."""
         key = records.link_key(self._store, tenant_id, login_id)
 
         async def attempt() -> datetime | None:
@@ -148,7 +148,7 @@ class Mails:
     async def _email_change(
         self, owner: Tenant, template: TemplateName, user_id: str, at: datetime
     ) -> Letter | None:
-        if not user_id.startswith("usr_"):  # there are resets of passwords beside them, by login
+        if not user_id.startswith("usr_"):  # the same collection holds password resets, by login id
             raise Rejected("unknown_document", "No change of address has such an id.")
         change = await self._read(records.link_key(self._store, owner.id, user_id), EmailChange)
         if change is None or self._clock() >= change.value.expires_at:

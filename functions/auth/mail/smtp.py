@@ -1,4 +1,4 @@
-"""Mail by SMTP (RFC 5321): one connection for each message, in a thread, always encrypted and verified."""
+"""Mail by SMTP (RFC 5321): one connection for each message, in a thread, always over verified TLS."""
 
 import asyncio
 import re
@@ -13,26 +13,30 @@ from shared.secrets import Secrets
 from shared.smtp_settings import Smtp
 
 TIMEOUT_SECONDS = 6.0
-"""For each answer of the server; `DEADLINE_SECONDS` for all of them, less than an event's handler has."""
+"""The time limit for each reply of the server. `DEADLINE_SECONDS`, for the whole delivery, is shorter than
+the time limit of an event handler.
+"""
 DEADLINE_SECONDS = 20.0
 
 _PLAIN = re.compile(r"[^\x00-\x20\x7f<>]+")
 
 
 class SmtpMailer:
-    """Hands over at least once: a server that took a message and whose answer was lost is given it again,
-    with the same `Message-ID`, by which most drop the second.
+    """Delivers at least once: if the server's reply is lost, the message is sent again with the same
+    `Message-ID`, by which most mail servers drop the duplicate.
     """
 
     def __init__(self, settings: Smtp, secrets: Secrets, trusted: ssl.SSLContext | None = None) -> None:
-        """`trusted`: which servers are; None for those that the system trusts."""
+        """`trusted` holds the accepted certificate authorities; None for those of the system."""
         self.sender = Address("Energent", addr_spec=settings.sender)
         self._settings = settings
         self._secrets = secrets
         self._trusted = trusted
 
     async def send(self, mail_id: str, recipient: str, message: bytes) -> None:
-        """Raises `Rejected` `mail_refused` for a 5xx to recipient or message, `Unavailable` for all else."""
+        """Raises `Rejected` `mail_refused` if the server refuses recipient or message with a 5xx, `Rejected`
+        `unsafe_mail` for an address that could inject SMTP commands, `Unavailable` for other failures.
+        """
         if not _PLAIN.fullmatch(recipient):
             raise Rejected("unsafe_mail", "The recipient would say something else to the server.")
         login = self._settings.password
@@ -53,7 +57,7 @@ class SmtpMailer:
         try:
             self._say(server, trusted, recipient, message, password)
         finally:
-            with suppress(smtplib.SMTPException, OSError):  # what was said before counts
+            with suppress(smtplib.SMTPException, OSError):  # the message is accepted or refused by now
                 server.quit()
             server.close()
 
@@ -84,7 +88,7 @@ def _connection(settings: Smtp, trusted: ssl.SSLContext) -> smtplib.SMTP:
 
 
 def _refusal(code: int) -> Exception:
-    """What is refused for good, or for now (RFC 5321 §4.2.1)."""
+    """The error for a reply code: permanent for 5xx, else transient (RFC 5321 §4.2.1)."""
     if 500 <= code < 600:
         return Rejected("mail_refused", f"The mail server refused it with {code}.")
     return _unavailable(str(code))

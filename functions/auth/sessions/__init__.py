@@ -1,1 +1,1 @@
-"""Sessions: started and ended; those of browsers."""
+"""The start and the end of sessions, and browser sessions."""

@@ -1,4 +1,4 @@
-"""Browser sessions: a sign-in on the hosted pages, with which further applications need no password."""
+"""Browser sessions: a sign-in on the hosted pages that lets further applications in without a password."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -78,8 +78,8 @@ class BrowserSessions:
         return found if self._clock() < found.session.value.created_at + LIFETIME else None
 
     async def of(self, cookie: BrowserCookie) -> SignedIn | None:
-        """The session of a cookie even if its owner has signed out since, or it is older than `LIFETIME`:
-        what it allowed a client meanwhile stays good. None if anybody else has ended it.
+        """The session of a cookie, also if its user has signed out since or it is older than `LIFETIME`: what
+        a client obtained through it remains valid. None if it was revoked for any other reason.
         """
         tenant_doc, user_doc, session_doc = await self._store.read(
             tenant.key(self._store, cookie.tenant_id),
@@ -95,7 +95,7 @@ class BrowserSessions:
         return SignedIn(owner, user, session) if known and active and _stands(owner, session) else None
 
     async def end(self, text: str | None, request_id: str) -> None:
-        """Signs out of this browser. Does nothing without a cookie of ours, or after the session's end."""
+        """Signs out of this browser. Does nothing without a genuine cookie, or if the session has ended."""
         cookie = None if text is None else (await self._cookies()).read(text)
         if cookie is not None:
             actor = Actor("user", cookie.user_id, cookie.tenant_id, request_id)
@@ -106,7 +106,7 @@ class BrowserSessions:
 
 
 def _stands(owner: Found[Tenant], session: Found[Session]) -> bool:
-    """Whether neither a revocation, other than a sign-out here, nor the tenant has ended the session."""
+    """Whether the session was neither revoked, other than by a sign-out here, nor ended by its tenant."""
     if session.value.revoked_at is not None and session.value.revoked_because != SIGN_OUT:
         return False
     valid_after = owner.value.tokens_valid_after

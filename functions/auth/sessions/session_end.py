@@ -75,7 +75,7 @@ class SessionEnd:
                 return
 
     async def commit(self, tenant_id: str, session: Found[Session], over: Session, actor: Actor) -> None:
-        """Replaces `session` by `over`, its revoked self, and tells of it. Raises `Stale`."""
+        """Replaces `session` by its revoked version `over`, with event and audit record. Raises `Stale`."""
         name = f"security.{REUSED}" if over.revoked_because == REUSED else "session.revoked"
         at = over.revoked_at or self._clock()
         data = {"session_id": over.id, "user_id": over.user_id, "because": over.revoked_because}

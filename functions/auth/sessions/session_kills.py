@@ -1,4 +1,4 @@
-"""Ends access when an event asks for it: an operator's, or that of a service that has seen misuse."""
+"""Ends access when an event asks for it, sent by an operator or by a service that has detected misuse."""
 
 from typing import Annotated
 

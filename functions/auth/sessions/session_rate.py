@@ -1,4 +1,4 @@
-"""How often one person begins sessions: each that ends is a record for all who verify (decision 0021)."""
+"""Limits how often a user begins sessions: each ended one is a record that verifiers read (decision 0021)."""
 
 from functions.auth.guessing.buckets import Buckets, Rate
 from shared.errors import TooManyRequests
@@ -8,13 +8,13 @@ SESSIONS = Rate(burst=1_000, seconds=1, keys=10_000)
 
 
 class SessionRate:
-    """One for all ways to begin a session in this process."""
+    """Shared by all ways to begin a session. Counts in this process only."""
 
     def __init__(self, clock: Clock) -> None:
         self._begun = Buckets(SESSIONS, clock)
 
     def count(self, tenant_id: str, user_id: str) -> None:
-        """One more. Raises `TooManyRequests` `too_many_sessions`."""
+        """Counts a new session. Raises `TooManyRequests` `too_many_sessions`."""
         wait = self._begun.take(f"{tenant_id}/{user_id}")
         if wait:
             detail = "You have signed in very often just now. Wait a little, then try again."

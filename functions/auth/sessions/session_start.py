@@ -1,4 +1,4 @@
-"""The start of a session: the same document and audit record, whichever way somebody signed in."""
+"""The start of a session: the same document and audit record for every way to sign in."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -46,9 +46,9 @@ def start(
     ip: str = "",
     resource: str | None = None,
 ) -> Started:
-    """`scopes` are those that the client was granted; None for all that the user's role can have, of which
-    each token gets those that the role includes at that time. `user_agent` and `ip` are those of the program
-    in which somebody signs in, empty where a client's server asks. `resource` is `Session.resource`.
+    """`scopes` are those granted to the client; None for all that the user's role can have, of which each
+    token gets those that the role includes when it is issued. `user_agent` and `ip` are those of the program
+    in which the user signs in; empty if a client's server makes the request.
     """
     tenant_id, person = owner.value.id, user.value
     session = Session(
