@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.types import Receive, Scope
@@ -17,11 +16,10 @@ from shared.http.headers import client_ip
 from shared.http.limits import Limits
 from shared.http.problem import wrong_field
 from shared.http.slots import Slots
+from shared.http.urlencoded import pairs_of
 from shared.identity import Principal
 
 T = TypeVar("T")
-
-MAX_FIELDS = 100
 
 _UTF8 = re.compile(r';\s*charset="?utf-8"?\s*', re.IGNORECASE)
 _TIME = re.compile(
@@ -106,7 +104,7 @@ class HttpCall:
     def query(self, kind: type[T]) -> T:
         known: tuple[str, ...] = getattr(kind, "__struct_encode_fields__", ())
         fields: dict[str, str] = {}
-        for name, value in _pairs(self._query_string, "malformed_query"):
+        for name, value in pairs_of(self._query_string, "malformed_query"):
             if name not in known:
                 raise invalid(f"?{name[:64]}", "unknown_parameter", "There is none like this: leave it out.")
             if name in fields:
@@ -133,11 +131,11 @@ class HttpCall:
             raise wrong_field(wrong, kind) from None
 
     def pairs(self) -> list[tuple[str, str]]:
-        return _pairs(self._query_string, "malformed_query")
+        return pairs_of(self._query_string, "malformed_query")
 
     async def form_pairs(self) -> list[tuple[str, str]]:
         self._require_type("application/x-www-form-urlencoded")
-        return _pairs(await self.body(), "malformed_form")
+        return pairs_of(await self.body(), "malformed_form")
 
     async def form(self) -> dict[str, str]:
         pairs = await self.form_pairs()
@@ -203,14 +201,6 @@ class HttpCall:
         if not good or self.headers.get("content-encoding", "identity").lower() != "identity":
             detail = f"Send the body as {expected} in UTF-8, not compressed."
             raise UnsupportedMediaType("unsupported_media_type", detail)
-
-
-def _pairs(raw: bytes, code: str) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
-    except ValueError:
-        detail = f"The parameters are not URL-encoded UTF-8, or more than {MAX_FIELDS}. Encode them anew."
-        raise BadRequest(code, detail) from None
 
 
 def _require_plain(asked: Any, names: tuple[str, ...], fields: Mapping[str, str]) -> None:
