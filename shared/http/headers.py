@@ -19,9 +19,13 @@ SINGLE = frozenset(
         "idempotency-key",
         "x-request-id",
         "traceparent",
+        "cookie",
     }
 )
-"""A second one of these is a second meaning; other headers are lists (RFC 9110 §5.3)."""
+"""A second one of these is a second meaning; other headers are lists (RFC 9110 §5.3).
+
+Browsers send one `Cookie`, and whoever takes HTTP/2 apart joins its crumbs (RFC 9113 §8.2.3).
+"""
 CREDENTIALS = frozenset({"authorization", "x-forwarded-authorization"})
 
 _ADDRESS = re.compile(r"[0-9A-Fa-f:.]{2,45}")

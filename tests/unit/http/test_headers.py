@@ -65,6 +65,7 @@ def test_headers_are_capped_in_number_and_size(headers: Headers, status: int) ->
         ("x-endpoint-api-userinfo", 400),
         ("idempotency-key", 400),
         ("x-request-id", 400),
+        ("cookie", 400),
         ("ce-id", 400),
         ("ce-type", 400),
     ],
