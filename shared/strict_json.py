@@ -13,6 +13,12 @@ MAX_EXPONENTS = 16
 with an exponent of one or two digits, as programs write small amounts, cost nothing and are not counted.
 """
 
+MIN_CONTAINERS = 1_000
+BYTES_PER_CONTAINER = 16
+"""Arrays and objects take most of the time, as many as a request has room for 15 ms. There may be one in 16
+bytes, and a thousand in a short text.
+"""
+
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _ESCAPED_COLON = re.compile(rb"(?<!\\)(?:\\\\)*\\u003[aA]")
 _EXPONENT = re.compile(rb"[\[:,]\s*+-?[0-9]++(?:\.[0-9]++)?[eE][+-]?[0-9]{3}")
@@ -22,7 +28,8 @@ _STRING = re.compile(rb'"[^"\\]*+(?:\\.?[^"\\]*+)*+(?:"|\Z)', re.DOTALL)
 
 class Malformed(Exception):
     """No JSON we accept. `reason`: `empty`, `not_utf8`, `byte_order_mark`, `not_json`, `too_deep`,
-    `duplicate_key`, `nul_character`, `too_many_exponents`. `detail` never quotes the input.
+    `duplicate_key`, `nul_character`, `too_many_exponents`, `too_many_containers`. `detail` never quotes the
+    input.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -40,6 +47,9 @@ def loads(raw: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
     if _has_many_exponents(raw):
         detail = f"More than {MAX_EXPONENTS} numbers have an exponent of three digits. Write them without."
         raise Malformed("too_many_exponents", detail)
+    if _has_many_containers(raw):
+        detail = f"There is more than one array or object in {BYTES_PER_CONTAINER} bytes. Send fewer."
+        raise Malformed("too_many_containers", detail)
     tree = _decoded(raw)
     if _deeper_than(max_depth, tree):
         raise Malformed("too_deep", f"Nest the body at most {max_depth} levels deep.")
@@ -90,6 +100,18 @@ def _has_many_exponents(raw: bytes) -> bool:
     if len(_EXPONENT.findall(raw)) <= MAX_EXPONENTS:
         return False
     return len(_EXPONENT.findall(_STRING.sub(b"", raw))) > MAX_EXPONENTS
+
+
+def _has_many_containers(raw: bytes) -> bool:
+    """Outside of strings, as with exponents."""
+    most = max(MIN_CONTAINERS, len(raw) // BYTES_PER_CONTAINER)
+    if _containers(raw) <= most:
+        return False
+    return _containers(_STRING.sub(b"", raw)) > most
+
+
+def _containers(raw: bytes) -> int:
+    return raw.count(b"[") + raw.count(b"{")
 
 
 def _colons(raw: bytes) -> int:

@@ -51,11 +51,15 @@ from shared.strict_json import Malformed, decode, loads
         (b'{"a":{"b":1},"a":{"c":{"d":":"}}}', "duplicate_key"),
         (b"[" * 33 + b"]" * 33, "too_deep"),
         (b'{"a":' * 33 + b"1" + b"}" * 33, "too_deep"),
-        (b"[" * 100_000 + b"]" * 100_000, "too_deep"),
-        (b'{"a":' * 100_000, "too_deep"),
+        ((b"[" + b" " * 16) * 100_000 + b"]" * 100_000, "too_deep"),
+        (b'{"a":              ' * 100_000, "too_deep"),
+        (b"[" * 100_000 + b"]" * 100_000, "too_many_containers"),
+        (b'{"a":' * 100_000, "too_many_containers"),
         (b"[" + b"1e300," * 16 + b"1e300]", "too_many_exponents"),
         (b'{"a":[' + b"-2.5E-308 ,\n" * 17 + b'"1"]}', "too_many_exponents"),
         (b'["\\"",' + b"1e009," * 17 + b'"]', "too_many_exponents"),
+        (b"[" + b"[]," * 999 + b"[]]", "too_many_containers"),
+        (b"[" + b"[[[[[]]]]]," * 5_000 + b"1]", "too_many_containers"),
     ],
 )
 def test_what_two_parsers_could_read_differently_is_refused(raw: bytes, reason: str) -> None:
@@ -75,6 +79,9 @@ def test_what_two_parsers_could_read_differently_is_refused(raw: bytes, reason: 
         (b' {"\xc3\xa9" : "\\ud83d\\ude00"} \n', {"é": "😀"}),
         (b"123456789012345678901234567890", 123456789012345678901234567890),
         (b"[" + b"2.5e-07," * 500 + b"1e99]", [2.5e-07] * 500 + [1e99]),
+        (b"[" + b"[]," * 998 + b"{}]", [[]] * 998 + [{}]),
+        (b"[" + b'{"a":"123456789"},' * 2_000 + b"1]", [{"a": "123456789"}] * 2_000 + [1]),
+        (b'["' + b'[{\\"' * 2_000 + b'"]', ['[{"' * 2_000]),
     ],
 )
 def test_plain_json_is_read(raw: bytes, value: Any) -> None:

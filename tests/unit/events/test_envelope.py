@@ -126,7 +126,7 @@ def test_members_that_nobody_knows_are_passed_over() -> None:
         (b'{"message":{"messageId":"\\ud800"}}', "envelope_not_json"),
         (b'{"message":{"messageId":"a\\u0000"}}', "envelope_nul_character"),
         (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "too_large"),
-        (b"[" * 40_000 + b"]" * 40_000, "envelope_too_deep"),
+        (b"[" * 40_000 + b"]" * 40_000, "envelope_too_many_containers"),
         (push(messageId=""), "envelope_bad_field"),
         (push(messageId=...), "envelope_bad_field"),
         (push(messageId=None), "envelope_bad_field"),
@@ -331,7 +331,7 @@ def test_an_event_with_a_wrong_field_is_a_bad_envelope(changes: dict[str, Any]) 
         (event_bytes()[:-1] + b',"x":"\\ud800"}', "event_not_json"),
         (event_bytes(data="x" * MAX_EVENT_BYTES), "too_large"),
         (b"x" * (MAX_EVENT_BYTES + 1), "too_large"),
-        (b'{"data":' + b"[" * 50_000 + b"]" * 50_000 + b"}", "event_too_deep"),
+        (b'{"data":' + b"[" * 50_000 + b"]" * 50_000 + b"}", "event_too_many_containers"),
     ],
 )
 def test_data_that_is_no_event_is_a_bad_envelope(data: bytes, reason: str) -> None:
