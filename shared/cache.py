@@ -21,8 +21,8 @@ _log = logging.getLogger(__name__)
 
 
 class CacheLimits(msgspec.Struct, frozen=True):
-    """How long a value is used: for `ttl` without asking, for `stale` while asking fails. `size` is the
-    number of entries. An error other than an outage is raised again for `refusal` without asking.
+    """How long a value is used: for `ttl` without a fetch, for `stale` while fetches fail. `size` is the
+    number of entries. An error other than an outage is raised again for `refusal` without a fetch.
     """
 
     ttl: timedelta
@@ -43,8 +43,8 @@ class _Refusal(msgspec.Struct):
 
 
 class Cache(Generic[K, V]):
-    """`fetch` is the source. `Unavailable` is an outage of it; any other error is raised, and removes the
-    value that was kept.
+    """Caches what `fetch` returns. `Unavailable` is an outage of the source; any other error is raised and
+    removes the cached value.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Cache(Generic[K, V]):
         self._refusals: OrderedDict[K, _Refusal] = OrderedDict()
         self._flights: dict[K, asyncio.Task[V]] = {}
         self.stale_answers = 0
-        """How often a stale value was given because of an outage."""
+        """How often a stale value was returned because of an outage."""
 
     async def get(self, key: K) -> V:
         """The value, at most `ttl` old; during an outage, at most `stale` old. Raises what `fetch` raises."""
@@ -68,26 +68,26 @@ class Cache(Generic[K, V]):
             return entry.value
         refusal = self._refusals.get(key)
         if refusal is not None and self._clock() < refusal.until:
-            raise refusal.error.with_traceback(None)  # or it would grow with each time
+            raise refusal.error.with_traceback(None)  # otherwise its traceback grows each time
         return await self.refetch(key)
 
     async def refetch(self, key: K) -> V:
-        """The same, but always asks the source, or joins a fetch that is under way."""
+        """Like `get`, but always fetches, or joins a fetch that is under way."""
         flight = self._flights.get(key)
         if flight is None:
             flight = asyncio.ensure_future(self._fly(key))
             self._flights[key] = flight
             flight.add_done_callback(lambda done: self._landed(key, done))
-        # Shielded: who gives up waiting must not take the value from those who wait on.
+        # Shielded: a caller who is cancelled must not cancel the fetch for the others.
         return await asyncio.shield(flight)
 
     def age(self, key: K) -> timedelta | None:
-        """How long ago the kept value was fetched; None where nothing is kept."""
+        """How long ago the cached value was fetched; None if there is none."""
         entry = self._entries.get(key)
         return self._clock() - entry.fetched_at if entry else None
 
     def oldest(self) -> timedelta | None:
-        """The greatest `age`; None where nothing is kept."""
+        """The greatest `age` of all values; None if there are none."""
         fetched = min((entry.fetched_at for entry in self._entries.values()), default=None)
         return self._clock() - fetched if fetched else None
 
@@ -96,7 +96,7 @@ class Cache(Generic[K, V]):
         return key in self._flights
 
     def forget(self, key: K) -> None:
-        """Drops the value. A fetch that is under way is not joined by later callers."""
+        """Drops the value. Later callers do not join a fetch that is under way."""
         self._entries.pop(key, None)
         self._refusals.pop(key, None)
         self._flights.pop(key, None)
@@ -143,4 +143,4 @@ class Cache(Generic[K, V]):
         if self._flights.get(key) is flight:
             del self._flights[key]
         if not flight.cancelled():
-            flight.exception()  # seen, even where everybody who waited has gone
+            flight.exception()  # marks it as retrieved, in case no caller waits any more

@@ -28,13 +28,13 @@ ReadBody = Callable[[int], Awaitable[bytes]]
 Outcome = Literal["done", "quarantined", "dead_lettered", "put_off", "failed"]
 
 MAX_BODY_BYTES = 14 * 1024 * 1024
-"""The largest message that Pub/Sub takes, 10 MB, in base64 with its envelope."""
+"""Pub/Sub's largest message (10 MB) in base64, with its envelope."""
 HANDLER_SECONDS = 25.0
-"""Half of the ack deadline at most: after that a message comes again while its first try still runs."""
+"""At most half of the ack deadline, after which Pub/Sub delivers the message again."""
 
 
 class _Message(msgspec.Struct):
-    """What is known so far of the message in hand. `type` is one that has a handler, or `OTHER`."""
+    """What is known so far about a message, for log and metrics. `type` has a handler or is `OTHER`."""
 
     type: str = OTHER
     outcome: Outcome = "put_off"
@@ -50,7 +50,7 @@ class Rejected(Exception):
 
 
 async def ignored(event: CloudEvent, delivery: Delivery) -> None:
-    """The handler for types of the topic that this function has nothing to do for."""
+    """The handler for event types on the topic that do not concern this function."""
 
 
 async def noted(delivery: Delivery) -> None:
@@ -58,7 +58,7 @@ async def noted(delivery: Delivery) -> None:
 
 
 def data_of(event: CloudEvent, kind: type[T]) -> T:
-    """The event's data as `kind`. Raises `Rejected`, which names the field that is wrong."""
+    """The event's data as `kind`. Raises `Rejected`, which names the invalid field."""
     try:
         return msgspec.json.decode(event.data, type=kind)
     except msgspec.ValidationError as wrong:
@@ -66,13 +66,11 @@ def data_of(event: CloudEvent, kind: type[T]) -> T:
 
 
 class EventDoor:
-    """Answers 204 to a message that is done or quarantined. Raises `Unauthenticated` or `Forbidden` for a bad
-    caller, and `Unavailable` for an outage or a bug, so that the message is delivered again. There is no
-    other answer to a message.
+    """Answers 204 to a message that is handled or quarantined. Raises `Unauthenticated` or `Forbidden` for an
+    unauthorized caller, and `Unavailable` for an outage or a bug, so that the message is delivered again.
 
-    `handlers` are by the event's short name; `notifications`, for messages that are not our CloudEvents
-    (Secret Manager's), by their attribute `eventType`. A dead letter goes into the quarantine, not to a
-    handler.
+    `handlers` are keyed by the event's short name. `notifications` handle messages that are not CloudEvents
+    (Secret Manager's), keyed by the attribute `eventType`. Dead letters go to the quarantine.
     """
 
     def __init__(
@@ -97,11 +95,11 @@ class EventDoor:
     async def handle(
         self, headers: Mapping[str, str], read_body: ReadBody, flaw: Error | None = None
     ) -> Response:
-        """`headers` have lower-case names. The caller is checked first: nothing is read or written for a bad
-        one. `flaw` is what is wrong with the request itself; it is quarantined for that.
+        """Handles one pushed message, after it has checked the caller. `headers` have lower-case names. A
+        request with a `flaw` (a malformed header, say) is quarantined.
 
         `read_body` takes a limit in bytes. It raises `TooLarge` over it, and `BadRequest` for a body that
-        does not arrive in time; whatever else it raises passes through.
+        does not arrive in time; its other exceptions pass through.
         """
         self._caller.check(headers)
         body = await _read(read_body)
@@ -113,7 +111,7 @@ class EventDoor:
         except Unavailable as outage:
             self._log.warning("event put off: %s", outage)
             raise
-        except Exception:  # noqa: BLE001 - a bug: logged with its stack, and the message comes again
+        except Exception:  # noqa: BLE001 - a bug: logged with its stack; the message is delivered again
             message.outcome = "failed"
             self._log.exception("event failed")
             raise Unavailable("event_failed", "Send it again.") from None
@@ -168,7 +166,7 @@ class EventDoor:
         return "done"
 
     def _event(self, delivery: Delivery, message: _Message) -> CloudEvent:
-        """The message's event. Log lines carry its tenant and trace from here on. Raises `BadEnvelope`."""
+        """The message's event; sets its tenant and trace for all later log lines. Raises `BadEnvelope`."""
         event = envelope.event_of(delivery)
         log_under(event.subject, trace_of({"traceparent": event.traceparent or ""}))
         name = events.short_name(event.type) or ""
@@ -178,8 +176,8 @@ class EventDoor:
 
 
 def _notification(delivery: Delivery) -> str:
-    """The `eventType` of a notification; empty for an event, and for a message with data but no `secretId`,
-    which cannot be Secret Manager's.
+    """The `eventType` of a notification. Empty for an event, and for a message with data but no `secretId`,
+    which is not from Secret Manager.
     """
     attributes = delivery.attributes
     if delivery.data and "secretId" not in attributes:

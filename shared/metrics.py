@@ -1,4 +1,4 @@
-"""What this process counted since it started, in Prometheus' text format; docs/decisions/0012 says why."""
+"""Metrics of this process in Prometheus' text format (docs/decisions/0012)."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
@@ -23,10 +23,10 @@ from shared.errors import Error
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 SCOPE = "platform:metrics:read"
 OTHER = "other"
-"""Instead of a method, path or type that somebody else chose: labels hold what we named ourselves only."""
+"""The label value for a method, path or type that is not ours: clients must not choose label values."""
 OK = "ok"
 MAX_SERIES = 200
-"""Of one name: codes of refusals are ours, and fewer than that; whatever else there might be is `OTHER`."""
+"""The limit on series of one metric. We have fewer error codes; anything over the limit becomes `OTHER`."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CLASSES = ("0xx", "1xx", "2xx", "3xx", "4xx", "5xx")
@@ -36,8 +36,8 @@ _STORE_BUCKETS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """One number as it is now. `counts`: it only grows, and its name ends in `_total`. Those of one name have
-    the same help and labels of the same names.
+    """The current value of one series. `counts`: it is a counter and not a gauge. All readings of one name
+    have the same help text and label names.
     """
 
     name: str
@@ -48,13 +48,13 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 class Read(Protocol):
-    """Whoever keeps numbers of his own, which cost nothing until somebody asks."""
+    """A source of readings, which are computed only when the metrics are fetched."""
 
     def readings(self) -> Iterable[Reading]: ...
 
 
 class Counts:
-    """How often each of a few things happened: integers, by the values of `labels`, which are ours."""
+    """Counters by label values. Label values must come from our code, never from a client."""
 
     def __init__(self, name: str, help_text: str, *labels: str) -> None:
         self._name = name
@@ -63,7 +63,7 @@ class Counts:
         self._counts: dict[tuple[str, ...], int] = {}
 
     def add(self, *values: str) -> None:
-        """One more, where each label has that value."""
+        """Increments the counter with these label values."""
         self._add(values)
 
     def _add(self, values: tuple[str, ...]) -> None:
@@ -74,13 +74,13 @@ class Counts:
         self._counts[values] = (count or 0) + 1
 
     def result(self, *values: str) -> "_Result":
-        """Round what ends in some way: adds one for `values` and, as the last label, `ok` or the code of the
-        refusal. A race that was lost, which is tried again, is neither.
+        """A context that counts its outcome in the last label: `ok`, or the code of an `Error`. Any other
+        exception, such as `Stale` before a retry, is not counted.
         """
         return _Result(self._add, values)
 
     def readings(self) -> Iterator[Reading]:
-        """What `Metrics` shows of it."""
+        """The counters for `Metrics`."""
         for values, count in self._counts.items():
             labels = dict(zip(self._labels, values, strict=True))
             yield Reading(self._name, self._help, count, labels=labels)
@@ -109,7 +109,7 @@ class _Readings(Collector):
         self.sources = [*sources]
 
     def collect(self) -> Iterator[Metric]:
-        """A name of several sources is there once, with all their series."""
+        """One metric for each name, with the series of all sources."""
         families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
         for reading in chain.from_iterable(source.readings() for source in self.sources):
             family = families.get(reading.name)
@@ -121,7 +121,7 @@ class _Readings(Collector):
 
 
 class _Timed:
-    """A histogram whose series are found without the library's own look-up, which takes as long again."""
+    """A histogram that caches its series: the library's look-up takes as long as the observation."""
 
     def __init__(self, histogram: Histogram) -> None:
         self._histogram = histogram
@@ -135,7 +135,7 @@ class _Timed:
 
 
 class Metrics:
-    """One for a process, made with its app. No label names a tenant, an id or a path as it came."""
+    """One for each process. No label holds a tenant, an id or a client's path."""
 
     def __init__(self, function: str, version: str) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call] # the library gives no types here
@@ -169,28 +169,28 @@ class Metrics:
         self._registry.register(self._readings)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """`route` is a template of ours or `OTHER`. Called on the hot path."""
+        """Counts an answered request. `route` is a path template or `OTHER`. Called on the hot path."""
         known = method if method in _METHODS else OTHER
         self._requests.observe((known, route, _CLASSES[status // 100]), seconds)
 
     def refused(self, code: str) -> None:
-        """`code` is the stable one of an `Error`."""
+        """Counts an error response. `code` is `Error.code`."""
         self._refusals.add(code)
 
     def handled(self, event_type: str, outcome: str, seconds: float) -> None:
-        """`event_type` is the short name of one that this function knows, or `OTHER`."""
+        """Counts a message. `event_type` is the short name of a type with a handler, or `OTHER`."""
         self._events.observe((event_type, outcome), seconds)
 
     def called(self, call: str, outcome: str, seconds: float) -> None:
-        """A call of the store."""
+        """Counts a call of the store."""
         self._store_calls.observe((call, outcome), seconds)
 
     def watch(self, *sources: Read) -> None:
-        """What these keep themselves is part of each answer from now on."""
+        """Adds sources, whose readings are part of `text` from now on."""
         self._readings.sources += sources
 
     def text(self) -> bytes:
-        """All of it, as `CONTENT_TYPE`."""
+        """All metrics, encoded as `CONTENT_TYPE`."""
         return generate_latest(self._registry)
 
     def _timed(self, name: str, text: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> _Timed:

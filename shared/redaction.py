@@ -1,4 +1,4 @@
-"""Texts for the log without what is secret in them: messages, and stacks as Error Reporting takes them."""
+"""Removes secrets from log messages, and formats stack traces for Error Reporting."""
 
 import re
 import traceback
@@ -26,16 +26,18 @@ _EMAIL = re.compile(r"[\w.+-]{1,64}(?:@|%40)[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}")
 
 
 def redact(text: str) -> str:
-    """Tokens and keys, what follows a name like `password=`, and e-mail addresses taken out by their form."""
+    """The text, cut to `MAX_TEXT`, without tokens, keys, e-mail addresses and values after names like
+    `password=`.
+    """
     text = _SECRET.sub(_named, text[:MAX_TEXT])
     return _EMAIL.sub(REDACTED, text) if "@" in text or "%40" in text else text
 
 
 def stack_of(failure: BaseException) -> str:
-    """The stack as `traceback.format_exc` gives it, for Error Reporting reads no other form.
+    """The stack trace in the format of `traceback.format_exc`, the only one that Error Reporting reads.
 
-    A foreign exception's message may quote anything: left out. A chain is cut after five, each of its stacks
-    to the innermost fifty frames.
+    The message of an exception that is not ours is left out, since it may quote anything. At most five
+    chained exceptions are kept, each with its innermost fifty frames.
     """
     parts: list[str] = []
     seen: BaseException | None = failure

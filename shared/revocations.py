@@ -20,9 +20,9 @@ RECENT = Query("revocations_newest", "revocations", order="at", descending=True)
 QUERIES = (RECENT,)
 
 KEPT_FOR = timedelta(seconds=MAX_LIFETIME_SECONDS) + timedelta(minutes=5)
-"""The longest life of an access token, and an allowance for clocks that differ and slow commits."""
+"""The longest lifetime of an access token, plus an allowance for clock skew and slow commits."""
 MOST = 5_000
-"""The number of records of a tenant that are read one by one."""
+"""How many records of a tenant are read; `recent` says what happens if there are more."""
 PAGE = 1_000
 
 
@@ -91,7 +91,7 @@ def record(store: Store, tenant_id: str, subject: str, at: datetime) -> Create:
 
 
 async def recent(store: Store, tenant_id: str, now: datetime) -> Ended:
-    """What a tenant's records end, as far as tokens can still be alive. Raises `Unavailable`.
+    """The revocations of a tenant that can still concern an unexpired token. Raises `Unavailable`.
 
     If there are more than `MOST`, only the newest are read, and every token that is not newer than the oldest
     of these is refused. Its owner has to refresh early; no revoked token is accepted.

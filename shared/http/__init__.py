@@ -11,7 +11,7 @@ from shared.identity import Principal
 T = TypeVar("T")
 
 PUBLIC = "public"
-"""`Route.requires`: anybody; a token is ignored."""
+"""`Route.requires`: no authentication; a token is ignored."""
 SIGNED_IN = "signed_in"
 """`Route.requires`: any valid access token."""
 ENROLLING = "factors:enrol"
@@ -43,7 +43,7 @@ class Call(Protocol):
     params: Mapping[str, str]
     """Path parameters, percent-decoded. A segment that is not UTF-8 or holds `/` or NUL matches no route."""
     headers: Mapping[str, str]
-    """By lower-case name. Requests with a doubled header have been refused before."""
+    """By lower-case name. A request that repeats a header which must be single never reaches a handler."""
     request_id: str
 
     @property
@@ -59,8 +59,8 @@ class Call(Protocol):
         """The caller in the form of the audit log; `anonymous` on a `PUBLIC` route."""
 
     def query(self, kind: type[T]) -> T:
-        """The query string as a struct of str, int, bool, datetime, None. 422 for unknown, doubled and wrong
-        parameters.
+        """The query string as a struct of str, int, bool, datetime, None. 422 for unknown, repeated and
+        invalid parameters.
         """
 
     def pairs(self) -> list[tuple[str, str]]:
@@ -72,11 +72,11 @@ class Call(Protocol):
     async def json(self, kind: type[T]) -> T:
         """The body, strictly: `application/json`, UTF-8, no duplicate keys, unknown fields refused.
 
-        400 where it is no JSON, 413 over the route's limit, 415, 422 with the field's path.
+        400 if it is not JSON, 413 over the route's limit, 415, 422 with the field's path.
         """
 
     async def form(self) -> dict[str, str]:
-        """The form in the body. A doubled parameter is refused, an empty one left out (RFC 6749 §3.2)."""
+        """The form in the body. A repeated parameter is refused, an empty one left out (RFC 6749 §3.2)."""
 
     async def body(self) -> bytes:
         """The raw body, up to the route's limit."""
@@ -100,4 +100,4 @@ class Route(msgspec.Struct, frozen=True):
     oauth: bool = False
     """Errors as RFC 6749 §5.2 (`error`, `error_description`) instead of problem+json."""
     enrolling: bool = False
-    """Whether a token with the scope `ENROLLING` is let in (403 `second_factor_required` elsewhere)."""
+    """Whether a token with the scope `ENROLLING` is accepted (elsewhere: 403 `second_factor_required`)."""

@@ -1,4 +1,4 @@
-"""The door: what every request goes through, from its headers to its line in the log."""
+"""The ASGI application of a function: what every request goes through, from its headers to its log line."""
 
 import logging
 import time
@@ -58,9 +58,8 @@ class _Crash(Error):
 
 
 class App:
-    """One function's doors: its routes where it serves HTTP, `POST /` where it has an event door, and
-    always `GET /health` and, for operators, `GET /metrics`. An ASGI application for HTTP; whatever fails
-    while an answer is made becomes an answer.
+    """One function's endpoints: its routes if it serves HTTP, `POST /` if it has an event door, and always
+    `GET /health` and, for operators, `GET /metrics`. Every exception becomes an error response.
     """
 
     def __init__(
@@ -109,7 +108,7 @@ class App:
         await reply(scope, receive, send)
 
     def readings(self) -> Iterator[Reading]:
-        """What `Metrics` shows beside its own."""
+        """This app's values for `Metrics`."""
         help_text = "Requests that are being answered, those that wait for their turn included."
         yield Reading("energent_http_requests_in_flight", help_text, self._in_flight, counts=False)
         help_text = "Requests that were refused because too many were there already."
@@ -145,7 +144,9 @@ class App:
         return response
 
     async def _flawed(self, call: HttpCall, raw_headers: request_headers.Raw, refusal: Error) -> Response:
-        """Refuses it, but for a message: refused, it would come again and again."""
+        """Refuses a malformed request. A message for the event door is passed on with its flaw instead, since
+        Pub/Sub would deliver a refused one again and again.
+        """
         if self._event_door is None or (call.method, call.path) != ("POST", "/"):
             raise refusal
         call.headers, flaw = request_headers.read_message(raw_headers, self._limits)
@@ -170,7 +171,7 @@ class App:
         return await self._admitted(call, route)
 
     async def _admitted(self, call: HttpCall, route: Route) -> Response:
-        """Runs it when its turn comes, for a bounded time; sheds it when too many wait already."""
+        """Runs the route once a slot is free, with a time limit. Sheds the call if too many wait already."""
         await self._slots.take()
         try:
             return await self._deadlines.run(self._run(call, route))

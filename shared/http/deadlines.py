@@ -1,4 +1,4 @@
-"""A time limit for requests, watched by one timer for all: `asyncio.timeout` would arm one for each."""
+"""A time limit for requests, with one timer for all of them: `asyncio.timeout` takes a timer for each."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class Deadlines:
-    """Cancels work that takes longer than `seconds`, at the latest an eighth of that time later."""
+    """Cancels work that takes longer than `seconds`, up to an eighth of that time late."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -17,7 +17,7 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     async def run(self, work: Awaitable[T]) -> T:
-        """Raises `TimedOut`. Not to be nested in one task."""
+        """Awaits `work`. Raises `TimedOut`. A task must not nest calls."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine runs in a task
         self._since[task] = asyncio.get_running_loop().time()
@@ -49,4 +49,4 @@ class Deadlines:
 
 
 class TimedOut(Exception):
-    """The time was over."""
+    """The work took longer than its time limit."""

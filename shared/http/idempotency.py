@@ -1,6 +1,6 @@
-"""Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): a request that is repeated is done once.
+"""Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): a repeated request takes effect once.
 
-The answer is stored below the caller's tenant, in the commit that makes it true (docs/decisions/0011).
+The answer is stored below the caller's tenant, in the same commit as the effect (docs/decisions/0011).
 """
 
 import hashlib
@@ -31,21 +31,21 @@ _ESCAPED = re.compile(r"\\(.)")
 
 
 class Once(Protocol[T]):
-    """Given to a use-case that makes a `T`, so that it makes one, however often the request is repeated."""
+    """Passed to a use-case that creates a `T`, so that a repeated request creates only one."""
 
     async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Runs `attempt` with `until_not_stale`, unless the request has been answered before. Each attempt
-        puts `writes` into its commit.
+        must include `writes` in its commit.
 
-        Raises a `Conflict` of the attempt only if it was not the same request, made before, that caused it.
+        Raises the attempt's `Conflict`, unless an earlier copy of the same request has caused it.
         """
 
     def writes(self, made: T) -> Sequence[Write]:
-        """The writes that store the answer about `made`. Call it in each attempt."""
+        """The writes that store the answer for `made`. Call it in each attempt."""
 
 
 class EachTime(msgspec.Struct, frozen=True):
-    """For requests without a key, which are done each time."""
+    """`Once` for requests without a key, each of which is carried out."""
 
     async def run(self, attempt: Callable[[], Awaitable[T]]) -> T:
         return await until_not_stale(attempt)
@@ -58,7 +58,7 @@ EACH_TIME = EachTime()
 
 
 class Idempotency:
-    """One for each process: it knows the keys in use there. Between processes the commit decides."""
+    """One for each process: it knows which keys are in use there. Between processes the commit decides."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -72,11 +72,11 @@ class Idempotency:
         show: Callable[[T], Response],
         keep: Callable[[T], Response] | None = None,
     ) -> Response:
-        """Answers with `show` of what `make` returns. A repetition gets the stored answer, marked
+        """Returns `show` of what `make` returns. A repeated request gets the stored answer, with the header
         `Idempotency-Replayed: true`.
 
-        What is stored is `keep` of the result, in place of `show` if that holds a secret, at most 16 KB. The
-        request's body is JSON that has been checked, and holds no secret, since a plain hash of it is stored.
+        `keep` makes the stored answer (at most 16 KB) if `show` contains a secret; otherwise `show` does. The
+        body must be valid JSON without secrets, since a plain hash of it is stored.
         Raises `BadRequest` `invalid_idempotency_key`, `Invalid` `idempotency_key_reused`, `Conflict`
         `idempotency_key_in_use`, and what `make` raises, which is not stored.
         """
@@ -151,7 +151,7 @@ class _Keyed(Once[T]):
         try:
             return await attempt()
         except (AlreadyExists, Conflict) as refusal:
-            await self._look()  # the same request, faster elsewhere, may be what was in the way
+            await self._look()  # the same request may have been carried out meanwhile by another process
             if isinstance(refusal, AlreadyExists) and refusal.key == self._key:
                 raise Stale from refusal
             raise

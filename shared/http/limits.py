@@ -1,4 +1,4 @@
-"""What one request may cost."""
+"""Limits on the requests of one process."""
 
 import msgspec
 
@@ -25,7 +25,8 @@ class Limits(msgspec.Struct, frozen=True):
     """Up to this much of an unread body is drained to keep the connection open."""
     linger_bytes: int = 16_777_216
     linger_seconds: float = 2.0
-    """How much, and how long, is still read and thrown away after an answer that ends the connection. If it
-    were closed with something unread, it would be reset, and a gateway that is still sending would report an
-    outage instead of the answer.
+    """How much of an unread body is discarded, and for how long, before the connection is closed.
+
+    Closing it with unread data resets it, and a gateway that is still sending then reports an outage instead
+    of the answer.
     """

@@ -28,8 +28,8 @@ class Listing(msgspec.Struct, Generic[T], frozen=True):
 
 @contextmanager
 def checked(cursor: str | None) -> Iterator[None]:
-    """A context for a query with a caller's cursor: turns the store's ValueError for a cursor that is broken,
-    of another tenant or of another list, into a 400 `invalid_cursor`.
+    """A context for a query with a caller's cursor. Turns the store's ValueError for a cursor that is
+    malformed or belongs to another tenant or list into a 400 `invalid_cursor`.
     """
     try:
         yield

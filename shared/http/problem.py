@@ -1,4 +1,4 @@
-"""Refusals as bodies: RFC 9457 problem documents, and RFC 6749 §5.2 on the token endpoint."""
+"""Errors as responses: RFC 9457 problem documents, and RFC 6749 §5.2 on OAuth endpoints."""
 
 import re
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _INVALID = {
     "Invalid RFC3339 encoded datetime": "Give a time as in RFC 3339, like 2026-10-01T00:00:00Z.",
     "Invalid RFC3339 encoded date": "Give a day as in RFC 3339, like 2026-10-01.",
 }
-"""What msgspec says of texts, and what to do about it."""
+"""Messages of msgspec that do not help a client, and what we say instead."""
 
 _OAUTH_ERRORS = {
     401: "invalid_client",
@@ -36,7 +36,7 @@ _BEARER_ERRORS = {
     "invalid_token": "invalid_token",
     "insufficient_scope": "insufficient_scope",
 }
-"""Of RFC 6750 §3.1, where an access token is asked for; our codes to its."""
+"""Our codes to the errors of RFC 6750 §3.1, for OAuth endpoints that take an access token."""
 
 
 class _Field(msgspec.Struct, frozen=True):
@@ -87,8 +87,8 @@ def oauth_problem(error: Error) -> Response:
 
 
 def wrong_field(wrong: msgspec.ValidationError, kind: type[Any], *, query: bool = False) -> Invalid:
-    """A 422 from what msgspec says of something that is no `kind`. A value is never repeated, a name only
-    where it is the fault.
+    """A 422 made from msgspec's message about a value that is not a `kind`. It never repeats a value, and a
+    client's name of a field only if the field is unknown.
     """
     message = str(wrong)
     field = _unknown_or_missing(message) or _mistyped(message, kind)
@@ -124,7 +124,7 @@ def _mistyped(message: str, kind: type[Any]) -> FieldError:
 
 
 def _values(type_: inspect.Type, path: str) -> Iterator[object]:
-    """Those that an enumeration at `path` allows."""
+    """The allowed values of the `Literal` at `path`, a path in msgspec's notation (`$.a[0].b`)."""
     found = [type_]
     for name, index in _STEP.findall(path):
         found = [each for outer in found for each in _inside(outer, name, index)]
@@ -135,7 +135,7 @@ def _values(type_: inspect.Type, path: str) -> Iterator[object]:
 
 
 def _inside(outer: inspect.Type, name: str, index: str) -> Iterator[inspect.Type]:
-    """The types of a member, of an element (`0`), or of whatever a map holds (`...`)."""
+    """The types of the member `name`, of an element (`index` is a number), or of a map's values (`...`)."""
     for choice in _choices(outer):
         if isinstance(choice, inspect.StructType) and name:
             yield from (field.type for field in choice.fields if field.encode_name == name)
@@ -150,7 +150,7 @@ def _choices(type_: inspect.Type) -> tuple[inspect.Type, ...]:
 
 
 def _pointer(path: str | None, last: str | None = None) -> str:
-    """`$.a[0].b` as `/a/0/b` (RFC 6901); a key of a map, which msgspec leaves out, as `*`."""
+    """`$.a[0].b` as `/a/0/b` (RFC 6901). A key of a map, which msgspec does not tell, becomes `*`."""
     steps = [name or ("*" if index == "..." else index) for name, index in _STEP.findall(path or "")]
     if last is not None:
         steps.append(last[:_MAX_NAME])

@@ -23,9 +23,8 @@ _WITHOUT_BODY = (204, 304)
 
 
 class Reply:
-    """An ASGI application that gives one answer. It is made for every request, so headers are bytes at once.
-
-    With `lingers`, what the client still sends is read within these limits before the connection is closed.
+    """An ASGI application that sends one response. `lingers`, if given, limits how much of an unread body is
+    discarded before the connection is closed.
     """
 
     def __init__(
