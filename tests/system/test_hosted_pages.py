@@ -261,6 +261,7 @@ def accept_an_invitation(suite: Suite, tab: Tab, customer: Customer, email: str)
     tab.press_enter()
     assert "not the same" in tab.html
     assert f'value="{link.partition("#token=")[2]}"' in tab.html
+    assert '<div class="field" hidden=""><label for="token">' in tab.html
     assert tab.focused("#password")
     picture(tab, "invitation-refused")
     tab.type("#password", PASSWORD)

@@ -9,17 +9,21 @@ from shared.tenant import Tenant
 
 SCRIPT = """
 (function () {
+  var field = document.getElementById("token");
   function take() {
     if (location.hash.length > 1) {
-      document.getElementById("token").value = location.hash.slice(location.hash.indexOf("=") + 1);
+      field.value = location.hash.slice(location.hash.indexOf("=") + 1);
       history.replaceState(null, "", location.pathname);
     }
+    field.parentNode.hidden = field.value !== "" && !field.hasAttribute("aria-invalid");
   }
   addEventListener("hashchange", take);
   take();
 })();
 """
-"""Moves the token from the URL's fragment into the form. Browsers send no fragment, so no server logs it."""
+"""Moves the token from the URL's fragment into the form. Browsers send no fragment, so no server logs it.
+The field is hidden then, unless the token in it was refused.
+"""
 
 _UNSEEN = 'type="password" autocomplete="new-password" maxlength="1024"'
 _WHOSE = '<input id="username" type="text" autocomplete="username" hidden>'

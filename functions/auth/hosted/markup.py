@@ -23,7 +23,7 @@ p{margin:0 0 16px}
 .lead,.hint{color:var(--muted)}
 .lead{margin-bottom:24px}
 .hint{font-size:.875rem;margin:6px 0 0}
-.warning{margin:0 0 16px}
+.warning{font-weight:600}
 strong{font-weight:600;color:var(--text);overflow-wrap:anywhere}
 label{display:block;font-weight:600;font-size:.9375rem;margin:0 0 6px}
 .field{margin:0 0 18px}
@@ -47,7 +47,7 @@ dl{margin:0;border:1px solid var(--line);border-radius:10px;padding:14px 16px}
 dt{color:var(--muted);font-size:.875rem}
 dd{margin:0 0 10px;font-weight:600;overflow-wrap:anywhere}
 dd:last-child{margin:0}
-ul{margin:0 0 20px;padding:4px 0 4px 22px}
+ul{margin:-10px 0 20px;padding:4px 0 4px 22px}
 li{margin:4px 0}
 .big{font:600 1.5rem/1.4 ui-monospace,"DejaVu Sans Mono",monospace;letter-spacing:.12em;
 text-align:center;border:1px dashed var(--line);border-radius:10px;padding:10px;margin:0 0 20px}

@@ -21,9 +21,10 @@ _VERBS = {"read": "See", "write": "See and change"}
 
 
 class SignInForm(msgspec.Struct, frozen=True):
-    """What the sign-in page shows. `token` is the page token, `client` the application's name, `organisation`
-    the tenant's name if the application names the tenant, `passkey` the options for
-    `navigator.credentials.get()` in that tenant, `done` a message about what has just been done.
+    """What the sign-in page shows. `token` is the page token, `client` the application's name (empty: a
+    device is to be connected), `organisation` the tenant's name if the application names the tenant,
+    `passkey` the options for `navigator.credentials.get()` in that tenant, `done` a message about what has
+    just been done.
     """
 
     token: str = ""
@@ -37,7 +38,7 @@ class SignInForm(msgspec.Struct, frozen=True):
 
 
 def sign_in(form: SignInForm) -> str:
-    to = f" to continue to <strong>{escape(form.client)}</strong>" if form.client else ""
+    to = f"continue to <strong>{escape(form.client)}</strong>" if form.client else "connect a device"
     whose = f"<strong>{escape(form.organisation)}</strong> account" if form.organisation else "account"
     invalid = markup.invalid(bool(form.error))
     focus_password = bool(form.email)
@@ -47,7 +48,7 @@ def sign_in(form: SignInForm) -> str:
         f'type="password" autocomplete="current-password" maxlength="1024"'
         f"{invalid}{markup.autofocus(focus_password and bool(form.organisation or form.slug))}",
     )
-    lead = f'<p class="lead">Use your {whose}{to}.</p>'
+    lead = f'<p class="lead">Use your {whose} to {to}.</p>'
     body = markup.form(_SIGN_IN, _account(form) + password + markup.button("Sign in"), form.token)
     if form.passkey is not None:
         body += passkey_form.passkey_form(_SIGN_IN, form.token, form.passkey, "Sign in with a passkey")
@@ -101,7 +102,7 @@ def device_decision(token: str, *, person: str, client: str, code: str, scopes: 
         f'<h1>Allow this device?</h1><p class="lead"><strong>{escape(client)}</strong> on the device that'
         f' shows this code wants to act as <strong>{escape(person)}</strong>:</p><p class="big">'
         f"{escape(code)}</p><p>It could then:</p><ul>{rights}</ul>"
-        '<p class="hint warning">Allow it only if you have the device before you and began this yourself.</p>'
+        '<p class="warning">Allow it only if you have the device before you and began this yourself.</p>'
     )
     buttons = (
         '<button type="submit" name="decision" value="allow">Allow</button>'

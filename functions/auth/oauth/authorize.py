@@ -124,7 +124,9 @@ class Authorize:
         if found is None:
             raise _unknown_client()
         if not oauth_client.redirects_to(found.value, to.redirect_uri):
-            detail = "The application is not registered with the address it wants to be answered at."
+            detail = (
+                "The application wants its answer at an address it has not registered. Tell whoever runs it."
+            )
             raise BadRequest("invalid_redirect_uri", detail)
         return found
 

@@ -78,7 +78,7 @@ async def test_of_tenants_nothing_is_learnt_either(browser: Browser) -> None:
 
 
 async def test_an_organisation_is_found_however_people_write_its_short_name(browser: Browser) -> None:
-    await browser.get("/device")
+    assert "Use your account to connect a device." in (await browser.get("/device")).text
     await browser.sign_in(organisation=" ACME ")
     assert await is_signed_in(browser)
 
