@@ -1,4 +1,4 @@
-"""The event door of tenants: what the cluster reports, and the scheduler's sweep."""
+"""Event handlers of tenants: reports of the cluster, and the scheduler's sweep."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ class Handlers:
         await self._provisioning.reported(event.subject, data_of(event, StatusReported), _actor(event))
 
     async def swept(self, event: CloudEvent, delivery: Delivery) -> None:
-        """Neither waits for the other to succeed."""
+        """Runs both tasks, even if one of them fails."""
         both = (self._outbox.sweep(), self._provisioning.ask_again(_actor(event)))
         for outcome in await asyncio.gather(*both, return_exceptions=True):
             if isinstance(outcome, BaseException):
@@ -32,7 +32,7 @@ def table(provisioning: Provisioning, outbox: Outbox) -> dict[str, EventHandler]
     return {
         "tenant.status.reported": on.reported,
         "outbox.sweep": on.swept,
-        "tenant.step.requested": ignored,  # ours, for the cluster
+        "tenant.step.requested": ignored,  # published by tenants, for the cluster
         "invoice.finalized": ignored,  # payment decides about suspension, not the invoice
         "invoice.paid": ignored,
         "invoice.past_due": ignored,

@@ -1,4 +1,4 @@
-"""Use-cases of a tenant's life, as people ask for them."""
+"""Use-cases of a tenant's lifecycle that operators call: create, read, suspend, resume."""
 
 from collections.abc import Callable
 from datetime import date, datetime
@@ -26,7 +26,7 @@ from shared.tiers import Tier
 
 
 class TenantRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an operator says about a new customer."""
+    """An operator's request to create a tenant."""
 
     slug: str
     name: Annotated[str, Meta(min_length=1, max_length=200)]
@@ -44,7 +44,7 @@ class Lifecycle:
         self._transitions = Transitions(store, outbox)
 
     async def create(self, request: TenantRequest, actor: Actor, once: Once[Tenant] = EACH_TIME) -> Tenant:
-        """Takes a customer on; the cluster is asked to provision. Raises Invalid, Conflict `slug_taken`."""
+        """Creates a tenant and asks the cluster to provision it. Raises Invalid, Conflict `slug_taken`."""
 
         async def attempt() -> Tenant:
             tenant = self._accepted(request)
@@ -60,7 +60,7 @@ class Lifecycle:
         return await once.run(attempt)
 
     async def get(self, tenant_id: str, caller: Principal) -> Tenant:
-        """Any tenant for operators, their own for its people. Raises NotFound, foreign or unknown alike."""
+        """Operators may read any tenant, other callers their own. Raises NotFound for the rest."""
         may_read = "platform:tenants:read" in caller.scopes or (
             "tenant:read" in caller.scopes and caller.tenant_id == tenant_id
         )
@@ -110,7 +110,7 @@ class Lifecycle:
         return await until_not_stale(attempt)
 
     def _creation(self, tenant: Tenant, actor: Actor) -> list[Write]:
-        """What makes the tenant and has the cluster provision it."""
+        """The writes that create the tenant and its provisioning operation."""
         operation = operations.provision(new_id("op"), tenant.created_at)
         return [
             records.new_tenant(self._store, tenant),

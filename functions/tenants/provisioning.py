@@ -1,4 +1,4 @@
-"""Use-cases of provisioning: the cluster is asked, it reports, and it is asked again while it is silent."""
+"""Use-cases of provisioning: take the cluster's reports, and repeat requests that it has not answered."""
 
 import logging
 
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 def step_requested(tenant: Tenant, operation: Operation) -> StepRequested:
-    """What the cluster is asked; the same operation id however often it is asked."""
+    """The request to the cluster. A repeated request has the same operation id."""
     return StepRequested(
         operation_id=operation.id,
         step=operation.step,
@@ -32,7 +32,7 @@ def step_requested(tenant: Tenant, operation: Operation) -> StepRequested:
 
 
 class Provisioning:
-    """While an operation is pending its tenant is provisioning; both change in one commit."""
+    """A tenant is `provisioning` exactly while its operation is pending; both change in one commit."""
 
     def __init__(self, store: Store, outbox: Outbox, clock: Clock) -> None:
         self._store = store
@@ -41,7 +41,7 @@ class Provisioning:
         self._transitions = Transitions(store, outbox)
 
     async def reported(self, tenant_id: str, report: StatusReported, actor: Actor) -> None:
-        """The first report closes the operation; a second, late or contrary one changes nothing.
+        """The first report closes the operation; any later one changes nothing.
 
         Raises Rejected for an operation this tenant does not have, or a report that does not fit it.
         """
@@ -59,7 +59,7 @@ class Provisioning:
         await until_not_stale(attempt)
 
     async def ask_again(self, actor: Actor) -> None:
-        """Requests what is pending for a minute once more, five times at most; then the tenant has failed."""
+        """Repeats requests that have been pending for a minute. After five repeats the tenant fails."""
         before = operations.overdue_since(self._clock())
         async for tenant_id, operation_id in records.overdue_operations(self._store, before):
             await self._ask_one_again(tenant_id, operation_id, actor)

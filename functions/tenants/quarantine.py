@@ -1,4 +1,4 @@
-"""Use-cases of operators on the quarantine: look, send again, throw away; each leaves an audit record."""
+"""Operators' use-cases on the quarantine: read, replay and dismiss messages, each with an audit record."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -21,18 +21,18 @@ from shared.store.bodies import from_body, stamp
 from shared.store.page_size import PageSize
 
 OPERATORS = "platform"
-"""The tenant whose audit log says who did what."""
+"""The tenant in whose audit log these use-cases are recorded."""
 PAGE = 20
-"""So many messages are in memory at once: each may have a megabyte."""
+"""How many messages are in memory at once; each can have a megabyte."""
 AT_ONCE = 8
-"""So many are sent at the same time."""
+"""How many messages are replayed concurrently."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 Time = Annotated[datetime, Meta(tz=True)]
 
 
 class Selection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Messages that have all that is given. `event_type` in full; `since` is inclusive, `until` is not."""
+    """A filter: messages must match each given field. `event_type` is in full; `until` is exclusive."""
 
     reason: Name | None = None
     function: Literal["auth", "billing", "tenants"] | None = None
@@ -46,7 +46,7 @@ EVERYTHING = Selection()
 
 
 class Skipped(msgspec.Struct, frozen=True):
-    """A message that was not sent again, and why; but for `no_such_message` it is still there."""
+    """A message that was not replayed, and why. Except for `no_such_message` it is still quarantined."""
 
     id: str
     code: str
@@ -54,7 +54,7 @@ class Skipped(msgspec.Struct, frozen=True):
 
 
 class Replayed(msgspec.Struct, frozen=True):
-    """`next_cursor` leads to older ones that were not looked at yet; None: those were all."""
+    """`next_cursor` continues with older messages; None if there are none."""
 
     replayed: int
     skipped: list[Skipped]
@@ -62,8 +62,8 @@ class Replayed(msgspec.Struct, frozen=True):
 
 
 class Shelf:
-    """All functions fill it. Of several filters an index finds one, in this order: tenant, event type,
-    reason, function; the others are compared with what it finds.
+    """The quarantine of all functions. Of several filters one is looked up in an index (the first given of
+    tenant, event type, reason, function), and the others are applied to its results.
     """
 
     def __init__(self, store: Store, outbox: Outbox, clock: Clock) -> None:
@@ -73,8 +73,8 @@ class Shelf:
         self._clock = clock
 
     async def listed(self, selection: Selection, limit: int, cursor: str | None) -> Listing[Quarantined]:
-        """Newest first, without bodies and attributes. Looks at `limit` messages and returns those of the
-        selection, which may be fewer. Raises BadRequest for a cursor that is not of this list.
+        """Newest first, without bodies and attributes. Examines `limit` messages and returns matching ones,
+        which may be fewer. Raises BadRequest for a cursor that is not of this list.
         """
         found: list[Quarantined] = []
         async for page in self._pages(selection, limit, cursor):
@@ -83,14 +83,14 @@ class Shelf:
         return Listing(found, cursor)
 
     async def read(self, quarantine_id: str, actor: Actor) -> Quarantined:
-        """All of one message, which is a tenant's business: that it was read is recorded. Raises NotFound."""
+        """The whole message. Reading is audited, because it shows a tenant's data. Raises NotFound."""
         kept = _value(await self._found(quarantine_id))
         await self._store.commit(self._record("quarantine.read", kept, actor))
         return kept
 
     async def replay(self, quarantine_id: str, actor: Actor) -> None:
-        """Sends the message to its topic again and takes it off the shelf, in one commit: once, however often
-        and by however many this is asked. Raises `NotFound`, and `Conflict` for what cannot be sent.
+        """Publishes the message to its topic again and removes it from the quarantine, in one commit, so that
+        concurrent calls replay it once. Raises `NotFound`, and `Conflict` for one that cannot be replayed.
         """
 
         async def attempt() -> None:
@@ -107,11 +107,10 @@ class Shelf:
     async def replay_all(
         self, selection: Selection, limit: int, cursor: str | None, actor: Actor
     ) -> Replayed:
-        """`replay` for those of the next `limit` messages that are of the selection, in no order.
+        """Replays those of the next `limit` messages that match the selection, in no particular order.
 
-        What is set aside meanwhile is newer than all of them, so whoever goes on until there is no cursor
-        comes to an end. Raises BadRequest for a cursor that is not of this list, Unavailable in an outage:
-        those that were sent are gone, and asking again does the rest.
+        Messages quarantined meanwhile are newer: following `next_cursor` comes to an end. Raises BadRequest
+        for a cursor that is not of this list, and Unavailable in an outage: a second call does the rest.
         """
         sent = 0
         skipped: list[Skipped] = []
@@ -123,7 +122,7 @@ class Shelf:
         return Replayed(sent, skipped, cursor)
 
     async def dismiss(self, quarantine_id: str, actor: Actor) -> None:
-        """Throws it away for ever. Raises `NotFound`."""
+        """Deletes the message. Raises `NotFound`."""
 
         async def attempt() -> None:
             doc = await self._found(quarantine_id)
@@ -136,7 +135,7 @@ class Shelf:
     async def _pages(
         self, selection: Selection, limit: int, cursor: str | None
     ) -> AsyncIterator[Listing[Quarantined]]:
-        """Those of the selection among the next `limit` messages. Raises BadRequest and Unavailable."""
+        """The matching ones of the next `limit` messages. Raises BadRequest and Unavailable."""
         query, equal, others = _query(selection)
         size = PageSize(PAGE)
 
@@ -165,7 +164,7 @@ class Shelf:
                 return
 
     async def _replay_each(self, ids: Sequence[str], actor: Actor) -> list[Skipped]:
-        """Returns those that were not sent."""
+        """Returns the messages that were not replayed."""
         refused: list[Skipped] = []
         for start in range(0, len(ids), AT_ONCE):
             tries = (self._try(quarantine_id, actor) for quarantine_id in ids[start : start + AT_ONCE])
@@ -191,7 +190,7 @@ class Shelf:
         return doc
 
     def _entry(self, kept: Quarantined) -> Create:
-        """The message on its way, without the attributes that only Google's client library may add.
+        """The outbox entry that publishes the message, without attributes reserved for Google's library.
 
         Raises `Conflict` `not_replayable`.
         """
@@ -225,7 +224,7 @@ class Shelf:
 
 
 def _query(selection: Selection) -> tuple[Query, dict[str, str | int | bool], dict[str, str]]:
-    """The query, its field, and the fields that it leaves to be compared."""
+    """The query, its equality filter, and the filters that must be applied to its results."""
     given = {
         "subject": selection.tenant_id,
         "event_type": selection.event_type,

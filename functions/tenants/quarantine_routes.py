@@ -1,4 +1,4 @@
-"""The HTTP door to the quarantine, for operators of the platform."""
+"""HTTP routes of the quarantine, for operators of the platform."""
 
 import base64
 from datetime import UTC, datetime
@@ -31,7 +31,7 @@ class Asked(Selection, frozen=True):
 
 
 class ReplayRequest(Selection, frozen=True):
-    """`all` says in so many words that no filter is meant. `limit`: messages looked at in this call."""
+    """A request without any filter must set `all`. `limit` is how many messages this call examines."""
 
     all: bool = False
     limit: Annotated[int, Meta(ge=1, le=200)] = 100
@@ -104,7 +104,7 @@ def table(shelf: Shelf) -> tuple[Route, ...]:
 
 
 def _selection(asked: Selection, where: str) -> Selection:
-    """`where`: what stands before the name of a wrong field. Raises Invalid."""
+    """Checks the filters. `where` is the prefix of a field's path in errors. Raises Invalid."""
     for name in ("since", "until"):
         try:
             (getattr(asked, name) or _ANY_TIME).astimezone(UTC)

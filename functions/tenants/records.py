@@ -31,7 +31,7 @@ class Found(msgspec.Struct, Generic[T], frozen=True):
     version: Version
 
     def replace(self, value: T) -> Replace:
-        """The write that succeeds only if nobody was faster."""
+        """The write that fails with `Stale` if the document has changed since it was read."""
         return Replace(self.key, to_body(value), self.version)
 
 
@@ -40,7 +40,7 @@ def new_tenant(store: Store, tenant: Tenant) -> Create:
 
 
 def new_slug(store: Store, slug: str, tenant_id: str) -> Create:
-    """Unique because a document is created once."""
+    """Reserves the slug: the commit fails if its document exists."""
     return Create(store.platform().key("slugs", slug), {"tenant_id": tenant_id})
 
 
@@ -58,14 +58,14 @@ async def tenant(store: Store, tenant_id: str) -> Found[Tenant]:
 
 
 def tenant_not_found() -> NotFound:
-    """Names no id, so that foreign and unknown ones are answered alike."""
+    """The error for unknown and for foreign ids; it contains no id."""
     return NotFound("tenant_not_found", "There is no such tenant. Check its id.")
 
 
 async def tenant_and_operation(
     store: Store, tenant_id: str, operation_id: str
 ) -> tuple[Found[Tenant], Found[Operation]] | None:
-    """Both as of one moment; None where the tenant has no such operation."""
+    """Both from one consistent read; None for the operation if the tenant does not have it."""
     if not (is_id(tenant_id) and is_id(operation_id)):
         return None
     tenant_doc, operation_doc = await store.read(
@@ -86,7 +86,7 @@ async def listed(store: Store, limit: int, cursor: str | None) -> Listing[Tenant
 async def overdue_operations(store: Store, before: datetime) -> AsyncIterator[tuple[str, str]]:
     """(tenant id, operation id) of each operation that was requested before `before` and is pending.
 
-    Only tenants that are being provisioned have one, so these few are looked at and no others.
+    Only tenants that are being provisioned have a pending operation, so only these are read.
     """
     cursor: str | None = None
     while True:

@@ -1,4 +1,4 @@
-"""The HTTP door of tenants: a request becomes a use-case, a tenant becomes JSON."""
+"""HTTP routes of tenants."""
 
 from datetime import date, datetime
 

@@ -1,4 +1,4 @@
-"""A tenant's new standing as one commit: the document, its events and its audit record."""
+"""Commits a transition of a tenant's lifecycle: the document, its events and its audit record together."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,7 +20,7 @@ def standing(tenant: Tenant) -> Standing:
 
 
 def changed(tenant: Tenant) -> TenantChanged:
-    """What `tenant.created`, `.activated`, `.suspended` and `.resumed` carry."""
+    """The data of `tenant.created`, `.activated`, `.suspended` and `.resumed`."""
     return TenantChanged(
         slug=tenant.slug,
         name=tenant.name,
@@ -47,7 +47,7 @@ class Transitions:
         actor: Actor,
         at: datetime,
     ) -> Tenant:
-        """Stores the tenant with the standing `to`, `also` beside it. Raises Stale if somebody was faster."""
+        """Stores the tenant with the standing `to`, together with the writes `also`. Raises Stale."""
         tenant = msgspec.structs.replace(
             found.value,
             status=to.status,

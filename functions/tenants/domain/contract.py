@@ -1,4 +1,4 @@
-"""What a customer agrees to when it is taken on: from which day it pays, and who owns the tenant."""
+"""Checks of the terms of a new tenant: the first billed day, the owner's address, the name."""
 
 import re
 from datetime import date, timedelta
@@ -29,9 +29,9 @@ def start(wanted: date | None, today: date) -> date:
 
 
 def owner_email(text: str) -> str:
-    """An address as RFC 5321 §4.1.2 has it, without quotes and address literals, in ASCII. Raises Invalid.
+    """An ASCII address (RFC 5321 §4.1.2) without quotes and address literals. Raises Invalid.
 
-    `=?` begins an encoded word (RFC 2047), which mail programs decode into anything, line ends too.
+    `=?` is refused: it begins an encoded word (RFC 2047), which can decode to anything, line breaks included.
     """
     match = ADDRESS.fullmatch(text)
     if match is None or "=?" in text or len(match[1]) > _LOCAL_MAX or len(text) > _ADDRESS_MAX:
@@ -42,7 +42,7 @@ def owner_email(text: str) -> str:
 
 
 def name(text: str) -> str:
-    """What people read: printable, without outer spaces. Raises Invalid."""
+    """A display name: printable, without leading or trailing spaces. Raises Invalid."""
     if not text or not text.isprintable() or text != text.strip():
         raise invalid("/name", "invalid_name", "Use printable characters without spaces around them.")
     return text

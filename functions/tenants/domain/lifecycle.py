@@ -1,4 +1,4 @@
-"""Where a tenant stands in its life, and the moves that are legal from there."""
+"""The states of a tenant and the transitions between them."""
 
 from datetime import datetime
 from typing import Literal
@@ -11,7 +11,7 @@ Status = Literal["provisioning", "active", "suspended", "failed"]
 Reason = Literal["non_payment", "abuse", "security", "customer_request", "other"]
 
 PLATFORM = "platform"
-"""The tenant of the platform's own operators. Without it nobody could resume anybody."""
+"""The tenant of the platform's own operators. It cannot be suspended: nobody could resume it."""
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -24,17 +24,17 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 def activate(standing: Standing) -> Standing:
-    """What was asked of the cluster is there. Raises Conflict."""
+    """The cluster has provisioned the tenant. Raises Conflict."""
     return _moved(standing, "provisioning", "active")
 
 
 def fail(standing: Standing, reason: str) -> Standing:
-    """It could not be provisioned. Raises Conflict."""
+    """The tenant could not be provisioned. Raises Conflict."""
     return _moved(standing, "provisioning", "failed", reason)
 
 
 def suspend(standing: Standing, reason: Reason, at: datetime) -> Standing:
-    """Ends every token older than `at`. Suspending twice is the same as once: the first reason and time stay.
+    """Ends every token older than `at`. If already suspended, the first reason and time remain.
 
     A tenant that is being provisioned cannot be suspended: nobody can sign in to it yet, and within minutes
     it is active or failed. Raises Conflict.
@@ -48,7 +48,7 @@ def suspend(standing: Standing, reason: Reason, at: datetime) -> Standing:
 
 
 def resume(standing: Standing) -> Standing:
-    """Tokens from before the suspension stay dead. Resuming twice is the same as once. Raises Conflict."""
+    """Tokens from before the suspension stay invalid. Does nothing if already active. Raises Conflict."""
     if standing.status == "active":
         return standing
     return _moved(standing, "suspended", "active")

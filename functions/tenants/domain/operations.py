@@ -1,4 +1,4 @@
-"""An operation: one step the cluster was asked for, and how long its answer is waited for."""
+"""An operation: a request to the cluster, with the rules for repeating it and giving it up."""
 
 from datetime import datetime, timedelta
 from typing import Literal
@@ -29,7 +29,7 @@ def provision(operation_id: str, at: datetime) -> Operation:
 
 
 def overdue_since(now: datetime) -> datetime:
-    """What is pending and was requested before this moment is overdue."""
+    """A pending operation that was requested before this time is overdue."""
     return now - ANSWER_WITHIN
 
 
@@ -38,7 +38,7 @@ def is_overdue(operation: Operation, now: datetime) -> bool:
 
 
 def is_exhausted(operation: Operation) -> bool:
-    """Whether it was requested as often as it ever is."""
+    """Whether it has been requested as often as is allowed."""
     return operation.repeats >= MAX_REPEATS
 
 
@@ -47,7 +47,7 @@ def repeated(operation: Operation, at: datetime) -> Operation:
 
 
 def closed(operation: Operation, outcome: Outcome, message: str, at: datetime) -> Operation:
-    """The message is cut where it is longer than an operator reads."""
+    """The operation with its outcome. A long message is cut."""
     return msgspec.structs.replace(
         operation, status=outcome, closed_at=at, message=message[:MESSAGE_MAX_CHARACTERS]
     )

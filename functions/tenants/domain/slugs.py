@@ -1,4 +1,4 @@
-"""Slugs: the short name of a tenant, typed at sign-in, printed on invoices, never given twice."""
+"""Slugs: a tenant's unique short name, typed at sign-in and printed on invoices; never reused."""
 
 import re
 
@@ -20,11 +20,11 @@ RESERVED = frozenset(
     }
 )
 # fmt: on
-"""Words of the platform, of mail (RFC 2142) and of the cluster, where a slug may become a namespace."""
+"""Reserved words of the platform, of mail (RFC 2142) and of the cluster, where slugs may name namespaces."""
 
 
 def checked(text: str) -> str:
-    """The slug itself: 3 to 40 of a-z, 0-9 and inner hyphens, a letter first. Raises Invalid."""
+    """Returns the slug: 3 to 40 of a-z, 0-9 and inner hyphens, starting with a letter. Raises Invalid."""
     if SLUG.fullmatch(text) is None:
         raise invalid(
             "/slug",
