@@ -155,3 +155,18 @@ def test_the_longest_password_is_judged_in_milliseconds(text: str) -> None:
     with pytest.raises(Invalid):
         password.new(text, "/password", WORDS, is_common, second_factor=False)
     assert time.process_time() - started < 0.2
+
+
+@pytest.mark.parametrize("text", [" " * 300 + "a" * 700, " -" * 100 + "ab, " * 200, "ab" * 500 + "c"])
+def test_of_a_password_that_repeats_itself_only_so_much_is_looked_at(text: str) -> None:
+    """1024 characters of it took 20 ms, from whoever has a link."""
+    asked: list[str] = []
+
+    def is_common(part: str) -> bool:
+        asked.append(part)
+        return False
+
+    with pytest.raises(Invalid) as refused:
+        password.new(text, "/password", [], is_common, second_factor=False)
+    assert refused.value.fields[0].code == "password_predictable"
+    assert len(asked) <= password.MOST_PARTS * 33
