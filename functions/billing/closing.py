@@ -1,4 +1,4 @@
-"""Closing a month: one invoice for a tenant and period, however often and from wherever it is asked for."""
+"""Closes a month: makes exactly one invoice for each tenant and period, however often it is requested."""
 
 from datetime import timedelta
 
@@ -30,7 +30,7 @@ class Closing:
         self._clock = clock
 
     async def close(self, tenant_id: str, period: Period, actor: Actor) -> None:
-        """Makes the invoice of a period that is over; nothing where it is closed already.
+        """Makes the invoice of a period that is over. Does nothing if it is closed already.
 
         Raises `Rejected` for an open period and for a tenant that is unknown or not billed.
         """
@@ -39,7 +39,7 @@ class Closing:
         await until_not_stale(lambda: self._attempt(tenant_id, period, actor))
 
     async def tick(self) -> None:
-        """Asks for the close of the last month, once `GRACE` is over, of each tenant that lacks it."""
+        """Requests the close of the last month for each tenant that lacks it, once `GRACE` is over."""
         due = periods.previous(periods.of(self._clock() - GRACE))
         async for tenants in records.tenant_pages(self._store):
             entries = await self._requests(

@@ -1,4 +1,4 @@
-"""Collecting an invoice through Stripe: a step at a time, each one kept before the next is taken."""
+"""Collects an invoice through Stripe in steps, each of which is stored before the next one begins."""
 
 import asyncio
 import logging
@@ -22,14 +22,14 @@ from shared.store.bodies import stamp
 from shared.tenant import Tenant
 
 BUDGET_SECONDS = 20.0
-"""Less than the event door gives: what is not done by then is gone on with when the message comes again."""
+"""Less than the time limit of an event handler. A redelivery of the message continues what is left."""
 TENANTS_AT_ONCE = 20
 
 _log = logging.getLogger(__name__)
 
 
 class Collection:
-    """Without `stripe` nothing is collected: payments stay pending, and the schedule finds them later."""
+    """Without `stripe` nothing is collected: payments stay pending until it is configured."""
 
     def __init__(
         self,
@@ -49,11 +49,11 @@ class Collection:
         self._budget_seconds = budget_seconds
 
     async def collect(self, tenant_id: str, invoice_id: str, actor: Actor) -> None:
-        """Goes on from wherever the collection of the invoice is; nothing where it is done.
+        """Continues the collection of an invoice from its last stored step. Does nothing if it is finished.
 
-        Safe to repeat after any crash, at any time: Stripe is asked for what a step may have made before it
-        is taken. Raises `Rejected` for what Stripe refuses, after which only a person can go on, and
-        `Unavailable`.
+        Safe to repeat after a crash: before it creates anything, a step asks Stripe whether that exists.
+        Raises `Rejected` for what Stripe refuses for good (the payment is then blocked until an operator
+        replays the message), and `Unavailable`.
         """
         if self._stripe is None:
             return
@@ -70,7 +70,7 @@ class Collection:
             raise Rejected(never.reason, never.detail) from None
 
     async def tick(self) -> None:
-        """Starts each collection again that should have been done by now."""
+        """Requests again each collection that is overdue."""
         if self._stripe is None:
             return
         async for tenants in records.tenant_pages(self._store):
@@ -87,7 +87,7 @@ class Collection:
                     FoundPayment(owner.id, doc.key, records.payment_of(doc), doc.version)
                 )
             except Stale:
-                continue  # somebody is at it
+                continue  # another process is working on it
 
     async def _block(self, tenant_id: str, invoice_id: str, reason: str, actor: Actor) -> None:
         found, _ = await self._found(tenant_id, invoice_id)
@@ -167,7 +167,7 @@ class Collection:
             return seen
 
     async def _charged(self, found: FoundPayment, stripe: Stripe) -> tuple[StripeInvoice, bool]:
-        """How the invoice stands after the attempt, and whether it was declined."""
+        """The invoice after the attempt to charge it, and whether the charge was declined."""
         payment = found.value
         try:
             return await stripe.pay(payment.stripe_invoice_id, operation_key(payment, "pay")), False

@@ -1,4 +1,4 @@
-"""A tenant is one customer of Stripe's: made once, and known both ways."""
+"""Maps tenants to Stripe customers and back. Each tenant has one customer."""
 
 from functions.billing import records
 from functions.billing.domain.payments import Customer
@@ -13,17 +13,17 @@ from shared.tenant import Tenant
 
 
 class Customers:
-    """Raises `Stale` where somebody else was faster: start again."""
+    """Methods raise `Stale` if another process has changed the same document; the caller starts again."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 
     async def id_of(self, tenant_id: str, stripe: Stripe, actor: Actor) -> str:
-        """The tenant's customer id at Stripe, where it is found or made if need be.
+        """The tenant's customer id at Stripe. Finds or creates the customer if none is stored.
 
-        Raises what `Stripe` raises, `Rejected` for an unknown tenant, and `Refused` where the customer that
-        is found is another tenant's.
+        Raises what `Stripe` raises, `Rejected` for an unknown tenant, and `Refused` if the customer that was
+        found belongs to another tenant.
         """
         key = records.customer_key(self._store, tenant_id, is_live=await stripe.is_live())
         tenant_doc, doc = await self._store.read(tenant.key(self._store, tenant_id), key)

@@ -1,4 +1,4 @@
-"""The event door of billing: usage, the life of tenants, payments, the schedule."""
+"""Event handlers of billing: usage, tenants' lifecycle, payments, the scheduler."""
 
 from functions.billing.closing import Closing
 from functions.billing.collection import Collection
@@ -83,7 +83,7 @@ def table(
         "billing.tick": on.ticked,
         "outbox.sweep": on.swept,
         "tenant.created": ignored,  # nothing is paid for before activation
-        "invoice.paid": ignored,  # ours, for others
+        "invoice.paid": ignored,  # published by billing, for other functions
         "invoice.past_due": ignored,
         "invoice.voided": ignored,
     }

@@ -39,7 +39,7 @@ _ROUNDING = (
 
 
 def headers() -> dict[str, str]:
-    """What must go with the page: the one style in it may apply, and nothing else may load or frame it."""
+    """The page's security headers: they allow its one inline style, and neither other content nor framing."""
     digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
     policy = (
         f"default-src 'none'; style-src 'sha256-{digest}'; "

@@ -1,4 +1,4 @@
-"""Reading invoices, and how far each one is paid."""
+"""Reads invoices with their payment status."""
 
 import msgspec
 
@@ -12,7 +12,7 @@ from shared.store import Doc, Store
 
 
 class Statement(msgspec.Struct, frozen=True):
-    """An invoice and its payment; None where nothing collects it."""
+    """An invoice and its payment, None if it is not collected."""
 
     invoice: Invoice
     payment: Payment | None

@@ -66,7 +66,7 @@ async def _build() -> App:
 
 
 def _stripe_secrets(metrics: Metrics) -> StripeSecrets | None:
-    """None without settings for Stripe."""
+    """None if Stripe is not configured."""
     if CONFIG.stripe is None:
         return None
     secrets = entry.open_secrets(CONFIG, utc_now)

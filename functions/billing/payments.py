@@ -1,4 +1,4 @@
-"""Payments as they are kept: each step is one commit with its audit record, and its event if it is news."""
+"""Stores payments: each change is one commit with its audit record, and its event if the status changes."""
 
 from functions.billing import records
 from functions.billing.domain import payments
@@ -14,7 +14,7 @@ from shared.store import Create, Store
 
 
 class Payments:
-    """Whoever saves a payment that somebody else has changed meanwhile gets `Stale` and starts again."""
+    """Methods that write raise `Stale` if the payment has changed since it was read."""
 
     def __init__(self, store: Store, outbox: Outbox, clock: Clock) -> None:
         self._store = store
@@ -27,7 +27,7 @@ class Payments:
         return None if doc is None else FoundPayment(tenant_id, key, records.payment_of(doc), doc.version)
 
     async def of_stripe_invoice(self, tenant_id: str, stripe_invoice_id: str) -> FoundPayment | None:
-        """The tenant's payment that is collected with this invoice of Stripe's."""
+        """The tenant's payment that is collected through this Stripe invoice."""
         page = await self._store.tenant(tenant_id).query(
             records.PAYMENTS_OF_STRIPE_INVOICE, equal={"stripe_invoice_id": stripe_invoice_id}, limit=1
         )
@@ -36,7 +36,7 @@ class Payments:
         return None
 
     async def save(self, found: FoundPayment, value: Payment, action: str, actor: Actor) -> FoundPayment:
-        """Nothing is written where nothing changed."""
+        """Stores `value`. Writes nothing if it is unchanged."""
         if value == found.value:
             return found
         at = self._clock()
@@ -59,12 +59,12 @@ class Payments:
     async def observe(
         self, found: FoundPayment, seen: StripeInvoice, actor: Actor, *, has_failed: bool = False
     ) -> FoundPayment:
-        """Keeps how Stripe's invoice stands, if that is news. Raises `Mismatch`."""
+        """Stores the state of the Stripe invoice, if it is new. Raises `Mismatch`."""
         value = payments.observe(found.value, seen, self._clock(), has_failed=has_failed)
         return await self.save(found, value, f"payment.{value.status}", actor)
 
     async def ask_again(self, found: FoundPayment) -> None:
-        """Sends the event that starts the collection once more, to billing alone."""
+        """Publishes the event that starts the collection again, to billing only."""
         value = found.value
         at = self._clock()
         finalized = InvoiceFinalized(
@@ -84,7 +84,7 @@ class Payments:
 
 
 def news(outbox: Outbox, tenant_id: str, payment: Payment) -> list[Create]:
-    """The event that says how a payment stands now, for the commit that makes it so."""
+    """The event about a payment's new status, for the commit that changes it."""
     what = (payment.invoice_id, payment.period, payment.currency, payment.total_minor)
     match payment.status:
         case "paid" if payment.paid_at is not None:
@@ -97,6 +97,6 @@ def news(outbox: Outbox, tenant_id: str, payment: Payment) -> list[Create]:
 
 
 def _detail(payment: Payment) -> dict[str, str]:
-    """What the audit log says besides: Stripe's names, no amounts and no people."""
+    """Details for the audit log: Stripe's ids, no amounts and no personal data."""
     said = {"stripe_invoice_id": payment.stripe_invoice_id, "blocked": payment.blocked}
     return {name: text for name, text in said.items() if text}

@@ -1,4 +1,4 @@
-"""The HTTP door of billing: usage, invoices as JSON or as a page, and what Stripe tells us."""
+"""HTTP routes of billing: usage, invoices as JSON or as a page, and Stripe's webhook."""
 
 from datetime import datetime
 

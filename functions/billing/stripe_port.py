@@ -1,4 +1,4 @@
-"""What collection asks of Stripe, and the answers that mean something to it."""
+"""The port to Stripe: the calls that collection makes, and the errors that it handles."""
 
 from typing import Protocol
 
@@ -7,11 +7,11 @@ from functions.billing.domain.payments import Customer, StripeInvoice
 
 
 class Declined(Exception):
-    """The customer's bank said no (402)."""
+    """The charge was declined (402)."""
 
 
 class Refused(Exception):
-    """Stripe will never do it, so it is not asked again. `reason` is stable, `detail` quotes no message."""
+    """A permanent refusal, which is not retried. `reason` is a stable code, `detail` quotes no message."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -20,41 +20,41 @@ class Refused(Exception):
 
 
 class Stripe(Protocol):
-    """Every method raises `Refused`, and `Unavailable` where it may succeed later. A `key` makes sure that a
-    call takes effect once, for a day; what is older is found by `find_` and `items`.
+    """Every method raises `Refused`, and `Unavailable` if it may succeed later. `key` is Stripe's idempotency
+    key, which lasts a day; what was created earlier is found by the `find_` methods and `items`.
     """
 
     async def is_live(self) -> bool:
-        """Whether money moves."""
+        """Whether the API key is of live mode, in which money moves."""
 
     async def find_customer(self, customer: Customer) -> str | None:
-        """The id of the customer that was made for the tenant, if it was."""
+        """The id of the customer that was created for the tenant; None if there is none."""
 
     async def create_customer(self, customer: Customer, key: str) -> str:
-        """The id of the new one."""
+        """Returns the new customer's id."""
 
     async def can_charge(self, customer_id: str) -> bool:
-        """Whether the customer left a means of payment that is charged by default."""
+        """Whether the customer has a default payment method."""
 
     async def find_invoice(self, customer_id: str, invoice: Invoice) -> StripeInvoice | None:
-        """The one that was made for our invoice, if it was."""
+        """The Stripe invoice that was created for our invoice; None if there is none."""
 
     async def create_invoice(self, customer_id: str, invoice: Invoice, key: str) -> StripeInvoice:
-        """A draft without items that does nothing by itself."""
+        """Creates a draft without items, which Stripe does not advance by itself."""
 
     async def items(self, stripe_invoice_id: str) -> dict[int, str]:
-        """The ids of the items that stand on the draft already, by the number of their line."""
+        """The ids of the draft's items by line number."""
 
     async def create_item(
         self, customer_id: str, stripe_invoice_id: str, invoice: Invoice, line: int, key: str
     ) -> str:
-        """Adds one line to the draft; the id of the item."""
+        """Adds one line to the draft. Returns the item's id."""
 
     async def invoice(self, stripe_invoice_id: str) -> StripeInvoice:
-        """As it stands now."""
+        """The invoice in its current state."""
 
     async def finalize(self, stripe_invoice_id: str, key: str) -> StripeInvoice:
-        """Makes a draft final, so that it can be paid."""
+        """Finalizes a draft, so that it can be paid."""
 
     async def pay(self, stripe_invoice_id: str, key: str) -> StripeInvoice:
         """Charges the customer. Raises `Declined`."""

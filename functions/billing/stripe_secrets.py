@@ -1,4 +1,4 @@
-"""Stripe's secrets: the key of its API, which also says whether money moves, and those that sign webhooks."""
+"""Stripe's secrets: the API key, which also tells live from test mode, and the webhook signing secrets."""
 
 import logging
 import re
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 class StripeSecrets:
-    """Asks for them each time: a version that was disabled serves no longer than the cache keeps it."""
+    """Reads the secrets on each use: a disabled version is used no longer than the cache keeps it."""
 
     def __init__(self, settings: config.Stripe, secrets: SecretValues) -> None:
         self._settings = settings
@@ -31,13 +31,13 @@ class StripeSecrets:
         return key
 
     async def is_live(self) -> bool:
-        """Whether the key is one of live mode. Raises like `api_key`."""
+        """Whether the key is of live mode. Raises like `api_key`."""
         key = await self.api_key()
         return next(is_live for prefix, is_live in _MODES.items() if key.startswith(prefix))
 
     async def webhook_secrets(self) -> list[str]:
-        """Those that can be used. One that cannot is an error in the log, once until it can be used again:
-        anybody can have it asked for. Raises `Unavailable`, also where none can be used.
+        """The usable ones. An unusable one is logged once until it is usable again, since anybody can trigger
+        the look-up. Raises `Unavailable`, also if none is usable.
         """
         found = [await self._webhook_secret(ref) for ref in self._settings.webhook_secrets]
         usable = [secret for secret in found if secret is not None]
@@ -57,7 +57,7 @@ class StripeSecrets:
         return secret
 
     async def _text(self, ref: SecretRef) -> str:
-        """Without white space around it. A blank secret would let everybody sign."""
+        """The secret without surrounding white space. A blank one is refused: anybody could sign with it."""
         value = await self._secrets.access(ref.name, ref.version)
         text = value.decode("ascii", "replace").strip()
         if not _VISIBLE.fullmatch(text):

@@ -16,8 +16,8 @@ class Subscriptions:
         self._currency = currency
 
     async def follow(self, tenant_id: str, actor: Actor) -> None:
-        """Begins the subscription of a tenant that has been activated, once; the tenant's document decides,
-        so events may come in any order and twice. Raises `Rejected` for an unknown tenant.
+        """Begins the subscription of a tenant that has been activated, once. The tenant's document decides,
+        not the event, so events may be repeated and out of order. Raises `Rejected` for an unknown tenant.
         """
         found = await records.subscription(self._store, tenant_id, self._currency)
         if found is None:

@@ -1,4 +1,4 @@
-"""Whose usage is taken, as the usage path needs to know it: cheaply, and right away for a new tenant."""
+"""Checks that a tenant is billed, for the usage path: cheap, and without delay for a new tenant."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ LIMITS = CacheLimits(ttl=timedelta(seconds=30), stale=timedelta(minutes=5), size
 
 
 class BilledTenants:
-    """Keeps for 30 seconds that a tenant is billed; that one is not is never kept: it may be activated."""
+    """Caches for 30 seconds that a tenant is billed, but never that it is not: it may be activated."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""Usage arrives: each event counts once, whoever sends it how often, and a bad one is set aside alone."""
+"""Records usage: each event counts once, however often it is sent, and a bad one is quarantined alone."""
 
 import logging
 import random
@@ -37,7 +37,7 @@ _decoder = msgspec.json.Decoder(UsageEvent)
 
 
 class _Message:
-    """One `usage.recorded` on its way: what is still to be counted, and what is to be set aside."""
+    """The state of one `usage.recorded` message: the events to count, and those to quarantine."""
 
     def __init__(self, event: CloudEvent, delivery: Delivery, quarantine: Quarantine) -> None:
         self._event = event
@@ -50,7 +50,9 @@ class _Message:
         self._bytes_set_aside = 0
 
     def count(self, key: Key, use: Use, part: int) -> None:
-        """To be counted, unless an event before it in the message has its name: the same is dropped."""
+        """Adds an event to count. If the message has an earlier event of the same key, an equal one is
+        dropped and a different one refused.
+        """
         first = self.uses.get(key)
         if first is None:
             self.uses[key] = use
@@ -59,9 +61,9 @@ class _Message:
             self.refuse(part, _conflict())
 
     def refuse(self, part: int, refused: Refused) -> None:
-        """The part becomes a message of its own in the quarantine, so that it can be sent again alone.
+        """Quarantines one event of the message as a message of its own, so that it can be replayed alone.
 
-        Raises `DocumentTooLarge` once all of them are too much for one commit.
+        Raises `DocumentTooLarge` once the refused events are too large for one commit.
         """
         whole = self._event
         alone = CloudEvent(
@@ -79,7 +81,7 @@ class _Message:
             raise DocumentTooLarge(f"more than {MAX_COMMIT_BYTES} bytes to set aside")
 
     def drop(self, key: Key, *, is_same: bool) -> None:
-        """It stands in the store: counted before, or a different event under a name that is taken."""
+        """Removes what exists in the store. An event that differs from the stored one is refused."""
         if self.set_aside.pop(key, None) is None:
             del self.uses[key]
             if not is_same:
@@ -87,7 +89,7 @@ class _Message:
 
 
 class Recorder:
-    """`usage.recorded`: commits blindly, and reads only where something stands already."""
+    """Handles `usage.recorded`. It commits without reading, and reads only if something exists already."""
 
     def __init__(
         self,
@@ -104,7 +106,9 @@ class Recorder:
         self._check_tenant = check_tenant
 
     async def record(self, event: CloudEvent, delivery: Delivery) -> None:
-        """Raises `Rejected` where no event of the message can be looked at on its own, `Unavailable`."""
+        """Counts the message's events. Raises `Unavailable`, and `Rejected` if the events cannot be handled
+        one by one.
+        """
         message = _Message(event, delivery, self._quarantine)
         await self._check_tenant(event.subject)
         scope = self._store.tenant(event.subject)
@@ -146,7 +150,7 @@ class Recorder:
         )
 
     async def _commit(self, message: _Message, scope: Scope) -> None:
-        """Each round settles at least one name that was taken, so they come to an end."""
+        """Retries until nothing conflicts. Each retry removes at least one conflict, so this ends."""
         for _ in range(2 * MAX_EVENTS):
             writes = self._writes(message, scope)
             if not writes:

@@ -1,4 +1,4 @@
-"""What a tenant used: the counters' sums by meter and UTC day."""
+"""Usage reports: the sums of a tenant's counters by meter and UTC day."""
 
 from collections.abc import Collection
 from datetime import date, timedelta
@@ -29,7 +29,7 @@ class UsageTotal(msgspec.Struct, frozen=True):
 
 
 class UsageReport(msgspec.Struct, frozen=True, rename={"since": "from", "until": "to"}):
-    """From day `since` to before day `until`."""
+    """Usage from day `since` (inclusive) to day `until` (exclusive)."""
 
     since: date
     until: date
@@ -46,7 +46,7 @@ class UsageReports:
     async def make(
         self, tenant_id: str, *, since: str | None, until: str | None, meter: str | None
     ) -> UsageReport:
-        """By default this month up to today. Raises `Invalid`, naming the query parameter."""
+        """The default is this month up to today. Raises `Invalid`, which names the query parameter."""
         today = self._clock().date()
         first = _day("?from", since) or today.replace(day=1)
         end = _day("?to", until) or today + timedelta(days=1)

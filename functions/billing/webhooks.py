@@ -1,4 +1,4 @@
-"""What Stripe tells us: checked, written down once, and asked after at Stripe before it is believed."""
+"""Stripe's webhooks: an event is verified and stored once; then the invoice itself is read from Stripe."""
 
 import asyncio
 import logging
@@ -40,7 +40,7 @@ FOLLOWED = frozenset(
         "invoice.voided",
     }
 )
-"""The types of events that can change a payment. The others pass by."""
+"""The types of events that can change a payment. Others are ignored."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 
@@ -57,7 +57,7 @@ class _Data(msgspec.Struct, frozen=True):
 
 
 class _Event(msgspec.Struct, frozen=True):
-    """The fields of Stripe's event that are looked at; they are the same in each version of its API."""
+    """The fields of a Stripe event that we use; they are the same in every version of its API."""
 
     id: str
     type: str
@@ -68,7 +68,7 @@ class _Event(msgspec.Struct, frozen=True):
 
 
 class Webhooks:
-    """The two ends of the way of an event: what is received, and what is made of it."""
+    """`receive` stores an event and publishes it; `follow` handles what was published."""
 
     def __init__(
         self,
@@ -89,8 +89,8 @@ class Webhooks:
         self._clock = clock
 
     async def receive(self, body: bytes, signature: str) -> None:
-        """Writes an event of one of our customers down, once, and lets it be known. What is not for us, or of
-        no consequence, passes. Raises `BadRequest`, `NotFound` without settings for Stripe, `Unavailable`.
+        """Stores an event about one of our customers once, and publishes it. Ignores other customers and other
+        types of events. Raises `BadRequest`, `NotFound` if Stripe is not configured, and `Unavailable`.
         """
         if self._secrets is None:
             raise NotFound("not_found", "There is nothing here.")
@@ -116,10 +116,10 @@ class Webhooks:
         await self._write_down(tenant_id, received)
 
     async def follow(self, tenant_id: str, received: StripeEventReceived, actor: Actor) -> None:
-        """Asks Stripe how the invoice stands and keeps it. An invoice that is not ours passes, as does one
-        whose id is not kept yet: its collection is still to ask.
+        """Reads the invoice from Stripe and stores its state. Ignores an invoice that is not ours, and one
+        whose id is not stored yet: its collection will read it.
 
-        Raises `Rejected` for an invoice that is not what it should be, and `Unavailable`.
+        Raises `Rejected` if Stripe's invoice does not match ours, and `Unavailable`.
         """
         if self._stripe is None:
             raise Unavailable("stripe_not_configured", "Stripe's settings are gone. Send it again.")
@@ -166,7 +166,7 @@ def _parsed(body: bytes) -> _Event:
 
 
 def _check_account(event: _Event, *, is_live: bool) -> None:
-    """Another version of the API is no harm: what changed is asked for in ours."""
+    """Another API version is only logged, since the invoice itself is read with ours. Raises `BadRequest`."""
     if event.livemode != is_live:
         _log.error("a webhook was refused: it is of the other mode than the key")
         raise BadRequest("wrong_mode", "The event is not of the mode (live, test) that is served here.")
@@ -178,5 +178,5 @@ def _check_account(event: _Event, *, is_live: bool) -> None:
 
 
 def is_name(value: Any) -> bool:
-    """Whether it can be an id of Stripe's, and so of a document."""
+    """Whether the value can be an id of Stripe's, and so is safe as a document id."""
     return isinstance(value, str) and _NAME.fullmatch(value) is not None

@@ -1,4 +1,4 @@
-"""Invoices: a month's fee and usage, and what turned up late for the months before."""
+"""Invoices: a month's fee and usage, and late usage of earlier months."""
 
 import base64
 import hashlib
@@ -54,7 +54,7 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Invoice(msgspec.Struct, frozen=True):
-    """Final once it is stored. `readings` is all that has been billed of each period it touches."""
+    """Immutable once stored. `readings` is all that has been billed so far of each period on it."""
 
     id: str
     number: str
@@ -87,8 +87,8 @@ def close(
     party: Party,
     at: datetime,
 ) -> tuple[Invoice | None, Subscription]:
-    """The invoice that closes an open `period` and all before it (None where nothing is due), and the
-    subscription that knows of it. Raises `TooLarge`, `UsageShrank`.
+    """The invoice that closes an open `period` and all before it (None if there is nothing to bill), and
+    the updated subscription. Raises `TooLarge`, `UsageShrank`.
     """
     lines: list[Line] = []
     readings: dict[Period, Billed] = {}

@@ -1,4 +1,4 @@
-"""What becomes of a finalized invoice: collected step by step, then open, past due, paid or voided."""
+"""The payment of a finalized invoice: its steps of collection, and its status."""
 
 from datetime import datetime, timedelta
 from typing import Literal
@@ -15,7 +15,7 @@ Shown = Literal["finalized", "open", "past_due", "paid", "voided"]
 _RANK: dict[Status, int] = {"pending": 0, "open": 1, "past_due": 2, "paid": 3, "voided": 3}
 
 PATIENCE = timedelta(minutes=15)
-"""How long the event that starts a collection is waited for before the schedule sends it again."""
+"""After this time without progress, the scheduler requests the collection again."""
 ASK_AGAIN = timedelta(hours=1)
 
 _STRIPE_UNITS = {"ISK": 100, "UGX": 100}
@@ -88,7 +88,7 @@ class StripeInvoice(msgspec.Struct, frozen=True):
 
 
 def begin(invoice: Invoice) -> Payment:
-    """What goes into the commit that makes the invoice. Where nothing is due it is paid at once."""
+    """The payment to create in the same commit as its invoice. If nothing is due, it is paid at once."""
     is_due = invoice.total_minor != 0
     return Payment(
         invoice_id=invoice.id,
@@ -109,7 +109,7 @@ def shown(payment: Payment | None) -> Shown:
 
 
 def is_unfinished(payment: Payment) -> bool:
-    """Whether there is anything to collect, be it after a person has looked at what blocked it."""
+    """Whether there is something left to collect, also if the payment is blocked."""
     return payment.status in ("pending", "open") and (
         payment.collect_after is not None or payment.blocked != ""
     )
@@ -126,8 +126,8 @@ def stripe_amount(amount_minor: int, currency: str) -> int:
 
 
 def check(payment: Payment, found: StripeInvoice) -> None:
-    """Raises `Mismatch` where customer, currency, total, what is asked for or what was paid is not ours: such
-    an invoice is neither finalized nor charged nor called paid.
+    """Raises `Mismatch` if customer, currency, total, amount due or amount paid is not what ours says. Such
+    an invoice is neither finalized nor charged nor marked as paid.
     """
     if found.customer_id != payment.stripe_customer_id:
         raise Mismatch("stripe_customer_mismatch", "Stripe's invoice is another customer's.")
@@ -160,8 +160,8 @@ def _check_amounts(found: StripeInvoice, expected: int) -> None:
 
 
 def observe(payment: Payment, found: StripeInvoice, at: datetime, *, has_failed: bool = False) -> Payment:
-    """The payment once it is known how Stripe's invoice stands; `has_failed`: and that a payment did not
-    succeed. Nothing goes back, so the order in which it is observed does not matter. Raises `Mismatch`.
+    """The payment updated by the state of Stripe's invoice. `has_failed`: an attempt to pay it has failed. A
+    status never goes back, so the order of observations does not matter. Raises `Mismatch`.
     """
     status = _status(found, has_failed=has_failed)
     if _RANK[status] <= _RANK[payment.status]:
@@ -178,17 +178,17 @@ def observe(payment: Payment, found: StripeInvoice, at: datetime, *, has_failed:
 
 
 def postpone(payment: Payment, at: datetime) -> Payment:
-    """The schedule has looked after it and leaves it alone for a while."""
+    """The payment after the scheduler has requested its collection, with a later `collect_after`."""
     return msgspec.structs.replace(payment, collect_after=at + ASK_AGAIN)
 
 
 def finish(payment: Payment) -> Payment:
-    """Nothing is left to do but to hear from Stripe."""
+    """The payment with its collection complete: only Stripe's webhooks change it from now on."""
     return msgspec.structs.replace(payment, collect_after=None, blocked="")
 
 
 def block(payment: Payment, reason: str) -> Payment:
-    """It stays as it is until a person has the message sent again. What is settled is not blocked."""
+    """The payment blocked until an operator replays its message. A settled payment is not blocked."""
     if not is_unfinished(payment):
         return payment
     return msgspec.structs.replace(payment, collect_after=None, blocked=reason)
