@@ -82,6 +82,7 @@ class HostedSignIn:
     async def _begun(self, proven: FirstFactor, source: Source) -> Begun:
         """Raises `Stale` if what the proof rests on has changed since it was read."""
         if proven.scopes is not None:
+            await self._second_factors.half_way(proven, source)
             detail = "Your organisation asks for a second factor. Set one up in your account first."
             raise Forbidden("second_factor_missing", detail)
         session = await self._browser_sessions.begin(

@@ -133,10 +133,11 @@ class DeviceGrants:
         if self._guesses.is_reached(person, now):
             raise TooManyRequests("too_many_codes", "Too many wrong codes. Wait ten minutes.")
         code = user_code.typed(typed)
+        self._guesses.add(person, now)  # before it is looked up: others may come meanwhile
         wish = None if code is None else await self._wish(signed_in, code)
         if wish is None:
-            self._guesses.add(person, now)
             raise _unknown_code()
+        self._guesses.take_back(person)
         return wish
 
     async def decide(

@@ -60,3 +60,9 @@ class GuessLimit:
         self._guesses[person] = _Guesses(guesses.since, guesses.count + 1)
         if len(self._guesses) > REMEMBERED:
             self._guesses.popitem(last=False)
+
+    def take_back(self, person: str) -> None:
+        """One that was added was right."""
+        guesses = self._guesses.get(person)
+        if guesses is not None:
+            self._guesses[person] = _Guesses(guesses.since, guesses.count - 1)

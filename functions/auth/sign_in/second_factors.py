@@ -100,7 +100,7 @@ class SecondFactors:
             issued_at=at,
         )
         text = Challenges((await self._keys.current()).factors).second_factor_text(asked)
-        await self._half_way(first, source)
+        await self.half_way(first, source)
         return self._shown(text, asked, factors.value, at)
 
     async def asked_again(self, text: str) -> Challenge:
@@ -182,7 +182,8 @@ class SecondFactors:
         options = self._ceremonies.request_options(text, known.passkeys) if known.passkeys else None
         return Challenge(text, factor_rules.usable(known), int(left.total_seconds()), options)
 
-    async def _half_way(self, first: FirstFactor, source: Source) -> None:
+    async def half_way(self, first: FirstFactor, source: Source) -> None:
+        """Records a proof that is not enough, and uses it up, before anybody is told. Raises `Stale`."""
         tenant_id = first.owner.value.id
         recorded = audit.record(
             self._store,
@@ -193,7 +194,7 @@ class SecondFactors:
             at=first.proof.at,
             detail={"amr": " ".join(first.proof.amr)},
         )
-        await self._store.commit(recorded, *first.writes)
+        await records.commit(self._store, recorded, *first.writes)
 
     async def _standing(self, tenant_id: str, user_id: str) -> tuple[Kept[Factors], bool]:
         factors_key = factor_documents.factors_key(self._store, tenant_id, user_id)
