@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
@@ -71,6 +72,13 @@ def test_the_web_app_signs_a_person_in(world_of_clients: World, tmp_path: Path) 
         assert httpx.get(landed).status_code == 400, "without the cookie of the browser that began"
         signed_in = httpx.get(landed, headers={"cookie": begun.headers["set-cookie"].partition(";")[0]})
         assert signed_in.text == f"signed in: {world.person.email} (aal1)\n"
+        assert 'href="/logout"' in httpx.get(f"{app}/").text
+        leaving = httpx.get(f"{app}/logout").headers["location"]
+        assert leaving.startswith(f"{world.metadata()['end_session_endpoint']}?")
+        assert parse_qs(urlsplit(leaving).query) == {
+            "client_id": [world.web.client_id],
+            "post_logout_redirect_uri": [f"{app}/"],
+        }
     finally:
         process.terminate()
         process.wait(SECONDS)
