@@ -89,8 +89,8 @@ class Webhooks:
         self._clock = clock
 
     async def receive(self, body: bytes, signature: str) -> None:
-        """Stores an event about one of our customers once, and publishes it. Ignores other customers and other
-        types of events. Raises `BadRequest`, `NotFound` if Stripe is not configured, and `Unavailable`.
+        """Stores an event about one of our customers once, and publishes it. Ignores other customers, and
+        events of other types. Raises `BadRequest`, `NotFound` if Stripe is not configured, `Unavailable`.
         """
         if self._secrets is None:
             raise NotFound("not_found", "There is nothing here.")
