@@ -1,4 +1,4 @@
-"""The store port on Firestore in native mode; docs/decisions/0008-firestore.md says why it is as it is."""
+"""The store port on Firestore in native mode (docs/decisions/0008-firestore.md)."""
 
 import asyncio
 import random
@@ -45,9 +45,9 @@ _STALE = frozenset({StatusCode.FAILED_PRECONDITION, StatusCode.NOT_FOUND, Status
 
 
 class FirestoreStore(Adapter):
-    """Belongs to the event loop of its first call, in which it connects; never used before a fork.
+    """Connects with its first call and belongs to that call's event loop. Must not be used before a fork.
 
-    Raises `Misconfigured`, which names the database, where it is missing or forbidden.
+    Raises `Misconfigured`, which names the database, if it is missing or access is denied.
     """
 
     call_seconds = CALL_SECONDS
@@ -63,7 +63,7 @@ class FirestoreStore(Adapter):
         self._far = FarCounters()
 
     async def read(self, *keys: Key) -> list[Doc | None]:
-        """One batch: Google promises that nothing in it changes between its first and its last answer."""
+        """One BatchGetDocuments call, which Firestore answers from one consistent snapshot."""
         found = await self._found(keys)
         return [doc_of(found[key], key) if key in found else None for key in keys]
 
@@ -90,7 +90,7 @@ class FirestoreStore(Adapter):
         return Page(docs, more)
 
     async def commit(self, *writes: Write) -> list[Version | None]:
-        """Also raises `Unavailable` when the tries have taken too long, 1.75 s for a few small writes."""
+        """Also raises `Unavailable` if all attempts together take too long: 1.75 s for a few small writes."""
         try:
             async with asyncio.timeout(2 * self._commit_seconds(writes) + _PAUSE_SECONDS):
                 return await super().commit(*writes)
@@ -146,7 +146,7 @@ class FirestoreStore(Adapter):
             return await self._met(failure, writes)
         if code in _STALE and any(map(is_conditional, writes)):
             if code is StatusCode.NOT_FOUND:
-                await self.read(writes[0].key)  # raises where it is the database that was not found
+                await self.read(writes[0].key)  # raises if it is the database that was not found
             return Stale()
         if code is StatusCode.INVALID_ARGUMENT and await self._grows_too_large(writes):
             return DocumentTooLarge("a document that this would make too large")
@@ -155,7 +155,7 @@ class FirestoreStore(Adapter):
         return told(failure, self._database)
 
     async def _met(self, failure: AioRpcError, writes: Sequence[Write]) -> AlreadyExists | Unknown:
-        """The one that stood in the way; where it is gone by now, nothing does any more."""
+        """`AlreadyExists` for the document that exists; `Unknown` if it has been deleted since."""
         keys = [write.key for write in writes if isinstance(write, Create)]
         for key in keys:
             if len(keys) == 1 or (failure.details() or "").endswith(f"/documents/{key.path}"):
@@ -164,7 +164,7 @@ class FirestoreStore(Adapter):
         return next((AlreadyExists(key) for key in keys if key in standing), Unknown("it is gone again"))
 
     async def _grows_too_large(self, writes: Sequence[Write]) -> bool:
-        """Firestore alone knows how large a document is to which something is added."""
+        """Whether an `Update` or `Add` would exceed the limit: only Firestore knows the document's size."""
         growing = {write.key: write for write in writes if isinstance(write, Update | Add)}
         found = await self._found(list(growing))
         return any(
@@ -178,7 +178,9 @@ class FirestoreStore(Adapter):
         return maker_of(found[key]) if key in found else None
 
     async def _versions(self, attempt: str, writes: Sequence[Write]) -> list[Version | None]:
-        """What a commit changes has one time, which each document that it made keeps as its first."""
+        """The versions that a commit produced. All its changes have the same time, which is the create time
+        of each document that it created.
+        """
         keys = [write.key for write in writes if isinstance(write, Create)]
         found = await self._found(keys, path(MADE_BY))
         times = (
@@ -188,7 +190,7 @@ class FirestoreStore(Adapter):
         return [version if _has_version(write) else None for write in writes]
 
     async def _found(self, keys: Sequence[Key], *fields: str) -> dict[Key, Any]:
-        """The documents that exist, whole or with these fields only."""
+        """The documents that exist; with `fields`, only these fields of them."""
         if not keys:
             return {}
         request = BatchGetDocumentsRequest(database=self._database)
@@ -203,7 +205,7 @@ class FirestoreStore(Adapter):
         return self.call_seconds + max(0, documents - _SMALL) / _DOCUMENTS_A_SECOND
 
     def _commit_seconds(self, writes: Sequence[Write]) -> float:
-        """Longer for a large commit, roughly: by its documents, and by the texts that are large in ours."""
+        """An estimate that grows with the number of documents and the length of their texts."""
         bodies = (getattr(write, "body", None) or getattr(write, "fields", None) or {} for write in writes)
         size = sum(len(value) for body in bodies for value in body.values() if type(value) is str)
         return self._call_seconds(len(writes)) + size / _BYTES_A_SECOND

@@ -1,4 +1,4 @@
-"""Bodies as Firestore's values and back, on the bare protobuf messages: the wrapped ones cost ten times."""
+"""Converts bodies to Firestore values and back, on raw protobuf messages: proto-plus is ten times slower."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,7 +25,7 @@ _MAX_SECONDS = 253_402_300_800
 
 
 def put(fields: Any, body: Body) -> None:
-    """Puts a checked body into a message's map of fields. Raises ValueError for what is no UTF-8."""
+    """Puts a checked body into a message's map of fields. Raises ValueError for text that is not UTF-8."""
     for name, value in body.items():
         slot = fields[stored_name(name)]
         kind = type(value)
@@ -42,7 +42,7 @@ def put(fields: Any, body: Body) -> None:
 
 
 def put_body(document: Any, body: Body) -> None:
-    """Puts it where a document has it, empty or not. Raises ValueError and `DocumentTooLarge`."""
+    """Sets the body of a document, also an empty one. Raises ValueError and `DocumentTooLarge`."""
     stored = held(document)[BODY].map_value
     stored.SetInParent()
     put(stored.fields, body)
@@ -51,7 +51,7 @@ def put_body(document: Any, body: Body) -> None:
 
 
 def body_of(document: Any) -> Body:
-    """A document that was made by an `Add` of nothing holds no body."""
+    """The body; empty for a document that an `Add` of nothing created."""
     fields = held(document)
     if BODY not in fields:
         return {}
@@ -59,12 +59,12 @@ def body_of(document: Any) -> Body:
 
 
 def maker_of(document: Any) -> str | None:
-    """The attempt that created it; None where an `Add` did."""
+    """The attempt that created the document; None if an `Add` created it."""
     return held(document)[MADE_BY].string_value or None
 
 
 def held(document: Any) -> Any:
-    """The fields of its one map."""
+    """The fields of the map that holds the document's content (`layout`)."""
     return document.fields[HELD].map_value.fields
 
 
@@ -73,7 +73,7 @@ def doc_of(document: Any, key: Key) -> Doc:
 
 
 def operand(value: str | int | bool | None) -> Any:
-    """What a query compares with."""
+    """The Firestore value of a query's operand."""
     if isinstance(value, str):
         return Value(string_value=value)
     if isinstance(value, bool):
@@ -86,7 +86,7 @@ def version_of(time: Any) -> Version:
 
 
 def put_time(timestamp: Any, version: Version) -> None:
-    """Raises `Stale` for what no document of ours ever had as its version."""
+    """Sets the time of a version. Raises `Stale` for a text that is no version of ours."""
     seconds, _, nanos = version.partition(".")
     if not (version.isascii() and seconds.isdecimal() and nanos.isdecimal() and len(nanos) == 9):
         raise Stale
@@ -96,7 +96,7 @@ def put_time(timestamp: Any, version: Version) -> None:
 
 
 def put_expiry(document: Any, kind: str, fields: Body) -> None:
-    """When it may go, if its collection and the fields have such a time. Raises ValueError."""
+    """Sets the document's expiry, if collection (`EXPIRING`) and fields have one. Raises ValueError."""
     name = EXPIRING.get(kind)
     if name is None or fields.get(name) is None:
         return

@@ -1,4 +1,4 @@
-"""The channel to Firestore: made on the first call, given up when it is dead, each call with a time-out."""
+"""The gRPC channel to Firestore: opened by the first call, replaced when dead; calls have time-outs."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ from shared.store.firestore.failures import OUTAGE, told, unavailable
 T = TypeVar("T")
 
 CALL_SECONDS = 0.85
-"""Two tries and what is between them are less than the 2 s in which a client hears of an outage."""
+"""Two attempts and the pause between them fit in the 2 s within which a client must hear of an outage."""
 
 _SERVICE = "/google.firestore.v1.Firestore/"
 _TARGET = "firestore.googleapis.com:443"
@@ -31,12 +31,14 @@ _OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
     ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.service_config_disable_resolution", 1),  # retries are ours
+    ("grpc.service_config_disable_resolution", 1),  # no retry policy from DNS: we retry ourselves
 )
 
 
 class Channel:
-    """One channel with the three calls that a store makes. `heard_at` is on the monotonic clock."""
+    """A channel with the three methods that a store calls. `heard_at`, on the monotonic clock, is when the
+    server last answered.
+    """
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.channel = channel
@@ -62,7 +64,7 @@ Call = Callable[[Channel, float], Awaitable[T]]
 
 
 class Connection:
-    """Belongs to the loop of its first call. `database` is `projects/<p>/databases/<d>`."""
+    """Belongs to the event loop of its first call. `database` is `projects/<p>/databases/<d>`."""
 
     def __init__(self, database: str, emulator_host: str) -> None:
         self.database = database
@@ -75,7 +77,7 @@ class Connection:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def commit(self, request: Any, seconds: float) -> Any:
-        """One try. Raises AioRpcError and `Misconfigured`."""
+        """One attempt. Raises AioRpcError and `Misconfigured`."""
         metadata = self._routed("database", request.database)
 
         async def once(channel: Channel, left: float) -> Any:
@@ -103,7 +105,7 @@ class Connection:
         return await self._tried(once, seconds)
 
     def is_cut_off(self) -> bool:
-        """Whether nobody could be reached at all; gRPC goes on trying, at least once a second."""
+        """Whether there is no connection. gRPC keeps trying to connect, at least once a second."""
         return (
             self._channel is not None
             and self._channel.channel.get_state() is ChannelConnectivity.TRANSIENT_FAILURE
@@ -122,7 +124,7 @@ class Connection:
         return [*self._metadata, ("x-goog-request-params", f"{name}={quote(value, safe='')}")]
 
     async def _tried(self, once: Call[T], seconds: float) -> T:
-        """A few tries, none of them longer than `seconds`, in twice that time."""
+        """Makes a few attempts, each of at most `seconds`, within twice that time."""
         until = time.monotonic() + 2 * seconds
         for pause in _PAUSES_SECONDS:
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
@@ -151,7 +153,7 @@ class Connection:
         return answer
 
     def _replace(self, dead: Channel) -> None:
-        """A connection on which nothing comes back any more would stay so until the kernel gives it up."""
+        """Drops a channel that no longer answers: the kernel would take minutes to notice."""
         if self._channel is dead:
             self._channel = None
             self._give_up(dead)
@@ -162,7 +164,7 @@ class Connection:
         closing.add_done_callback(self._closing.discard)
 
     async def _opened(self, seconds: float) -> Channel:
-        """One opens it for all that wait; each of them waits no longer than its call may take."""
+        """Opens the channel once for all concurrent callers, each of whom waits at most `seconds`."""
         if self._opening is None:
             self._opening = asyncio.create_task(self._open())
             self._opening.add_done_callback(_looked_at)
@@ -182,10 +184,11 @@ class Connection:
 
 
 def _whole(answers: list[Any], least: int = 1) -> list[Any]:
-    """Firestore says of each document whether it is there, and of a query that it found nothing.
+    """The answers of a stream, if they are complete. Raises AioRpcError.
 
-    A stream that is cut off can end as if all were well, and gRPC makes None of a message that it does not
-    get: whoever took that for an answer would take a document for missing. Raises AioRpcError.
+    Firestore always answers: for each document whether it exists, and for a query that found nothing. A
+    stream that is cut off can end with status OK, and gRPC yields None for a message that was not received;
+    without this check a document would be taken for missing.
     """
     if len(answers) < least or None in answers:
         raise not_whole()
@@ -193,6 +196,6 @@ def _whole(answers: list[Any], least: int = 1) -> list[Any]:
 
 
 def _looked_at(opening: "asyncio.Task[Channel]") -> None:
-    """Where nobody waits any more, its failure is logged already."""
+    """Marks the exception as retrieved, in case no caller waits any more: it is logged already."""
     if not opening.cancelled():
         opening.exception()

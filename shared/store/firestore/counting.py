@@ -1,8 +1,8 @@
-"""When an `Add` may count blindly, though Firestore stops at the ends of 64 bits and says nothing.
+"""When an `Add` may use a blind increment, although Firestore silently saturates at the limits of 64 bits.
 
-A blind increment takes at most 2**48, so it can only be cut short within 2**48 of an end. Amounts over that
-are added to what was read, under the condition that it still stands. Whoever sees a field pass 2**62, four
-times 4,096 blind increments away from its end, counts its document in that way from then on.
+A blind increment adds at most 2**48, so it can only saturate within 2**48 of a limit. Larger amounts are
+added by a read and a conditional write. A process that sees a field beyond 2**62, which is 16,384 blind
+increments away from the limit, uses conditional writes for that document from then on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from shared.store.checks import check_amounts, is_int64
 _MAX_BLIND = 2**48
 _FAR = 2**62
 _MAX_BLIND_FIELDS = 500
-"""Firestore's limit for one document."""
+"""Firestore's limit on the transforms of one document in a commit."""
 _MAX_REMEMBERED = 1_000
 
 
@@ -25,7 +25,7 @@ class FarCounters:
         self._paths: dict[str, None] = {}
 
     def see(self, writes: Sequence[Write], response: Any) -> None:
-        """Looks at what a commit has set and counted. Raises `OutOfRange` where an increment met the end."""
+        """Inspects the values after a commit. Raises `OutOfRange` if an increment reached the limit."""
         for write, result in zip(writes, response.write_results, strict=True):
             totals = [total.integer_value for total in result.transform_results]
             if any(map(_is_far, totals)) or any(map(_is_far, _set_by(write).values())):
@@ -43,14 +43,14 @@ class FarCounters:
 
 
 def is_blind(write: Add) -> bool:
-    """Raises ValueError for amounts that are no 64-bit integers."""
+    """Whether the amounts allow a blind increment. Raises ValueError for amounts that exceed 64 bits."""
     check_amounts(write)
     amounts = write.amounts.values()
     return len(amounts) <= _MAX_BLIND_FIELDS and all(abs(amount) <= _MAX_BLIND for amount in amounts)
 
 
 def counted(write: Add, doc: Doc | None) -> Create | Update:
-    """The same as a write that holds only while the document is as it was read. Raises `OutOfRange`."""
+    """The same addition as a write conditional on the document that was read. Raises `OutOfRange`."""
     body: Body = {} if doc is None else doc.body
     fields = dict(write.fields)
     for name, amount in write.amounts.items():

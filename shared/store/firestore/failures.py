@@ -1,4 +1,4 @@
-"""What each of Firestore's refusals means; the meaning is decided by its status, never by its text."""
+"""Translates errors of Firestore by their gRPC status, never by their text."""
 
 from grpc import StatusCode
 from grpc.aio import AioRpcError
@@ -16,7 +16,7 @@ OUTAGE = frozenset(
         StatusCode.UNAVAILABLE,
     }
 )
-"""Whether it was done is not known; it may be asked again."""
+"""After these it is unknown whether the call took effect; it may be retried."""
 
 _REMEDIES = {
     StatusCode.PERMISSION_DENIED: "forbidden: grant roles/datastore.user to the function's service account",
@@ -28,7 +28,7 @@ _REMEDIES = {
 
 
 def told(failure: AioRpcError, database: str) -> Exception:
-    """The failure of a call as its caller shall see it; a bug stays what it is."""
+    """The exception to raise for a failed call. A status that only a bug can cause is returned unchanged."""
     if failure.code() in OUTAGE:
         return unavailable()
     remedy = _REMEDIES.get(failure.code())

@@ -1,9 +1,9 @@
 """How a document is laid out: a map `doc` of `made_by`, `rev` and `body`, and `expires` where it has that.
 
-`made_by` is the attempt that created it, `rev` that of the last change since: a write that changes nothing
-would keep Firestore's update time, and two writers who read the same version would both succeed. Of the map
-nothing is indexed but what a declared query looks at (`deploy/indexes.py`): an exemption covers all of a map,
-and a database has 200 of them.
+`made_by` is the attempt that created the document, `rev` the attempt that last changed it: without `rev`, a
+write that changes nothing would keep Firestore's update time, and two writers who read the same version would
+both succeed. Only the fields that declared queries use are indexed (`deploy/indexes.py`). A database has 200
+index exemptions, and one exemption covers a whole map.
 """
 
 from shared.store.paths import escaped, unescaped
@@ -14,8 +14,8 @@ REVISION = "rev"
 BODY = "body"
 EXPIRES = "expires"
 NESTED = "json"
-"""A list or a map in a body is a map with this one field, its JSON: Firestore refuses lists in lists, empty
-names and more than 20 levels, and it sorts maps after all that a query looks for."""
+"""A list or map in a body is stored as a map with this one field, its JSON: Firestore refuses nested lists,
+empty names and more than 20 levels, and sorts maps after every value that a query looks for."""
 
 EXPIRING = {
     "assertions": "expires_at",
@@ -26,9 +26,8 @@ EXPIRING = {
     "links": "expires_at",
     "revocations": "expires_at",
 }
-"""By collection, the field of the body after whose time Firestore deletes a document, usually within a day.
-
-Until then it is read like any other: code that cares compares the time itself. The field holds a `stamp`.
+"""By collection, the field that holds a document's expiry, a `stamp`. Firestore deletes an expired document
+within about a day. Until then it is read like any other, so callers must compare the time themselves.
 """
 
 _EMPTY = "%"
@@ -36,7 +35,7 @@ _EMPTY = "%"
 
 
 def stored_name(name: str) -> str:
-    """A top-level name of a body as Firestore accepts it: three times as long at most."""
+    """A top-level name of a body, escaped for Firestore; at most three times as long."""
     if _is_plain(name):
         return name
     return escaped(name) if name else _EMPTY

@@ -1,8 +1,9 @@
-"""Declared queries as Firestore's.
+"""Translates declared queries to Firestore's.
 
-Firestore sorts null, booleans, numbers, strings, bytes, maps. Bodies hold no bytes, so everything that a
-query can order by lies between the least integer and the least bytes, and a bound of one type ends where the
-next type begins. These ends are cursors, which may lie between types, as filters may not.
+Firestore sorts null, booleans, numbers, strings, bytes, maps in this order. A query orders by integers or
+strings, and bodies hold no bytes: so all results lie between the least integer and the least bytes value, and
+an open range of one type ends where the next type begins. The ends of a range are cursors and not filters,
+because filters cannot mix types.
 """
 
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ _NAME = "__name__"
 
 
 class _End(msgspec.Struct, frozen=True):
-    """An end of what is walked: at a value (None: where strings end), or at one document that has it."""
+    """An end of a range: before a value (None: after all strings), or at the document `id` that has it."""
 
     value: str | int | None
     id: str | None = None
@@ -41,7 +42,7 @@ def run_query_request(
     after: Position | None,
     limit: int,
 ) -> Any:
-    """None where nothing can be found. `documents` is the name that all documents' names begin with.
+    """The request; None if the range is empty. `documents` is the prefix of all document names.
 
     Raises ValueError for a cursor that does not fit the bounds.
     """
@@ -73,7 +74,7 @@ def run_query_request(
 def _ends(
     query: Query, since: str | int | None, until: str | int | None, after: Position | None
 ) -> tuple[_End, _End] | None:
-    """The lower and the upper end; None where nothing is between them."""
+    """The lower and the upper end of the range; None if it is empty."""
     bound = until if since is None else since
     least = _LEAST_STRING if type(bound) is str else _LEAST_INTEGER
     beyond = _LEAST_STRING if type(bound) is int else _AFTER_STRINGS
@@ -96,7 +97,7 @@ def _ends(
 
 
 def _is_less(one: str | int | None, other: str | int | None) -> bool:
-    """False where one is None; else both are of one type. Strings go by their UTF-8, like code points."""
+    """False if one is None; otherwise both have the same type. Code points sort like Firestore's UTF-8."""
     return one is not None and other is not None and one < other  # type: ignore[operator]
 
 

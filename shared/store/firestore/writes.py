@@ -1,4 +1,4 @@
-"""The port's writes as Firestore's `Write` messages: one each, with its precondition, increments and mask."""
+"""Translates the port's writes to Firestore's `Write` messages: precondition, increments and mask."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +21,7 @@ from shared.store.firestore.layout import BODY, EXPIRES, EXPIRING, MADE_BY, REVI
 
 
 def commit_request(database: str, attempt: str, writes: Sequence[Write]) -> Any:
-    """Raises ValueError, `DocumentTooLarge` and, for a version that never was, `Stale`."""
+    """The CommitRequest. Raises ValueError, `DocumentTooLarge`, and `Stale` for a text that is no version."""
     request = CommitRequest(database=database)
     for write in writes:
         _put(request.writes.add(), f"{database}/documents/{write.key.path}", attempt, write)
@@ -31,7 +31,7 @@ def commit_request(database: str, attempt: str, writes: Sequence[Write]) -> Any:
 
 
 def is_conditional(write: Write) -> bool:
-    """Whether it can be stale."""
+    """Whether the write can fail with `Stale`."""
     return isinstance(write, Replace | Update | Check) or (
         isinstance(write, Delete) and write.if_version is not None
     )
@@ -68,7 +68,7 @@ def _create(message: Any, attempt: str, write: Create) -> None:
 
 
 def _replace(message: Any, attempt: str, write: Replace) -> None:
-    """Of the fields in the mask, those that the message does not hold go; who made the document stays."""
+    """Replaces the body and keeps `made_by`. A field in the mask that the message lacks is deleted."""
     check_body(write.body)
     held(message.update)[REVISION].string_value = attempt
     put_body(message.update, write.body)
