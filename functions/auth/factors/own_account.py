@@ -9,16 +9,17 @@ from functions.auth.caller_rules import require_recent_session
 from functions.auth.domain import factors as factor_rules
 from functions.auth.domain import people, security_policy
 from functions.auth.domain.assurance import joined
+from functions.auth.domain.custom_role import CustomRole
 from functions.auth.domain.factors import Factors
 from functions.auth.domain.people import User
-from functions.auth.domain.roles import most_of
+from functions.auth.domain.roles import ROLES, held, most_of, scopes_of
 from functions.auth.domain.security_policy import ENROL_SCOPE, AllowedMethod, SecurityPolicy
-from functions.auth.domain.session import Session
+from functions.auth.domain.session import Session, of_user
 from functions.auth.factors import factor_documents
 from functions.auth.factors.factor_documents import Kept
 from functions.auth.records import Found
 from shared import tenant
-from shared.errors import Conflict
+from shared.errors import Conflict, Forbidden
 from shared.identity import Principal, invalid_token
 from shared.store import Store, Write
 from shared.tenant import Tenant
@@ -30,11 +31,23 @@ class OwnAccount(msgspec.Struct, frozen=True):
     session: Found[Session]
     factors: Kept[Factors]
     policy: SecurityPolicy
+    is_narrowed: bool
+    """Whether the caller's token has fewer scopes than the session can give now (RFC 6749 §6)."""
+
+    def require_whole(self) -> None:
+        """Raises `Forbidden` `insufficient_scope` for a narrowed token: whoever got no more than that must
+        not come to more by a new password, passkey or address.
+        """
+        if self.is_narrowed:
+            challenge = {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
+            detail = "This token has only some of your scopes. Refresh it without scope, then try again."
+            raise Forbidden("insufficient_scope", detail, headers=challenge)
 
     def require_recent(self, at: datetime) -> None:
         """Raises `Forbidden` `step_up_required` unless the session has a recent proof, by a second factor if
-        the user has one.
+        the user has one; and what `require_whole` raises.
         """
+        self.require_whole()
         has_factor = bool(factor_rules.enrolled(self.factors.value))
         require_recent_session(self.session.value, at, "aal2" if has_factor else "aal1")
 
@@ -99,4 +112,17 @@ async def read(store: Store, caller: Principal) -> OwnAccount:
         session,
         factor_documents.factors(factors_key, factors_doc),
         factor_documents.policy(policy_key, policy_doc).value,
+        await _is_narrowed(store, caller, user.value.role, session.value),
     )
+
+
+async def _is_narrowed(store: Store, caller: Principal, role: str, session: Session) -> bool:
+    """A token that can only enrol a factor goes on to enrol the next one, once the session can do more."""
+    if ENROL_SCOPE in caller.scopes or caller.scopes.issuperset(session.scopes):
+        return False
+    if role in ROLES:
+        stands_for = scopes_of([role])
+    else:
+        found = await records.read(store, records.role_key(store, caller.tenant_id, role), CustomRole)
+        stands_for = frozenset(found.value.scopes if found else ())
+    return not caller.scopes.issuperset(held(of_user(session, role).scopes, stands_for))

@@ -22,10 +22,11 @@ class OwnPassword:
         """Checks the password like a sign-in, so that guesses count in the same way. A person with a second
         factor must also have proven that in the last ten minutes.
 
-        Raises `Forbidden` `wrong_password`, `step_up_required`; what `own_account.read` raises; `Invalid`,
-        `Unavailable`.
+        Raises `Forbidden` `wrong_password`, `step_up_required`; what `OwnAccount.require_whole` and
+        `own_account.read` raise; `Invalid`, `Unavailable`.
         """
         account = await own_account.read(self._store, principal)
+        account.require_whole()
         if factor_rules.enrolled(account.factors.value):
             require_recent_session(account.session.value, self._clock(), "aal2")
         slug, email = account.owner.value.slug, account.user.value.email
