@@ -16,19 +16,21 @@ Backend = Literal["embedded", "gcp"]
 Function = Literal["auth", "billing", "tenants"]
 
 PLATFORM_KEYS = "platform"
-"""`events_keys`: Cloud Run has checked the signature and removed it."""
+"""A value of `events_keys`: Cloud Run has verified the token's signature and removed it."""
 GOOGLE = "https://accounts.google.com"
-"""`events_issuer` of what is deployed."""
+"""The `events_issuer` of a deployed function."""
 _HOPS_DEPLOYED = 2
-"""Before API Gateway the client is noted, before Cloud Run the gateway; here it is the gateway alone."""
+"""Two proxies append to `X-Forwarded-For`: Google's front end before API Gateway (the client's address), and
+the one before Cloud Run (the gateway's address).
+"""
 _FILE = "file:"
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,29}")
 _HOST_AND_PORT = re.compile(r"[A-Za-z0-9.-]+:[0-9]{1,5}")
 
 
 class Stripe(msgspec.Struct, frozen=True):
-    """`webhook_secrets`: each of them is accepted, so that one can follow another. `api_base`: empty for
-    Stripe itself.
+    """Each of `webhook_secrets` is accepted, so that they can be rotated. `api_base` is empty for Stripe's
+    own API.
     """
 
     api_key: SecretRef
@@ -37,7 +39,7 @@ class Stripe(msgspec.Struct, frozen=True):
 
 
 class Emulators(msgspec.Struct, frozen=True):
-    """`host:port` of what stands in for a Google service, a URL for `storage`; empty for Google's own."""
+    """`host:port` of each emulator, a URL for `storage`; empty for Google's own service."""
 
     firestore: str = ""
     pubsub: str = ""
@@ -46,11 +48,12 @@ class Emulators(msgspec.Struct, frozen=True):
 
 
 class Config(msgspec.Struct, frozen=True):
-    """`public_url` is issuer and audience of access tokens. The `events_` settings name the one who may push
-    events: issuer, audience and e-mail of its identity token, and `platform` or `file:` and the path of a
-    JWKS. `public_bucket` is where auth copies its JWKS, `password_range_url` who is asked for breached
-    passwords, `trusted_hops` which of `X-Forwarded-For`, from its end, is the client. Empty: not set, and not
-    needed by what this process serves. Without `stripe` nothing is collected, without `smtp` no mail leaves.
+    """`public_url` is issuer and audience of access tokens. The `events_` settings describe who may push
+    events: issuer, audience and e-mail of the identity token, and its keys (`platform`, or `file:` and the
+    path of a JWKS). `public_bucket` is where auth publishes its JWKS, `password_range_url` the service asked
+    for breached passwords, `trusted_hops` the position of the client in `X-Forwarded-For`, from its end. An
+    empty value is not set, and not needed here. Without `stripe` no payment is collected, without `smtp` no
+    mail is sent.
     """
 
     function: Function
@@ -80,7 +83,7 @@ class Config(msgspec.Struct, frozen=True):
 
 
 def load(environ: Mapping[str, str], function: Function) -> Config:
-    """Ends the process with status 1 and one line on stderr that names the setting where one is wrong."""
+    """The settings. If one is invalid, ends the process with status 1 and a line on stderr that names it."""
     try:
         return _read(environ, function)
     except settings.Wrong as wrong:
@@ -146,7 +149,7 @@ def _doors(environ: Mapping[str, str], *, deployed: bool) -> tuple[bool, bool]:
 
 
 def _emulators(environ: Mapping[str, str], *, deployed: bool) -> Emulators:
-    """Nothing that is deployed takes its data from a stand-in, which checks no rights."""
+    """The emulators' settings. A deployed function refuses them, since an emulator checks no permissions."""
     storage = _local(environ, "STORAGE_EMULATOR_HOST", deployed=deployed)
     return Emulators(
         firestore=_host(environ, "FIRESTORE_EMULATOR_HOST", deployed=deployed),

@@ -1,4 +1,4 @@
-"""What the entry points share: choosing adapters for a backend, and building the app on the first request."""
+"""Shared by the entry points: chooses the adapters of a backend, and builds the app on the first request."""
 
 import asyncio
 import gc
@@ -37,11 +37,10 @@ _log = logging.getLogger(__name__)
 
 class Entry:
     """Builds the app on the first request, because the framework forks after import, and threads, clients and
-    event loops do not survive a fork. Requests that come meanwhile wait; after a failure the next one tries
-    again.
+    event loops do not survive a fork. Concurrent requests wait for it; after a failure the next one retries.
 
-    Once the app is built it replaces the framework's own stack of routes and middleware, which takes as long
-    as the app itself and does nothing that the app needs.
+    The built app replaces the framework's routes and middleware, which take as long as the app itself and do
+    nothing that it needs.
     """
 
     def __init__(self, build: Callable[[], Awaitable[App]]) -> None:
@@ -59,14 +58,14 @@ class Entry:
     async def _built(self) -> App | None:
         if self._building is None:
             self._building = asyncio.ensure_future(self._try())
-        # Shielded: a caller who goes away must not stop what the others wait for.
+        # Shielded: a cancelled request must not cancel the build for the others.
         return await asyncio.shield(self._building)
 
     async def _try(self) -> App | None:
         try:
             self._app = await self._build()
             _spare_the_collector()
-        except Exception:  # noqa: BLE001 - whatever it is, the next request tries again
+        except Exception:  # noqa: BLE001 - the next request retries, whatever it was
             _log.exception("the function could not start")
         finally:
             self._building = None
@@ -74,7 +73,7 @@ class Entry:
 
 
 class _Handed(Response):
-    """A response to the framework that passes the request on to `app`."""
+    """A response for the framework that hands the request to `app`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -84,16 +83,16 @@ class _Handed(Response):
 
 
 def _spare_the_collector() -> None:
-    """Excludes what exists by now, and stays for ever, from garbage collection, which otherwise takes a tenth
-    of a busy function's CPU time. How seldom the collector runs is set before the imports, in the `main.py`
-    that `deploy/stage.py` writes.
+    """Excludes all objects that exist by now, most of them permanent, from garbage collection, which
+    otherwise takes a tenth of a busy function's CPU time. The `main.py` that `deploy/stage.py` writes sets
+    the collector's thresholds before the imports.
     """
     gc.collect()
     gc.freeze()
 
 
 def open_store(config: Config, queries: Iterable[Query]) -> Store:
-    """The store. `queries` are those that the function declares."""
+    """The store for the queries that the function declares."""
     if config.backend == "gcp":
         from shared.store.firestore import FirestoreStore  # noqa: PLC0415 - one backend is imported, not each
 
@@ -119,7 +118,7 @@ def open_bus(config: Config) -> Bus:
 
 
 def open_secrets(config: Config, clock: Clock) -> CachedSecrets:
-    """Values are kept five minutes in memory."""
+    """The secrets, with values cached in memory for five minutes."""
     return CachedSecrets(_secrets(config, clock), clock)
 
 
@@ -162,7 +161,7 @@ def event_door(
     metrics: Metrics,
     notifications: Mapping[str, NotificationHandler] | None = None,
 ) -> EventDoor | None:
-    """None where this process serves HTTP only."""
+    """The event door; None if this process serves HTTP only."""
     if not config.serves_events:
         return None
     caller = CallerCheck(

@@ -1,4 +1,4 @@
-"""Single settings, as an environment has them and as a process can use them."""
+"""Parses single settings of the environment."""
 
 import re
 from collections.abc import Mapping
@@ -11,23 +11,23 @@ _SECRET = re.compile(r"([A-Za-z0-9_-]{1,200})/([1-9][0-9]{0,8})")
 
 
 class SecretRef(msgspec.Struct, frozen=True):
-    """One version of a secret, written `name/3`: never `latest`, so that a new one is taken on purpose."""
+    """One version of a secret, written `name/3`. Never `latest`: a new version is deployed deliberately."""
 
     name: str
     version: int
 
 
 class Wrong(Exception):
-    """A setting that is missing or malformed: `NAME why`."""
+    """A missing or malformed setting. The message is its name and what is wrong."""
 
 
 def given(environ: Mapping[str, str], name: str, *, needed: bool = False) -> str:
-    """Empty where it is not set. Raises `Wrong`, as all of these do."""
+    """The setting's text; empty if it is not set. Raises `Wrong`, as all functions here do."""
     return required(environ, name) if needed else environ.get(name, "").strip()
 
 
 def required(environ: Mapping[str, str], name: str) -> str:
-    """A text that can be printed, without blanks round it."""
+    """A required setting: printable text without surrounding blanks."""
     value = environ.get(name, "").strip()
     if not value:
         raise Wrong(f"{name} is not set")
@@ -37,7 +37,7 @@ def required(environ: Mapping[str, str], name: str) -> str:
 
 
 def secret(name: str, text: str) -> SecretRef:
-    """What the text of the setting `name` refers to."""
+    """Parses `text`, the value of the setting `name`."""
     found = _SECRET.fullmatch(text)
     if found is None:
         raise Wrong(f"{name} must name a secret and the number of its version, like name/3")
@@ -45,7 +45,7 @@ def secret(name: str, text: str) -> SecretRef:
 
 
 def whole_number(environ: Mapping[str, str], name: str, default: int) -> int:
-    """From 0 to 9."""
+    """A number from 0 to 9."""
     value = given(environ, name) or str(default)
     if len(value) != 1 or value not in "0123456789":
         raise Wrong(f"{name} must be a whole number from 0 to 9")
@@ -53,7 +53,7 @@ def whole_number(environ: Mapping[str, str], name: str, default: int) -> int:
 
 
 def url(environ: Mapping[str, str], name: str, *, deployed: bool) -> str:
-    """An origin: tokens carry it letter for letter, so it has one spelling."""
+    """An origin in its only accepted spelling, since tokens are compared with it letter for letter."""
     value = required(environ, name)
     try:
         parts = urlsplit(value)
@@ -68,12 +68,12 @@ def url(environ: Mapping[str, str], name: str, *, deployed: bool) -> str:
 
 
 def optional_url(environ: Mapping[str, str], name: str, *, deployed: bool) -> str:
-    """The same; empty where it is not set."""
+    """Like `url`; empty if it is not set."""
     return url(environ, name, deployed=deployed) if given(environ, name) else ""
 
 
 def folder(environ: Mapping[str, str], name: str) -> Path:
-    """An absolute path, whether there is anything or not."""
+    """An absolute path, which need not exist."""
     path = Path(required(environ, name))
     if not path.is_absolute():
         raise Wrong(f"{name} must be an absolute path")

@@ -1,7 +1,7 @@
 """The store port on one SQLite file, for any number of processes on one machine.
 
-WAL with `synchronous=NORMAL`: what was acknowledged survives the death of every process (`kill -9`). A power
-cut may lose the last commits; it never tears one and never damages the file.
+WAL with `synchronous=NORMAL`: acknowledged commits survive the death of every process (`kill -9`). A power
+failure may lose the last commits, but never part of one, and never damages the file.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,11 +19,11 @@ from shared.store.sqlite.writer import Writer
 
 
 class SqliteStore(Adapter):
-    """Made inside of a running event loop, which it then belongs to; never before a fork.
+    """Create it in the running event loop, to which it then belongs, and never before a fork.
 
-    Beside the file stand SQLite's own two, and three empty ones to lock (`.gate`, `.lock`, `.checkpoint`).
+    Beside the file there are SQLite's own two, and three empty lock files (`.gate`, `.lock`, `.checkpoint`).
     SQLite is called in four threads: one writes, one reads by path, one runs queries, one checkpoints.
-    The file is opened, and made, with the first call; one that is no store raises `Damaged` from every call.
+    The first call opens the file, or creates it. If the file is not a store, every call raises `Damaged`.
     """
 
     def __init__(self, path: Path | str, queries: Iterable[Query]) -> None:

@@ -1,4 +1,4 @@
-"""Carries the log over into the file, in a thread of its own: on a slow disk that can take a second."""
+"""Checkpoints SQLite's write-ahead log in a thread of its own: on a slow disk this can take a second."""
 
 import logging
 import sqlite3
@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from shared.store.sqlite.file import LOCK_SECONDS, StoreFile
 
 _ROWS = 1_000
-"""Changed rows between two checkpoints: some megabytes of log."""
+"""How many rows change between two checkpoints; that is some megabytes of log."""
 
 _LONG_LOG_PAGES = 8_000
 
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 class Checkpoints:
-    """Belongs to a writer's thread. One process at a time carries over; nobody waits for it."""
+    """Belongs to a writer's thread. Only one process checkpoints at a time; the others skip theirs."""
 
     def __init__(self, file: StoreFile) -> None:
         self._file = file
@@ -52,7 +52,7 @@ class Checkpoints:
                 self._start_over(connection)
 
     def _start_over(self, connection: sqlite3.Connection) -> None:
-        """Without any pause in the writing a log only grows, so there is one, for the little that is left."""
+        """Blocks writers for a short checkpoint: under continuous writes the log would never be restarted."""
         with closing(self._file.write_lock()) as lock:
             if lock.acquire(time.monotonic() + LOCK_SECONDS):
                 _checkpoint(connection, "RESTART")

@@ -1,8 +1,8 @@
 """Bodies as the JSON text that SQLite holds.
 
 SQLite's JSON functions cut a string at a NUL. So NUL and U+0001 are stored as U+0001 U+0001 and
-U+0001 U+0002 in top-level strings, the only ones that queries look at; this keeps their order. How large a
-document is does not depend on it.
+U+0001 U+0002 in top-level strings, the only ones that queries use. This keeps their order, and does not
+count towards the size of a document.
 """
 
 import msgspec
@@ -15,7 +15,7 @@ _decoder = msgspec.json.Decoder(dict)
 
 
 def encoded(body: Body) -> str:
-    """Raises ValueError where a body is not what the port calls one, and DocumentTooLarge."""
+    """Raises ValueError for an invalid body, and DocumentTooLarge."""
     check_body(body)
     raw = _encoder.encode(body)
     _check_size(len(raw))
@@ -32,7 +32,7 @@ def decoded(text: str) -> Body:
 
 
 def encoded_stored(body: Body) -> str:
-    """For a body that is put together from `decoded_stored` ones. Raises DocumentTooLarge."""
+    """Encodes a body merged from results of `decoded_stored`. Raises DocumentTooLarge."""
     raw = _encoder.encode(body)
     if len(raw) > MAX_DOCUMENT_BYTES:
         _check_size(len(_encoder.encode({name: _shown(value) for name, value in body.items()})))
@@ -40,13 +40,13 @@ def encoded_stored(body: Body) -> str:
 
 
 def decoded_stored(text: str) -> Body:
-    """The body with its strings as they are stored, for merging without looking at them."""
+    """The body with its strings still in stored form, for merging."""
     body: Body = _decoder.decode(text)
     return body
 
 
 def hidden(value: object) -> object:
-    """A top-level value, or an operand of a query, as it is stored."""
+    """A top-level value, or an operand of a query, in its stored form."""
     if isinstance(value, str):
         return value.replace("\x01", "\x01\x02").replace("\0", "\x01\x01")
     return value

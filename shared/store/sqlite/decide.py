@@ -1,4 +1,4 @@
-"""What a commit does to the documents it names, decided in memory; no I/O."""
+"""Evaluates a commit against the current rows, in memory and without I/O."""
 
 from collections.abc import Mapping, Sequence
 
@@ -25,9 +25,8 @@ from shared.store.sqlite.codec import decoded_stored, encoded, encoded_stored
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
-    """A document as it is stored. `maker` is the attempt that made it, None where that is `rev`.
-
-    `text` is empty where only the version was asked for.
+    """A stored document. `maker` is the attempt that created it; None if that is `rev`. `text` is empty if
+    only the version was loaded.
     """
 
     text: str
@@ -36,11 +35,11 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
 
 Rows = Mapping[str, Row | None]
-"""By path; None where there is no document."""
+"""Rows by path; None for a path without a document."""
 
 
 class Commit(msgspec.Struct, frozen=True):
-    """A commit whose bodies are encoded. `texts` are parallel to `writes`, empty for Delete and Check."""
+    """A commit with encoded bodies: `texts` is parallel to `writes`, empty for Delete and Check."""
 
     attempt: str
     writes: Sequence[Write]
@@ -52,7 +51,7 @@ class Commit(msgspec.Struct, frozen=True):
 
 
 def prepared(attempt: str, writes: Sequence[Write]) -> Commit:
-    """Raises ValueError and DocumentTooLarge for what can be known before anything is read."""
+    """Encodes a commit. Raises ValueError and DocumentTooLarge, as far as no read is needed to tell."""
     texts = [_text(write) for write in writes]
     if sum(map(len, texts)) > MAX_COMMIT_BYTES:
         raise DocumentTooLarge(f"a commit of more than {MAX_COMMIT_BYTES} bytes")
@@ -60,7 +59,7 @@ def prepared(attempt: str, writes: Sequence[Write]) -> Commit:
 
 
 def changes(commit: Commit, rows: Rows) -> dict[str, Row | None]:
-    """The documents that the commit changes. Raises what `Store.commit` does, and then nothing counts."""
+    """The rows that the commit changes. Raises what `Store.commit` raises, and then none of it applies."""
     changed: dict[str, Row | None] = {}
     for write, text in zip(commit.writes, commit.texts, strict=True):
         path = write.key.path

@@ -1,4 +1,4 @@
-"""The file: its schema, its connections, and the lock that its writers take turns on."""
+"""The SQLite file: its schema, its connections, and the lock between its writers."""
 
 import fcntl
 import os
@@ -32,13 +32,12 @@ CREATE TABLE IF NOT EXISTS docs (
 
 
 class Damaged(StoreError):
-    """The file is no store, is damaged, or was made by another version of this program."""
+    """The file is not a store, is damaged, or was created by another version of this program."""
 
 
 class WriteLock:
-    """Two lock files beside the store. Who waits holds the gate, so that a busy writer cannot barge in.
-
-    SQLite's own way of waiting lets one process starve another for seconds.
+    """A fair lock of two files beside the store: a waiting process holds `.gate`, so that a busy writer
+    cannot take `.lock` again before it. SQLite's busy handler lets one process starve another for seconds.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,7 +45,7 @@ class WriteLock:
         self._lock = _opened(path.with_name(path.name + ".lock"))
 
     def acquire(self, deadline: float) -> bool:
-        """False when it is not free by `deadline`, a time on the monotonic clock."""
+        """False if the lock is not free by `deadline`, a time on the monotonic clock."""
         if not _until(deadline, _GATE_PAUSE_SECONDS, lambda: _flocked(self._gate)):
             return False
         try:
@@ -63,7 +62,7 @@ class WriteLock:
 
 
 class StoreFile:
-    """Gives connections, which belong to the thread that asked. Makes the file before the first one."""
+    """Opens connections, each for use in the calling thread. Creates the file before the first one."""
 
     def __init__(self, path: Path, indexes: Iterable[str]) -> None:
         self._path = path
@@ -76,7 +75,7 @@ class StoreFile:
 
     @contextmanager
     def checkpoint_lock(self) -> Iterator[bool]:
-        """False where another process carries the log over already."""
+        """Yields False if another process is checkpointing."""
         descriptor = _opened(self._path.with_name(self._path.name + ".checkpoint"))
         try:
             yield _flocked(descriptor)
@@ -96,7 +95,7 @@ class StoreFile:
         with closing(self.write_lock()) as lock:
             if not lock.acquire(time.monotonic() + LOCK_SECONDS):
                 raise locked()
-            if not self._path.exists():  # to close a file that is in use would undo SQLite's locks on it
+            if not self._path.exists():  # closing a file that is in use would release SQLite's POSIX locks
                 os.close(_opened(self._path))
             connection = _connected(self._path)
             try:
@@ -120,7 +119,7 @@ class StoreFile:
 
 
 def begin(connection: sqlite3.Connection, deadline: float) -> bool:
-    """BEGIN IMMEDIATE, which waits for other programs that write to the file without our lock."""
+    """BEGIN IMMEDIATE. Waits for programs that write to the file without our lock. False after `deadline`."""
 
     def begun() -> bool:
         try:
@@ -147,7 +146,7 @@ def is_damage(failure: sqlite3.Error) -> bool:
 
 
 def is_sqlite_failure(failure: Exception) -> bool:
-    """Whether it came from the file or the machine, and not from a wrong call."""
+    """Whether the file or the machine caused the failure, and not a wrong call."""
     return isinstance(failure, sqlite3.Error) and _code(failure) != 0
 
 

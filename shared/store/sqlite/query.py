@@ -1,4 +1,4 @@
-"""Declared queries as SQL: an index for each, and the statement that walks it."""
+"""Translates declared queries to SQL: an index for each, and the statement that uses it."""
 
 import hashlib
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ class Statement(msgspec.Struct, frozen=True):
 
 
 def index(query: Query) -> str:
-    """The statement that makes the query's index, which holds the documents that it can find."""
+    """The statement that creates the query's index, which covers only documents that the query can find."""
     columns = ["coll", *map(_value, query.equal), *_order(query), "path"]
     return (
         f"CREATE INDEX IF NOT EXISTS {_index_name(query)} ON docs ({', '.join(columns)}) "
@@ -61,7 +61,7 @@ def _bounds(
     until: str | int | None,
     after: Position | None,
 ) -> list[_Condition]:
-    """At most one lower and one upper bound, so that the walk can only begin where it should."""
+    """At most one lower and one upper bound, so that SQLite starts right at the cursor."""
     if query.order is None:
         return [] if after is None else [_beyond(query, collection, after)]
     column = _value(query.order)
@@ -85,7 +85,7 @@ def _bounds(
 
 
 def _less(one: str | int | None, other: str | int | None) -> bool:
-    """False where one is None; else both are of one type."""
+    """False if one is None; otherwise both have the same type."""
     return one is not None and other is not None and one < other  # type: ignore[operator]
 
 
@@ -110,13 +110,13 @@ def _order(query: Query) -> list[str]:
 
 
 def _index_name(query: Query) -> str:
-    """By what it holds: two queries may share one, and a changed declaration gets its own."""
+    """A name made of what is indexed: equal declarations share an index, a changed one gets a new one."""
     parts = (query.kind, query.equal, query.order)
     return f"{_name(query.kind)}_{hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:12]}"
 
 
 def _value(field: str) -> str:
-    """A literal path: a bound one would not match the index."""
+    """The SQL expression of a field, with a literal path: a bound parameter would not match the index."""
     return f"json_extract(body, '$.{_name(field)}')"
 
 

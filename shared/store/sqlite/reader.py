@@ -1,4 +1,4 @@
-"""The threads that read: one for documents by path, a batch in one statement, and one for queries."""
+"""The threads that read: one for documents by path, in batches, and one for queries."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ class _Reader(BatchThread[R, A]):
 
 
 class PointReader(_Reader[Sequence[str], list[Found | None]]):
-    """Every batch is one statement, and so one state of the whole store."""
+    """Reads each batch by one statement, and so from one snapshot of the store."""
 
     def __init__(self, file: StoreFile) -> None:
         super().__init__("store-reader", file, max_waiting=_MAX_WAITING_PATHS, max_batch=_MAX_BATCH_PATHS)
@@ -63,7 +63,7 @@ class PointReader(_Reader[Sequence[str], list[Found | None]]):
 
 
 class QueryReader(_Reader[Statement, list[Found]]):
-    """One query at a time, where it keeps nobody waiting who knows a path."""
+    """Runs one query at a time, in its own thread so that reads by path need not wait."""
 
     def __init__(self, file: StoreFile) -> None:
         super().__init__("store-queries", file, max_waiting=_MAX_WAITING_QUERIES, max_batch=1)

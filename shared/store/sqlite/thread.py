@@ -1,4 +1,4 @@
-"""A thread that works off requests in batches; the answers of a batch reach the loop in one wake-up."""
+"""A thread that processes requests in batches, and delivers a batch's answers in one wake-up of the loop."""
 
 import asyncio
 import logging
@@ -22,7 +22,9 @@ _log = logging.getLogger(__name__)
 
 
 class Job(Generic[R, A]):
-    """A request on its way. `weight` is its share of what may wait; `since` is on the monotonic clock."""
+    """A request and its answer. `weight` counts towards the limits of queue and batch; `since` is on the
+    monotonic clock.
+    """
 
     __slots__ = ("answer", "future", "request", "since", "weight")
 
@@ -35,7 +37,7 @@ class Job(Generic[R, A]):
 
 
 class BatchThread(ABC, Generic[R, A]):
-    """Made inside of the running loop that it answers to. Answers are never None."""
+    """Create it in the running event loop that awaits its answers. An answer is never None."""
 
     def __init__(self, name: str, *, max_waiting: int, max_batch: int) -> None:
         self._loop = asyncio.get_running_loop()
@@ -51,7 +53,7 @@ class BatchThread(ABC, Generic[R, A]):
         self._thread.start()
 
     async def ask(self, request: R, weight: int) -> A:
-        """Raises `Unavailable` when too much waits already, else what the thread answers with."""
+        """The thread's answer, raised if it is an exception. Raises `Unavailable` if the queue is full."""
         if self._closing or self._waiting >= self._max_waiting:
             raise Unavailable("store_busy", "The store has too much to do. Try again.")
         self._waiting += weight
@@ -62,13 +64,13 @@ class BatchThread(ABC, Generic[R, A]):
         return await job.future
 
     def _hand_over(self) -> None:
-        """What one turn of the loop has asked, at once: each waking of the thread costs the loop its core."""
+        """Hands over all requests of one turn of the loop together: each wake-up of the thread costs time."""
         if self._asked:
             self._inbox.put(self._asked)
             self._asked = []
 
     async def close(self) -> None:
-        """Finishes what waits, then ends the thread."""
+        """Completes all queued requests, then ends the thread."""
         if not self._closing:
             self._closing = True
             self._hand_over()
@@ -78,14 +80,16 @@ class BatchThread(ABC, Generic[R, A]):
 
     @abstractmethod
     def _work(self, batch: list[Job[R, A]]) -> None:
-        """Sets answers. A job without one is in the next batch again. An exception is everybody's answer."""
+        """Sets the jobs' answers. A job without one is retried in the next batch. If it raises, each job of
+        the batch fails.
+        """
 
     @abstractmethod
     def _disconnect(self) -> None:
-        """Drops the connection, after a failure or at the end; `_work` makes a new one."""
+        """Closes the connection, after a failure or at the end. `_work` opens a new one if need be."""
 
     def _drain(self, batch: list[Job[R, A]]) -> None:
-        """Adds to the batch what has come meanwhile."""
+        """Adds requests that have arrived meanwhile to the batch, up to its limit."""
         weight = sum(job.weight for job in batch)
         while self._going and weight < self._max_batch:
             try:
@@ -117,7 +121,7 @@ class BatchThread(ABC, Generic[R, A]):
     def _work_safely(self, batch: list[Job[R, A]]) -> None:
         try:
             self._work(batch)
-        except Exception as failure:  # noqa: BLE001 - it is the callers' to see, and the thread must go on
+        except Exception as failure:  # noqa: BLE001 - the callers get it, and the thread must go on
             _log.error("the store failed: %r", failure)
             self._disconnect()
             for job in batch:
@@ -126,7 +130,7 @@ class BatchThread(ABC, Generic[R, A]):
     def _call_loop(self, function: Callable[[T], None], argument: T) -> None:
         try:
             self._loop.call_soon_threadsafe(function, argument)
-        except RuntimeError:  # the loop has ended without `close`: nobody waits any more
+        except RuntimeError:  # the loop was closed before `close` was called: nobody waits any more
             self._going = False
 
     def _deliver(self, jobs: list[Job[R, A]]) -> None:
@@ -141,7 +145,7 @@ class BatchThread(ABC, Generic[R, A]):
 
 
 def _told(failure: Exception) -> Exception:
-    """The failure as one caller gets it: an exception of its own, which its traceback belongs to."""
+    """A new exception for each caller, since raising one adds to its traceback."""
     if isinstance(failure, Unavailable):
         return Unavailable(failure.code, failure.detail)
     if isinstance(failure, Unknown | Damaged):

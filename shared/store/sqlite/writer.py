@@ -1,4 +1,4 @@
-"""The one thread of a store that writes: what waits is decided in memory and goes in as one transaction."""
+"""The store's only writing thread: evaluates waiting commits in memory, writes them in one transaction."""
 
 import sqlite3
 import time
@@ -40,7 +40,7 @@ _UPSERTS = {rows: _upsert(rows) for rows in _ROWS_AT_ONCE}
 
 
 class Writer(BatchThread[Commit, Versions]):
-    """Each statement gives up the GIL and must win it back, so there are few: they take many rows each."""
+    """Uses few statements with many rows each, because every statement releases and reacquires the GIL."""
 
     def __init__(self, file: StoreFile) -> None:
         self._file = file
@@ -84,7 +84,7 @@ class _Tools:
 
 
 def _give_up(batch: _Batch) -> None:
-    """Refuses those who have waited long enough; who came later has time left."""
+    """Refuses the commits whose time is over. Later ones are retried in the next batch."""
     now = time.monotonic()
     for job in batch:
         if job.since + LOCK_SECONDS <= now:
@@ -92,13 +92,13 @@ def _give_up(batch: _Batch) -> None:
 
 
 def _transact(connection: sqlite3.Connection, batch: _Batch) -> int:
-    """Returns how many documents changed."""
+    """Evaluates and commits a batch. Returns how many documents changed."""
     rows = _loaded(connection, batch)
     changed: dict[str, Row | None] = {}
     for job in batch:
         try:
             own = changes(job.request, rows)
-        except Exception as refusal:  # noqa: BLE001 - it is this caller's alone
+        except Exception as refusal:  # noqa: BLE001 - it concerns this caller only
             job.answer = refusal
         else:
             rows.update(own)
