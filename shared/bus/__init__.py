@@ -9,10 +9,10 @@ AUTH_EVENTS = "auth-events"
 BILLING_EVENTS = "billing-events"
 TENANT_EVENTS = "tenant-events"
 TOPICS = (AUTH_EVENTS, BILLING_EVENTS, TENANT_EVENTS)
-"""What is published to; each of them has a topic for its dead letters beside it."""
+"""The topics. Each has a dead-letter topic beside it."""
 
 MAX_MESSAGE_BYTES = 9_900_000
-"""Data and attributes. Pub/Sub takes 10 MB; what is left over is for ids and what a dead letter is given."""
+"""Limit on data and attributes. Pub/Sub takes 10 MB: the rest is for ids and dead letters' attributes."""
 MAX_ATTRIBUTES = 100
 MAX_ATTRIBUTE_NAME_BYTES = 256
 MAX_ATTRIBUTE_BYTES = 1024
@@ -27,9 +27,8 @@ class Message(msgspec.Struct, frozen=True):
 
 class Bus(Protocol):
     async def publish(self, topic: str, messages: Sequence[Message]) -> None:
-        """Returns when all of them are durable. Raises `shared.errors.Unavailable`; then some may be.
-
-        ValueError for what `check` refuses; then none is.
+        """Returns once all messages are durable. Raises `shared.errors.Unavailable`, after which some may be,
+        and ValueError for a message that `check` refuses, after which none is.
         """
 
     async def close(self) -> None: ...

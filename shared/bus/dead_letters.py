@@ -1,4 +1,4 @@
-"""Dead letters: what failed too often at one subscription is published again, to a topic of its own."""
+"""Dead letters: a message that failed too often at a subscription is published to a dead-letter topic."""
 
 from datetime import UTC, datetime
 
@@ -9,7 +9,7 @@ from shared.envelope import Delivery
 
 SUFFIX = "-dead-letter"
 PUSH_SUFFIX = f"{SUFFIX}-push"
-"""How the names of the subscriptions end that push dead letters to event doors."""
+"""The suffix of the names of subscriptions that push dead letters to event doors."""
 MAX_ATTEMPTS = 5
 
 DELIVERY_COUNT = "CloudPubSubDeadLetterSourceDeliveryCount"
@@ -18,14 +18,14 @@ SOURCE_PROJECT = "CloudPubSubDeadLetterSourceSubscriptionProject"
 PUBLISH_TIME = "CloudPubSubDeadLetterSourceTopicPublishTime"
 
 OWN_TOPICS = {"auth": AUTH_EVENTS, "billing": BILLING_EVENTS, "tenants": TENANT_EVENTS}
-"""Function to the topic that is pushed to its event door, and so are that topic's dead letters."""
+"""By function, the topic that is pushed to its event door, along with that topic's dead letters."""
 
 _ADDED = "CloudPubSub"
 _MAX_COUNT_CHARS = 6
 
 
 def topic_for(topic: str) -> str:
-    """Where the dead letters of a topic go. ValueError for one that has none."""
+    """The dead-letter topic of a topic. ValueError if it has none."""
     if topic not in TOPICS:
         raise ValueError(f"{topic!r} has no dead letters")
     return topic + SUFFIX
@@ -45,14 +45,14 @@ def dead_letter(
 
 
 def is_one(delivery: Delivery) -> bool:
-    """By the way it came, which its sender vouches for: attributes may be set by whoever publishes."""
+    """Decided by the subscription, and not by attributes, which any publisher can set."""
     return delivery.subscription.endswith(PUSH_SUFFIX) or delivery.topic.endswith(SUFFIX)
 
 
 def original(letter: Delivery, function: str) -> Delivery:
-    """The message that was given up: its own topic, subscription, publish time, the attempts it took, and
-    attributes without those that Pub/Sub added, if they are there. The message id is the letter's; its own
-    is not told.
+    """The message that failed, with its own topic, subscription, publish time and number of attempts, and
+    without the attributes that Pub/Sub added. The message id is the dead letter's: Pub/Sub does not pass on
+    the original one.
     """
     added = letter.attributes
     topic = letter.topic.removesuffix(SUFFIX)
@@ -75,7 +75,7 @@ def _count(text: str) -> int | None:
 
 
 def _time(text: str) -> datetime | None:
-    """None for what is no time: a letter is kept whatever it says."""
+    """None for a malformed time: a dead letter is kept even so."""
     try:
         at = datetime.fromisoformat(text)
         return at.astimezone(UTC) if at.tzinfo else None

@@ -1,4 +1,4 @@
-"""The bus on one SQLite file: durable, at least once, growing delays, dead letters, many processes."""
+"""The bus on one SQLite file, for many processes: durable, at least once, with backoff and dead letters."""
 
 import asyncio
 import fcntl
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class FileLock:
-    """Held before SQLite's own lock, whose busy handler starves a process for seconds."""
+    """Taken before SQLite's own lock, whose busy handler can starve a process for seconds."""
 
     def __init__(self, path: Path, seconds: float) -> None:
         self._file = open(path, "ab")  # noqa: SIM115 - closed in `close`
@@ -33,7 +33,7 @@ class FileLock:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Raises TimeoutError where the holder does not let go (a stopped process)."""
+        """Raises TimeoutError if the holder does not release it (a stopped process)."""
         deadline = time.monotonic() + self._seconds
         while not self._taken():
             if time.monotonic() > deadline:
@@ -61,12 +61,11 @@ class _Handles(msgspec.Struct, frozen=True):
 
 
 class LocalBus:
-    """`bus.Bus`, and the side of it that a relay consumes.
+    """`bus.Bus`, and the consumer's side for a relay.
 
-    A failed delivery (`nack`, or a lease that ran out) comes again after `base_seconds`, doubled each time up
-    to `cap_seconds`, plus up to a tenth; the fifth failure publishes it to the dead letters' topic, if the
-    subscription has one. What a call returned from survives the death of any process; power loss may take the
-    last commits.
+    A failed delivery (`nack`, or an expired lease) is retried after `base_seconds`, doubled each time up to
+    `cap_seconds`, plus up to a tenth. The fifth failure publishes it to the dead-letter topic, if the
+    subscription has one. Completed calls survive the death of any process; a power failure may lose the last.
     """
 
     def __init__(
@@ -93,10 +92,9 @@ class LocalBus:
             await self._write(lambda db: tables.publish(db, topic, tuple(messages), self._now()))
 
     async def subscribe(self, topic: str, subscription: str, dead_letter_topic: str = "") -> None:
-        """From now on `subscription` gets what is published to `topic`, a dead letters' one perhaps.
+        """From now on `subscription` gets the messages of `topic` (a dead-letter one, too). Idempotent.
 
-        What fails five times goes to `dead_letter_topic`; without one it comes again for ever. Saying it
-        again changes nothing.
+        A message that fails five times goes to `dead_letter_topic`; without one it is retried for ever.
         """
         if topic.removesuffix(SUFFIX) not in bus.TOPICS or not subscription:
             raise ValueError(f"{topic!r} is no topic, or the subscription has no name")
@@ -112,25 +110,25 @@ class LocalBus:
         return None if due is None else max(0.0, (due - self._now()) / 1e6)
 
     def change_count(self) -> int:
-        """Moves with every change by any process. Takes microseconds and never waits."""
+        """A number that differs after every change by any process. Takes microseconds and never waits."""
         if self._watcher is None:
             self._watcher = sqlite3.connect(self._path)
         return int(self._watcher.execute("PRAGMA data_version").fetchone()[0])
 
     async def ack(self, leased: Leased) -> bool:
-        """Done with it. False: the lease had run out and passed on; the message comes again."""
+        """Acknowledges a delivery. False if it has lost its lease: the message is delivered again."""
         return await self._write(lambda db: tables.ack(db, leased.id, leased.lease))
 
     async def nack(self, leased: Leased) -> None:
-        """It failed and comes again later, or is a dead letter."""
+        """Reports a failed delivery, which is retried later or becomes a dead letter."""
         await self._write(lambda db: self._fail(db, leased.id, leased.lease))
 
     async def release(self, leased: Leased) -> None:
-        """It was not tried: it is due at once, and this was no attempt."""
+        """Returns a delivery untried: it is due at once, and the attempt does not count."""
         await self._write(lambda db: tables.release(db, leased.id, leased.lease, self._now()))
 
     async def pending(self, subscription: str) -> int:
-        """Messages that are not acknowledged yet; those in flight count."""
+        """The number of messages not yet acknowledged, those in flight included."""
         return await self._read(lambda db: tables.pending(db, subscription))
 
     async def close(self) -> None:
@@ -193,7 +191,7 @@ class LocalBus:
 
 
 def delay_seconds(attempts: int, base_seconds: float, cap_seconds: float) -> float:
-    """After the given number of failures: doubled each time up to the cap, plus up to a tenth."""
+    """The delay after so many failures: doubled each time up to the cap, plus up to a tenth."""
     seconds = min(base_seconds * 2.0 ** min(attempts - 1, 50), cap_seconds)
     return seconds * random.uniform(1.0, 1.1)  # noqa: S311 - spreads what failed together
 

@@ -20,7 +20,7 @@ from shared.google_rpc.channel import misconfigured, not_whole, open_channel
 from shared.google_rpc.messages import PublishRequest, PublishResponse
 
 PUBLISH_SECONDS = 1.8
-"""For one request with all its tries, so that a caller has its 503 within two seconds."""
+"""The time limit of a publish request with all its attempts, so that clients get a 503 within two seconds."""
 TRY_SECONDS = 0.85
 PAUSES_SECONDS = (0.0, 0.05, 0.2)
 MAX_BATCH_MESSAGES = 1000
@@ -44,9 +44,9 @@ class _Connection(msgspec.Struct, frozen=True):
 class PubSubBus:
     """`bus.Bus` for the topics of one project. With `emulator_host` (`host:port`) nothing is authenticated.
 
-    To be made inside of the running event loop, which it belongs to: it begins to connect at once, since the
-    first publish is not given the time. Raises `Misconfigured`, which is an `Unavailable`, where the topic is
-    missing or may not be published to.
+    Create it in the running event loop, to which it belongs. It starts to connect at once, because the time
+    limit of the first publish is too short for that. Raises `Misconfigured`, which is an `Unavailable`, if
+    the topic is missing or access is denied.
     """
 
     def __init__(self, project: str, *, emulator_host: str = "") -> None:
@@ -57,13 +57,13 @@ class PubSubBus:
         self._is_closed = False
 
     async def publish(self, topic: str, messages: Sequence[Message]) -> None:
-        """In as many requests as Pub/Sub's limits ask for, one after the other."""
+        """Publishes in as many requests as Pub/Sub's limits require, one after the other."""
         bus.check(topic, *messages)
         for batch in batches(messages):
             await self._send(f"projects/{self._project}/topics/{topic}", batch)
 
     async def close(self) -> None:
-        """What is on its way has its time; after this every `publish` raises `Unavailable`."""
+        """Waits for requests under way. After this every `publish` raises `Unavailable`."""
         self._is_closed = True
         await asyncio.wait({self._connecting})
         if (present := self._present()) is not None:
@@ -71,7 +71,7 @@ class PubSubBus:
         await asyncio.gather(*self._closing)
 
     async def _send(self, topic: str, batch: Sequence[Message]) -> None:
-        """A few tries: what is published twice is no harm, and not at all is."""
+        """Publishes one batch with a few attempts. Duplicates are harmless, losses are not."""
         messages = [{"data": one.data, "attributes": one.attributes} for one in batch]
         request = PublishRequest(topic=topic, messages=messages)
         await self._connected()
@@ -91,7 +91,7 @@ class PubSubBus:
         raise _unavailable() from failure
 
     async def _try(self, connection: _Connection, request: Any, seconds: float) -> AioRpcError | None:
-        """What another try may heal. Raises `Misconfigured`, and `Unavailable` where none does."""
+        """One attempt. Returns a failure that is worth a retry. Raises `Misconfigured` and `Unavailable`."""
         metadata = (("x-goog-request-params", f"topic={quote(request.topic, safe='')}"),)
         try:
             answer = await connection.publish(request, timeout=seconds, metadata=metadata)
@@ -109,7 +109,7 @@ class PubSubBus:
         return not_whole() if answer is None else None
 
     async def _connected(self) -> _Connection:
-        """Shielded: a caller who gives up does not stop what others wait for. Raises `Misconfigured`."""
+        """The connection. A cancelled caller does not cancel it for others. Raises `Misconfigured`."""
         if self._is_closed:
             raise Unavailable("bus_closed", "The bus is closed.")
         if self._connecting.done() and self._present() is None:
@@ -117,7 +117,7 @@ class PubSubBus:
         return await asyncio.shield(self._connecting)
 
     def _present(self) -> _Connection | None:
-        """None while there is none yet, and where none could be made."""
+        """The connection; None if it is not there yet or has failed."""
         done = self._connecting
         return done.result() if done.done() and not done.cancelled() and done.exception() is None else None
 
@@ -127,7 +127,7 @@ class PubSubBus:
         return connecting
 
     def _give_up(self, connection: _Connection) -> None:
-        """For a new one: where nothing comes back any more, nothing will until the kernel gives it up."""
+        """Replaces a connection that no longer answers: the kernel would take minutes to notice."""
         closing = asyncio.create_task(connection.channel.close(TRY_SECONDS))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
@@ -149,7 +149,7 @@ def batches(messages: Iterable[Message]) -> Iterator[list[Message]]:
 
 
 async def _connection(emulator_host: str) -> _Connection:
-    """On its way. Raises `Misconfigured`."""
+    """Opens a connection. Raises `Misconfigured`."""
     channel = await open_channel(_TARGET, _SCOPE, emulator_host=emulator_host)
     channel.get_state(try_to_connect=True)
     publish = channel.unary_unary(

@@ -1,4 +1,4 @@
-"""The local bus's tables and what is done to them; each function is called inside one transaction."""
+"""The tables of the local bus and their statements. Call each function inside a transaction."""
 
 import json
 import logging
@@ -52,7 +52,7 @@ _log = logging.getLogger(__name__)
 
 
 class Leased(msgspec.Struct, frozen=True):
-    """One delivery, its holder's until the lease ends. `attempt` counts from 1."""
+    """A delivery that is leased until its lease expires. `attempt` counts from 1."""
 
     id: int
     lease: str
@@ -104,7 +104,7 @@ def next_due(db: sqlite3.Connection, subscription: str) -> int | None:
 
 
 def expired(db: sqlite3.Connection, subscription: str, now: int) -> list[tuple[int, str]]:
-    """Deliveries whose lease ran out, with that lease."""
+    """The ids and leases of deliveries whose lease has expired."""
     return db.execute(
         "SELECT id, lease FROM deliveries WHERE subscription = ? AND due <= ? AND lease IS NOT NULL",
         (subscription, now),
@@ -147,7 +147,7 @@ def release(db: sqlite3.Connection, delivery: int, lease: str, now: int) -> None
 
 
 def attempts(db: sqlite3.Connection, delivery: int, lease: str) -> int | None:
-    """How often it was tried; None where the lease is not the present one."""
+    """The number of attempts; None if `lease` is not the current one."""
     found = db.execute("SELECT attempts FROM deliveries WHERE id = ? AND lease = ?", (delivery, lease))
     row = found.fetchone()
     return None if row is None else int(row[0])
@@ -158,7 +158,7 @@ def postpone(db: sqlite3.Connection, delivery: int, due: int) -> None:
 
 
 def forward(db: sqlite3.Connection, delivery: int, now: int) -> bool:
-    """Publishes a delivery's message as a dead letter in its place. False: its subscription wants none."""
+    """Replaces a delivery by a dead letter. False if its subscription has no dead-letter topic."""
     row = db.execute(_DYING, (delivery,)).fetchone()
     if row is None:
         return False

@@ -1,4 +1,4 @@
-"""Google's messages and channels without Google's clients, whose import took a third of a start.
+"""Google's gRPC messages and channels without Google's client libraries, whose import is slow.
 
-docs/decisions/0024-google-without-clients.md says what that costs.
+docs/decisions/0024-google-without-clients.md weighs the costs.
 """

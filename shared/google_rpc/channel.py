@@ -1,4 +1,4 @@
-"""A gRPC channel to one of Google's services, or to what stands in for it on one machine."""
+"""Opens a gRPC channel to one of Google's services or to its emulator."""
 
 import asyncio
 import logging
@@ -16,8 +16,8 @@ OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.use_local_subchannel_pool", 1),
 )
-"""Left alone, gRPC waits up to two minutes before it connects again, and channels share a connection, so that
-giving one up is in vain."""
+"""By default gRPC waits up to two minutes before it reconnects, and channels share a connection, so that a
+new channel would not get a new one."""
 
 _log = logging.getLogger(__name__)
 
@@ -25,9 +25,8 @@ _log = logging.getLogger(__name__)
 async def open_channel(
     target: str, scope: str, *, emulator_host: str = "", options: Sequence[tuple[str, int]] = ()
 ) -> grpc.aio.Channel:
-    """To `target` (`host:port`), with the default credentials for `scope`; `options` come beside `OPTIONS`.
-
-    With `emulator_host` it goes there, without credentials and proxies. Raises `Misconfigured`.
+    """A channel to `target` (`host:port`) with the default credentials for `scope`, and `options` besides
+    `OPTIONS`. With `emulator_host` it goes there, without credentials and proxies. Raises `Misconfigured`.
     """
     options = (*OPTIONS, *options)
     if emulator_host:
@@ -37,19 +36,19 @@ async def open_channel(
 
 
 def misconfigured(resource: str, what_to_do: str) -> Misconfigured:
-    """Logged here, since clients learn nothing of it."""
+    """Logs and returns the error. Clients are not told the details."""
     refusal = Misconfigured(resource, what_to_do)
     _log.error("%s", refusal)
     return refusal
 
 
 def not_whole() -> AioRpcError:
-    """Of an answer that was cut off gRPC makes None, and calls it a success."""
+    """The error for a truncated response, which gRPC reports as None with status OK."""
     return AioRpcError(StatusCode.INTERNAL, Metadata(), Metadata(), "the answer is not whole")
 
 
 def _credentials(scope: str) -> grpc.ChannelCredentials:
-    """TLS, and who we are with each call. Raises `Misconfigured`."""
+    """Credentials for TLS, with an access token for each call. Raises `Misconfigured`."""
     import google.auth  # noqa: PLC0415 - no emulator needs it
     from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
     from google.auth.transport.grpc import AuthMetadataPlugin  # noqa: PLC0415

@@ -1,6 +1,6 @@
-"""Google's messages, made of what its clients say of them, as generated code would be.
+"""Google's protobuf message classes, made from the descriptors of its client libraries.
 
-That is in `descriptors.gz`: `python -m local.google.descriptors` writes it, and a test compares the two.
+`python -m local.google.descriptors` writes these to `descriptors.gz`; a test compares the two.
 """
 
 import gzip
@@ -13,7 +13,7 @@ DESCRIPTORS = Path(__file__).parent / "descriptors.gz"
 
 
 def _described() -> descriptor_pool.DescriptorPool:
-    """A pool of its own: where a tool imports the clients, they describe the same names in the common one."""
+    """A separate pool: client libraries, if imported too, register the same names in the default pool."""
     files = descriptor_pb2.FileDescriptorSet.FromString(gzip.decompress(DESCRIPTORS.read_bytes()))
     pool = descriptor_pool.DescriptorPool()
     for file in files.file:

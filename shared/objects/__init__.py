@@ -26,7 +26,7 @@ class ObjectExists(Exception):
 
 
 class ObjectChanged(Exception):
-    """The object is not the generation that was to be replaced, or is gone. Read it and decide again."""
+    """The object has another generation than the one to be replaced, or is gone. Read it and decide again."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"object {name} is another generation")
@@ -38,12 +38,12 @@ class Objects(Protocol):
     """
 
     async def create(self, name: str, data: bytes, content_type: str, *, cache_control: str = "") -> int:
-        """Its generation. Raises `ObjectExists`. `cache_control` is sent to who reads it over HTTP."""
+        """Returns the generation. Raises `ObjectExists`. `cache_control` is for readers over HTTP."""
 
     async def replace(
         self, name: str, data: bytes, content_type: str, if_generation: int, *, cache_control: str = ""
     ) -> int:
-        """The new generation. Raises `ObjectChanged`. What is not given again is lost."""
+        """Returns the new generation. Raises `ObjectChanged`. Metadata that is not given again is lost."""
 
     async def get(self, name: str) -> Object | None: ...
 

@@ -1,4 +1,4 @@
-"""Objects in a bucket of Cloud Storage, or of its emulator. Its client blocks: it works in a few threads."""
+"""Objects in a bucket of Cloud Storage or its emulator. The client blocks, and so runs in a few threads."""
 
 import asyncio
 import base64
@@ -22,7 +22,7 @@ Timeout = tuple[float, float]
 """Seconds to connect, and to wait for each part of the answer."""
 
 CALL_SECONDS = 4.0
-"""For a call with all its tries."""
+"""The time limit of a call with all its attempts."""
 TRY_SECONDS = 2.0
 CONNECT_SECONDS = 1.0
 PAUSES_SECONDS = (0.05, 0.2)
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Refused(Exception):
-    """Google's final word on a call: 404 or 412. `after_unknown`: an earlier try may have had its effect."""
+    """A final refusal, 404 or 412. `after_unknown`: an earlier attempt may have taken effect."""
 
     def __init__(self, status: int, message: str, *, after_unknown: bool) -> None:
         super().__init__(f"{status}: {message}")
@@ -48,7 +48,7 @@ class _Refused(Exception):
 
 
 class _Torn(Exception):
-    """The data is not what the object's description promises: it was replaced between the two, or damaged."""
+    """The data does not match the object's metadata: it was replaced between the two reads, or is damaged."""
 
 
 class CloudStorage:
@@ -87,7 +87,7 @@ class CloudStorage:
             return None
 
     async def close(self) -> None:
-        """What is on its way has its time; after this every call raises `Unavailable`."""
+        """Waits for the calls under way. After this every call raises `Unavailable`."""
         self._is_closed = True
         async with self._connecting:
             await asyncio.to_thread(self._threads.shutdown)
@@ -97,9 +97,9 @@ class CloudStorage:
     async def _write(
         self, name: str, data: bytes, content_type: str, if_generation: int, cache_control: str
     ) -> int | None:
-        """The new generation; None where the present one, 0 for none, is another than `if_generation`.
+        """The new generation; None if the current one (0: no object) is not `if_generation`.
 
-        After a lost reply the object may be of our own making: then it is just what we write.
+        If a reply was lost, the object may be our own write: it is, if it equals what we write.
         """
         check_name(name)
         work = functools.partial(_uploaded, name, data, content_type, if_generation, cache_control)
@@ -114,7 +114,7 @@ class CloudStorage:
         return found.generation
 
     async def _run(self, work: Callable[["Bucket", Timeout], T]) -> T:
-        """Tries again in an outage. Raises `_Refused`, `Misconfigured`, `Unavailable`."""
+        """Runs `work`, and retries in an outage. Raises `_Refused`, `Misconfigured`, `Unavailable`."""
         bucket = await self._connected()
         from google.api_core.exceptions import GoogleAPICallError  # noqa: PLC0415 - loaded by `_connected`
         from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
@@ -138,7 +138,7 @@ class CloudStorage:
         raise Unavailable("objects_unavailable", "An object could not be read or written. Try again.")
 
     async def _in_thread(self, work: Callable[["Bucket", Timeout], T], bucket: "Bucket", seconds: float) -> T:
-        """Raises TimeoutError, an OSError, as the library does for each part of an answer that is late."""
+        """Runs `work` in a thread. Raises TimeoutError."""
         timeout = (min(CONNECT_SECONDS, seconds), seconds)
         async with asyncio.timeout(seconds):
             return await asyncio.get_running_loop().run_in_executor(self._threads, work, bucket, timeout)
@@ -154,8 +154,8 @@ class CloudStorage:
 
 
 def _fetched(name: str, bucket: "Bucket", timeout: Timeout) -> Object:
-    """Its description, which names a generation and a checksum, and then the data of that generation. The
-    library would compare a checksum only where the answer has one.
+    """Reads the metadata with generation and checksum, and then the data of that generation. The library
+    verifies a checksum only if the response has one.
     """
     import google_crc32c  # noqa: PLC0415
     from google.api_core.exceptions import NotFound  # noqa: PLC0415
@@ -196,7 +196,7 @@ def _uploaded(
 
 
 def _connect(bucket: str, emulator_host: str) -> "Bucket":
-    """Blocks. Google's own settings in the environment are not looked at. Raises `Misconfigured`."""
+    """Opens the bucket; blocks. Ignores the client's environment variables. Raises `Misconfigured`."""
     import google.auth  # noqa: PLC0415
     from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415
     from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Objects as files, for one machine: a file for each, with a line before its data that describes it."""
+"""Objects as files, for one machine: a file for each, whose first line is its metadata."""
 
 import asyncio
 from pathlib import Path
@@ -48,7 +48,7 @@ class FileObjects:
         """Nothing is held open."""
 
     def _write(self, name: str, data: bytes, content_type: str, if_generation: int) -> int | None:
-        """The new generation; None where the present one, 0 for none, is another than `if_generation`."""
+        """The new generation; None if the current one (0: no object) is not `if_generation`."""
         path = self._path(name)
         try:
             with locked(self._folder):

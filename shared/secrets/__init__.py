@@ -20,8 +20,8 @@ class SecretVersion(msgspec.Struct, frozen=True):
 
 
 class SecretUnusable(Exception):
-    """A version that is missing, disabled, destroyed, forbidden, or unreadable, or, without a `version`, a
-    secret that is. Names the secret, never its value.
+    """A secret's version (without `version`: the secret itself) is missing, disabled, destroyed, forbidden or
+    unreadable. The message names the secret, never its value.
     """
 
     def __init__(self, name: str, version: int | None, why: str) -> None:
@@ -30,8 +30,8 @@ class SecretUnusable(Exception):
 
 
 class SecretValues(Protocol):
-    """For who only reads. Each call raises `SecretUnusable`, `shared.errors.Unavailable`, and ValueError for
-    what cannot be a name or a value.
+    """Read access. Each call raises `SecretUnusable`, `shared.errors.Unavailable`, and ValueError for an
+    invalid name or value.
     """
 
     async def access(self, name: str, version: int) -> bytes:
@@ -42,13 +42,13 @@ class Secrets(SecretValues, Protocol):
     """Raises like `SecretValues`."""
 
     async def add(self, name: str, value: bytes) -> int:
-        """A new version, enabled; makes the secret if need be. Returns its number, from 1."""
+        """Adds an enabled version, and creates the secret if need be. Returns its number, from 1."""
 
     async def versions(self, name: str) -> list[SecretVersion]:
         """Newest first; empty for a secret that does not exist."""
 
     async def set_state(self, name: str, version: int, state: State) -> None:
-        """Again is the same as once. `destroyed` is final and removes the value."""
+        """Sets the state; idempotent. `destroyed` is final and removes the value."""
 
     async def close(self) -> None: ...
 

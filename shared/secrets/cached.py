@@ -14,10 +14,8 @@ LIMITS = CacheLimits(
 
 
 class CachedSecrets:
-    """`inner` is asked once for each version, and again after five minutes; lists of versions are not cached.
-
-    While it is unavailable, cached values are used for an hour. A version that is disabled, destroyed or
-    missing is refused, and asked for again after ten seconds.
+    """Caches each version's value for five minutes, and for an hour while `inner` is unavailable. Lists of
+    versions are not cached. That a version is disabled, destroyed or missing is cached for ten seconds.
     """
 
     def __init__(self, inner: Secrets, clock: Clock) -> None:
@@ -50,7 +48,7 @@ class CachedSecrets:
             self.forget(name, version)
 
     def forget(self, name: str, version: int) -> None:
-        """Drops a version that somebody else has changed, so that it is fetched again."""
+        """Drops a cached version that has been changed elsewhere, so that it is fetched again."""
         self._values.forget((name, version))
 
     async def close(self) -> None:
