@@ -67,7 +67,7 @@ class _Handlers:
         try:
             link = (await self._do.keys.current()).links.read(kind, form.token)
             if link is None:
-                return self._refused(page, LinkForm(name=form.name), _dead())
+                return self._refused(page, LinkForm(), _dead())
             # Before `use`, so that a failure here does not use the link up.
             owner = await self._do.organisations.find(link.tenant_id)
             done = await use(form.token, sent, source_of(call))

@@ -163,7 +163,7 @@ async def test_a_link_that_does_not_work_looks_the_same_whatever_is_wrong_with_i
         await opened(browser, "/invitation")
         page = await browser.send(token=token, **ACCEPT)
         kept = browser.form()
-        assert (kept["token"], kept["name"]) == (token if token in ours else "", "Bob"), token[:50]
+        assert (kept["token"], kept["name"]) == ((token, "Bob") if token in ours else ("", "")), token[:50]
         shown = page.text.replace(f'value="{token}"', 'value=""').replace('value="Bob"', 'value=""')
         seen.append((page.status_code, shown))
     assert seen[0][0] == 422
