@@ -104,8 +104,8 @@ class Mails:
         if login is None or self._clock() >= at + password_reset.LINK_LIFETIME:
             return None
         user = await self._read(records.user_key(self._store, owner.id, login.value.user_id), User)
-        if user is None or user.value.status != "active":
-            return None
+        if user is None or user.value.status != "active" or user.value.created_at > at:
+            return None  # a request from before this user is of whoever had the address then
         # Never later than our clock: a request with a time in the future would block others until then.
         asked_at = min(at, self._clock())
         expires_at = await self._requested(owner.id, login_id, login.value, request_id, asked_at)

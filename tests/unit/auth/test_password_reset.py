@@ -333,3 +333,20 @@ async def test_a_reset_stops_a_change_of_address_that_was_begun(
     assert await reset(people, text) == (204, "")
     link = suite.links.text(OneTimeLink("email_verification", ACME, user_id, change.value.id))
     assert (await people.post("/v1/auth/email/verify", {"token": link})).status_code == 422
+
+
+async def test_a_request_is_nothing_to_whoever_has_the_address_since(
+    suite: Suite, people: People, ada: Person
+) -> None:
+    """Its event comes again after the person was deleted and somebody else was invited to the address."""
+    owner = await people.added("owner@acme.test", "owner")
+    await forgot(people)
+    (event,) = (each for each in suite.bus.events("mail.requested") if b"password_reset" in bytes(each.data))
+    await suite.handlers["mail.requested"](event, Delivery("msg_1", b"", {}))
+    (text,) = tokens_in(suite)
+    ada_id = (await ada.get("/v1/me"))["subject"]
+    suite.clock.move(60)
+    assert (await owner.ask("DELETE", f"/v1/users/{ada_id}")).status_code == 204
+    await people.add(ADA, "member")
+    await suite.handlers["mail.requested"](event, Delivery("msg_2", b"", {}))
+    assert await reset(people, text) == (422, "invalid_token")
