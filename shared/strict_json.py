@@ -1,4 +1,4 @@
-"""JSON from outside, read strictly: what two parsers could read differently is refused (RFC 8725 §2.4)."""
+"""Strict JSON decoding: refuses what two parsers could understand differently (RFC 8725 §2.4)."""
 
 import re
 from typing import Any, TypeVar
@@ -9,8 +9,8 @@ T = TypeVar("T")
 
 MAX_DEPTH = 32
 MAX_EXPONENTS = 16
-"""Numbers like `1e300`, for each of which msgspec may take 20 µs: ten thousand have room in a request. Those
-with an exponent of one or two digits, as programs write small amounts, cost nothing and are not counted.
+"""The limit on numbers like `1e300`: msgspec may take 20 µs for each, a request has room for ten thousand.
+Numbers with an exponent of one or two digits are fast and are not counted.
 """
 
 MIN_CONTAINERS = 1_000
@@ -23,7 +23,7 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _ESCAPED_COLON = re.compile(rb"(?<!\\)(?:\\\\)*\\u003[aA]")
 _EXPONENT = re.compile(rb"[\[:,]\s*+-?[0-9]++(?:\.[0-9]++)?[eE][+-]?[0-9]{3}")
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.?[^"\\]*+)*+(?:"|\Z)', re.DOTALL)
-"""Also one without an end, so that it is looked through once."""
+"""Matches an unterminated string, too, so that it is scanned only once."""
 
 
 class Malformed(Exception):
@@ -39,7 +39,7 @@ class Malformed(Exception):
 
 
 def loads(raw: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
-    """The value. A scalar has depth 0, `[]` depth 1. Raises `Malformed`."""
+    """The decoded value. A scalar has depth 0, `[]` has depth 1. Raises `Malformed`."""
     if not raw:
         raise Malformed("empty", "The body is empty. Send JSON.")
     if raw.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
@@ -57,13 +57,13 @@ def loads(raw: bytes, *, max_depth: int = MAX_DEPTH) -> Any:
     if b"\\u0000" in raw and _NUL.search(encoded):
         raise Malformed("nul_character", "A string holds the character NUL. Leave it out.")
     if _colons(raw) != encoded.count(b":"):
-        # Each member that a later one of the same name replaced is at least one colon less.
+        # A member that a later one of the same name replaced is missing, and with it at least one colon.
         raise Malformed("duplicate_key", "An object names the same member twice. Name it once.")
     return tree
 
 
 def decode(raw: bytes, kind: type[T], *, max_depth: int = MAX_DEPTH) -> T:
-    """The value as `kind`. Raises `Malformed`; `msgspec.ValidationError` where it is JSON but no `kind`."""
+    """The value as `kind`. Raises `Malformed`, or `msgspec.ValidationError` for JSON that is not a `kind`."""
     loads(raw, max_depth=max_depth)
     return msgspec.json.decode(raw, type=kind)
 
@@ -76,7 +76,7 @@ def _decoded(raw: bytes) -> Any:
     except RecursionError:
         raise Malformed("too_deep", f"Nest the body at most {MAX_DEPTH} levels deep.") from None
     except msgspec.DecodeError as wrong:
-        # The first half of a surrogate pair without the other one is an early end to msgspec.
+        # msgspec also reports a lone high surrogate as truncated data.
         what = str(wrong).replace("data was truncated", "ends early, or in half of a surrogate pair")
         raise Malformed("not_json", f"{what.rstrip('.')}. Correct the JSON.") from None
 
@@ -96,7 +96,7 @@ def _deeper_than(max_depth: int, tree: Any) -> bool:
 
 
 def _has_many_exponents(raw: bytes) -> bool:
-    """Outside of strings, which are taken out only where it may be so."""
+    """Counts outside of strings. Strings are removed only if the count with them is over the limit."""
     if len(_EXPONENT.findall(raw)) <= MAX_EXPONENTS:
         return False
     return len(_EXPONENT.findall(_STRING.sub(b"", raw))) > MAX_EXPONENTS
@@ -115,6 +115,6 @@ def _containers(raw: bytes) -> int:
 
 
 def _colons(raw: bytes) -> int:
-    """How many there are, in strings and outside of them, once escapes are read."""
+    """The number of colons in strings and outside of them, escaped ones (`\\u003a`) included."""
     written = raw.count(b":")
     return written + len(_ESCAPED_COLON.findall(raw)) if b"\\u003" in raw else written

@@ -1,4 +1,4 @@
-"""One request as a handler sees it, read no further than it is asked for."""
+"""One request as a handler sees it. The body is read only when the handler asks for it."""
 
 import re
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ _CLOSE = {"Connection": "close"}
 
 
 class Disconnected(Exception):
-    """The client went away before its body had arrived."""
+    """The client disconnected before its body had arrived."""
 
 
 class HttpCall:
@@ -66,12 +66,12 @@ class HttpCall:
         self._trusted_principal: Principal | None = None
 
     def enter(self, route: Route, params: Mapping[str, str]) -> None:
-        """Called once the route is known."""
+        """Sets the route."""
         self.params = params
         self._max_body_bytes = route.max_body_bytes
 
     def admit(self, principal: Principal) -> None:
-        """Called once the caller is verified."""
+        """Sets the verified caller."""
         self._trusted_principal = principal
 
     @property
@@ -163,14 +163,14 @@ class HttpCall:
 
     @property
     def leaves_much_unread(self) -> bool:
-        """Whether more of a body is to come than is worth draining to keep the connection."""
+        """Whether the unread body is too large to be drained to keep the connection open."""
         if self._body is not None:
             return False
         return "transfer-encoding" in self.headers or self._declared() > self._limits.unread_bytes
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether more of a body may be on its way. Who waits for `100 Continue` sends none."""
+        """Whether more of the body may arrive. A client that waits for `100 Continue` sends none."""
         announced = "transfer-encoding" in self.headers or self._declared() > 0
         return announced and self._body is None and not self._ended and "expect" not in self.headers
 
@@ -204,7 +204,7 @@ class HttpCall:
 
 
 def _require_plain(asked: Any, names: tuple[str, ...], fields: Mapping[str, str]) -> None:
-    """msgspec takes `1e1` and `1.0` for integers, any number for a time, and `null` for nothing given."""
+    """Refuses what lax msgspec accepts: `1e1`, `1.0` as integers, numbers for times, `null` as None."""
     for attribute, name in zip(asked.__struct_fields__, names, strict=True):
         if name not in fields:
             continue

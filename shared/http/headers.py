@@ -1,4 +1,4 @@
-"""Request headers, checked before anybody reads one."""
+"""Reads and checks request headers."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ Raw = Sequence[tuple[bytes, bytes]]
 
 
 def read(raw: Raw, limits: Limits, *, underscores: bool = False) -> tuple[dict[str, str], Error | None]:
-    """The headers by lower-case name as far as they are good, and what is wrong with them."""
+    """The valid headers by lower-case name, and the error if any header is invalid."""
     headers: dict[str, str] = {}
     total = 0
     if len(raw) > limits.max_headers:
@@ -51,7 +51,7 @@ def read(raw: Raw, limits: Limits, *, underscores: bool = False) -> tuple[dict[s
                 return headers, refusal
             headers[name] += ", " + raw_value.decode("latin-1")
         elif "_" in name and not underscores:
-            # A proxy that turns `_` into `-` would make it another header than the one that was checked.
+            # Some proxies turn `_` into `-`, and so would make it a header that was not checked.
             return headers, BadRequest("bad_header", "Leave out headers with an underscore in their name.")
         else:
             headers[name] = raw_value.decode("latin-1")
@@ -59,8 +59,8 @@ def read(raw: Raw, limits: Limits, *, underscores: bool = False) -> tuple[dict[s
 
 
 def read_message(raw: Raw, limits: Limits) -> tuple[dict[str, str], Error | None]:
-    """All headers of a pushed message, however bad, and what is wrong with them. Unwrapped push makes
-    headers of attributes, so an underscore is not. Raises `Unauthenticated` for two credentials.
+    """All headers of a pushed message, also invalid ones, and the error if any is invalid. Underscores are
+    allowed: unwrapped push makes headers of attributes. Raises `Unauthenticated` for two credentials.
     """
     headers: dict[str, str] = {}
     for raw_name, raw_value in raw:
@@ -73,7 +73,7 @@ def read_message(raw: Raw, limits: Limits) -> tuple[dict[str, str], Error | None
 
 
 def client_ip(headers: Mapping[str, str], peer: Any, trusted_hops: int) -> str:
-    """The address that the outermost proxy of ours saw; further left anybody can write what he likes."""
+    """The address that our outermost proxy saw. Clients can forge what is further left in the header."""
     hops = headers.get("x-forwarded-for", "").split(",") if trusted_hops else []
     seen = hops[-trusted_hops].strip() if len(hops) >= trusted_hops > 0 else ""
     if _ADDRESS.fullmatch(seen):

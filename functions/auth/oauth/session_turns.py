@@ -25,7 +25,7 @@ _Names = tuple[str, str, str]
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """What a refresh decides by, read at `at` or later. `tenant` is read only on request."""
+    """The documents that a refresh depends on, read at `at` or later. `tenant` is read only on request."""
 
     at: datetime
     session: Found[Session] | None
@@ -38,7 +38,7 @@ class SessionTurns:
     concurrent refreshes wins, and would do so here. But a lost commit costs as much as a successful one, and
     most latecomers get the same successor anyway.
 
-    Nobody is given what was read before they came, so a session that has ended by then is over for them.
+    No caller gets a state that was read before its call, so a session that has ended by then is refused.
     """
 
     def __init__(self, store: Store, clock: Clock) -> None:
@@ -50,10 +50,10 @@ class SessionTurns:
     async def take(
         self, token: RefreshToken, work: Callable[[Seen], Awaitable[T]], *, with_tenant: bool
     ) -> T:
-        """Reads the session and runs `work` on it: at once if no other refresh of it is under way, else after
-        that one, and then with the tenant.
+        """Reads the session and runs `work` on it: at once if no other refresh of it is under way, otherwise
+        after that one. Those that wait share one read, which includes the tenant.
 
-        Raises what `work` raises, and `Unavailable`: an outage of one refresh is that of all who wait for it.
+        Raises what `work` raises, and `Unavailable`, also if the refresh that it waited for met an outage.
         """
         names = (token.tenant_id, token.session_id, token.user_id)
         before = self._under_way.get(names)
@@ -71,13 +71,13 @@ class SessionTurns:
         try:
             await before
         finally:
-            del self._next[names]  # whoever comes from now on is too late for this read
+            del self._next[names]  # later callers need a newer read
         with self._turn(names):
             return await self._look(names, with_tenant=True)
 
     @contextmanager
     def _turn(self, names: _Names) -> Iterator[None]:
-        """Another refresh may start before those that wait for this one: each ends its own turn only."""
+        """Marks a refresh as under way. A later one may replace the mark: each removes only its own."""
         done = self._under_way[names] = asyncio.get_running_loop().create_future()
         try:
             yield
@@ -108,6 +108,6 @@ class SessionTurns:
 
 
 def _looked_at(done: "asyncio.Future[T]") -> None:
-    """Marks its failure as seen, since perhaps nobody waits for it."""
+    """Marks the exception as retrieved, in case nobody waits for it."""
     if not done.cancelled():
         done.exception()
