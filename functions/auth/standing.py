@@ -18,7 +18,7 @@ def require_active(owner: Tenant) -> None:
     if owner.status != "active":
         raise Forbidden(
             "tenant_not_active",
-            "This tenant is not in use yet, or no more. If it is new, try again in a minute.",
+            "This tenant is not active yet, or no longer. If it is new, try again in a minute.",
         )
 
 

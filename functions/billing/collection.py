@@ -62,7 +62,7 @@ class Collection:
             async with asyncio.timeout(self._budget_seconds):
                 await until_not_stale(lambda: self._attempt(stripe, tenant_id, invoice_id, actor))
         except TimeoutError:
-            raise Unavailable("stripe_slow", "Stripe takes its time. Send it again.") from None
+            raise Unavailable("stripe_slow", "Stripe did not answer in time. Send it again.") from None
         except (Refused, Mismatch) as never:
             reason = never.reason
             await until_not_stale(lambda: self._block(tenant_id, invoice_id, reason, actor))

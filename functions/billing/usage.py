@@ -161,7 +161,9 @@ class Recorder:
                 await self._settle(message)
             else:
                 return
-        raise Unavailable("contention", "The same events come from everywhere at once. Try again.")
+        raise Unavailable(
+            "contention", "The same events are being recorded by others at this moment. Try again."
+        )
 
     def _writes(self, message: _Message, scope: Scope) -> list[Write]:
         received_at = stamp(self._clock())

@@ -128,7 +128,7 @@ class Webhooks:
             async with asyncio.timeout(BUDGET_SECONDS):
                 await until_not_stale(lambda: self._attempt(stripe, tenant_id, received, actor))
         except TimeoutError:
-            raise Unavailable("stripe_slow", "Stripe takes its time. Send it again.") from None
+            raise Unavailable("stripe_slow", "Stripe did not answer in time. Send it again.") from None
         except (Refused, Mismatch) as never:
             _log.error("what Stripe said of %s is set aside: %s", received.stripe_invoice_id, never)
             raise Rejected(never.reason, never.detail) from None

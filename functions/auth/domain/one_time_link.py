@@ -50,4 +50,4 @@ class OneTimeLinks:
 
 def refusal() -> Invalid:
     """For what is no link of ours, and for one that does not work any more."""
-    return invalid("/token", "invalid_token", "This link does not work, or no more. Ask for a new one.")
+    return invalid("/token", "invalid_token", "This link is not valid, or no longer. Ask for a new one.")

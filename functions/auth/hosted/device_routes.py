@@ -89,8 +89,8 @@ class _Handlers:
         except OAuthError:
             return self.forms.notice("Not connected", _NOTHING_TO_GIVE, status=403)
         if allow:
-            return self.forms.notice("Device connected", "Go back to your device. This page can be closed.")
-        return self.forms.notice("Not connected", "The device gets nothing. This page can be closed.")
+            return self.forms.notice("Device connected", "Go back to your device. You can close this page.")
+        return self.forms.notice("Not connected", "The device was refused. You can close this page.")
 
     async def _sign_in(self, call: Call, code: str) -> Response:
         return await self.forms.sign_in(call, Pending("sign_in", user_code=code), SignInForm())

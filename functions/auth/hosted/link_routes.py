@@ -91,8 +91,8 @@ class _Handlers:
 
 def _dead() -> Invalid:
     detail = (
-        "This link does not work, or no more. Each works once and for a while, and a newer one takes its"
-        " place. If you have used it already, sign in at the application. If not, ask for a new one."
+        "This link does not work, or no longer. Each works once, for a limited time, and a newer one replaces"
+        " it. If you have used it already, sign in at the application. If not, ask for a new one."
     )
     return invalid("/token", "invalid_token", detail)
 

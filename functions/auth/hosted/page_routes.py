@@ -22,12 +22,12 @@ _AUTHORIZE = "/oauth2/authorize"
 _LONGEST_QUERY = 8_000
 """In characters; proxies on the way refuse much longer URLs."""
 _NO_MATCH = "These details match no account, or there were too many tries. Check them, or wait a while."
-_NO_CODE = "This code does not count. Give the next one or a recovery code, or wait a while."
-_OVER = "That took too long, or too many answers did not count. Sign in again."
-_NO_PASSKEY = "This passkey does not count here. Try it again, or use something else."
+_NO_CODE = "This code was not accepted. Enter the next one or a recovery code, or wait a while."
+_OVER = "That took too long, or there were too many wrong answers. Sign in again."
+_NO_PASSKEY = "This passkey was not accepted. Try it again, or sign in another way."
 _MAILED = (
     "If there is an account with this address, a link was mailed to it, good for half an hour. Choose a new"
-    " password there, then sign in with it. No mail? Look among the spam, or check what you typed and ask"
+    " password there, then sign in with it. No mail? Check your spam folder, or check what you typed and ask"
     " again."
 )
 
@@ -118,7 +118,7 @@ class _Handlers:
                 call, pending, page, refusal.detail, refusal.status, refusal.headers
             )
         if request is None and not user_code:
-            return self.forms.notice("Look into your mailbox", _MAILED)
+            return self.forms.notice("Check your mailbox", _MAILED)
         back = msgspec.structs.replace(page, done=_MAILED)
         return await self.forms.sign_in(call, Pending("sign_in", request, user_code), back)
 

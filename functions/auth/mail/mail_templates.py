@@ -31,7 +31,7 @@ The link works once, until {expires}. If the page asks for a code, it is this on
 
 {code}
 
-Programs send it as the token of POST {action}
+Programs send it as `token` to POST {action}
 
 Keep this: where you sign in, the short name of your organisation is
 
@@ -61,7 +61,7 @@ The link works once, until {expires}. If the page asks for a code, it is this on
 
 {code}
 
-Programs send it as the token of POST {action}
+Programs send it as `token` to POST {action}
 
 Where you sign in with it, the short name of your organisation is
 
@@ -107,7 +107,7 @@ The link works once, until {expires}. If the page asks for a code, it is this on
 
 {code}
 
-Programs send it as the token of POST {action}
+Programs send it as `token` to POST {action}
 
 Where you sign in with it, the short name of your organisation is
 

@@ -243,7 +243,7 @@ def limited(first: FirstFactor, must_enrol: bool) -> FirstFactor:
 
 def _refusal() -> Unauthenticated:
     detail = (
-        "This answer does not count. Give the next code or another factor; after several failures wait,"
+        "This answer was not accepted. Give the next code or another factor; after several failures wait,"
         " or sign in again."
     )
     return Unauthenticated("second_factor_refused", detail)

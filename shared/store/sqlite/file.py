@@ -134,7 +134,7 @@ def begin(connection: sqlite3.Connection, deadline: float) -> bool:
 
 
 def locked() -> Unavailable:
-    return Unavailable("store_busy", "Somebody else holds the store's lock. Try again.")
+    return Unavailable("store_busy", "The store is locked by another process. Try again.")
 
 
 def unavailable() -> Unavailable:

@@ -114,7 +114,7 @@ async def test_whoever_is_named_page_and_work_are_the_same(browser: Browser) -> 
         seen.append((page.status_code, headers, page.content))
         shape = [[type(write).__name__ for write in commit] for commit in store.commits]
         work.append((len(store.reads), shape))
-    assert (seen[0][0], "Look into your mailbox" in page.text) == (200, True)
+    assert (seen[0][0], "Check your mailbox" in page.text) == (200, True)
     assert all(one == seen[0] for one in seen)
     assert work[0][1]
     assert all(done == work[0] for done in work)

@@ -90,7 +90,7 @@ async def test_what_is_refused_can_be_tried_again(browser: Browser, laptop: Auth
     old = laptop.get({"challenge": "c2YxX2E"})
     for bad in (stranger.get(asked), elsewhere.get(asked), old):
         assert await answered(browser, bad) == 400
-        assert "This passkey does not count" in browser.answer.text
+        assert "This passkey was not accepted" in browser.answer.text
     for junk in ("x", "{}", "[]", "null", '{"id":"a","id":"b"}', '{"id":"\\ud800"}', "[" * 5000):
         assert (await browser.send(passkey=junk)).status_code == 400, junk[:20]
         assert options(browser) == asked
@@ -147,7 +147,7 @@ async def test_a_passkey_that_signs_nobody_in_leaves_the_page_as_it_was(
     for bad in (stranger, junk, None):
         before = options(start)
         assert await answered(start, bad) == 400
-        assert "This passkey does not count" in start.answer.text
+        assert "This passkey was not accepted" in start.answer.text
         assert options(start)["challenge"] != before["challenge"]
     late = laptop.get(options(start))
     start.suite.clock.move(LIFETIME.total_seconds())
